@@ -1,0 +1,1 @@
+"""ksmbd-control and its sisters: what an administrator types."""

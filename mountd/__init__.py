@@ -1,0 +1,1 @@
+"""The user-space daemon: accounts, configuration, DCE/RPC."""
