@@ -1,0 +1,593 @@
+"""Messages between ksmbd and mountd: ksmbd's netlink events over a SOCK_SEQPACKET socket.
+
+One datagram is one frame::
+
+    event u32 | length u32 | version u32 | integers | u32 length of each variable field | payload
+
+*length* counts everything after the header.  The class body is the layout: integers first to
+last, then the variable fields (text, blob, texts, ids) in the same order, nothing left over.
+Event numbers below 64 are those of ksmbd's ``ksmbd_netlink.h``; 64 and above are ours.  Unlike
+netlink, ids have 32 bits, no name is cut off, groups travel in the log-in response, and a
+request's handle is never the pipe's id.  Everything is little-endian; bump IPC_VERSION with any
+change of a layout.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Self,
+    TypeVar,
+    dataclass_transform,
+    get_type_hints,
+)
+
+from ksmbd.wire.base import Buffer, WireError, u16, u32, u64
+
+IPC_VERSION: Final = 1
+MAX_FRAME: Final = 256 * 1024  # bytes, header included
+MAX_RPC_PAYLOAD: Final = 64 * 1024
+MAX_GROUPS: Final = 32 * 1024  # ids one frame surely holds
+NO_ID: Final = 0xFFFFFFFF  # "no uid" or "no gid"; (uid_t)-1 is nobody's id
+
+RUN_DIR: Final = "/run/ksmbd"
+SOCKET_NAME: Final = "ipc.sock"  # in the run directory; ksmbd listens, mountd connects
+LOCK_NAME: Final = "ksmbd.lock"  # in the run directory; mountd's process id
+
+text = Annotated[str, "text"]  # UTF-8
+blob = Annotated[bytes, "blob"]
+texts = Annotated[tuple[str, ...], "texts"]  # UTF-8, each ended by NUL
+ids = Annotated[tuple[int, ...], "ids"]  # u32 each
+
+
+class Event(IntEnum):
+    """What a frame is; a response is its request + 1."""
+
+    HEARTBEAT = 1
+    STARTING_UP = 2
+    SHUTTING_DOWN = 3
+    LOGIN_REQUEST = 4
+    LOGIN_RESPONSE = 5
+    SHARE_CONFIG_REQUEST = 6
+    SHARE_CONFIG_RESPONSE = 7
+    TREE_CONNECT_REQUEST = 8
+    TREE_CONNECT_RESPONSE = 9
+    TREE_DISCONNECT = 10
+    LOGOUT = 11
+    RPC_REQUEST = 12
+    RPC_RESPONSE = 13
+    SPNEGO_AUTHEN_REQUEST = 14
+    SPNEGO_AUTHEN_RESPONSE = 15
+    LOGIN_REQUEST_EXT = 16  # never sent: LOGIN_RESPONSE carries the groups
+    LOGIN_RESPONSE_EXT = 17
+    SHARE_LIST_REQUEST = 64
+    SHARE_LIST_RESPONSE = 65
+    STATE_CHANGED = 66
+    STARTED = 67
+    TREE_RESTORE = 68
+
+
+# StartingUp.flags; the low five are ksmbd's
+LEASES: Final = 0x1
+ENCRYPTION: Final = 0x2  # every session must be sealed
+MULTICHANNEL: Final = 0x4
+ENCRYPTION_OFF: Final = 0x8
+DURABLE_HANDLES: Final = 0x10
+KERBEROS: Final = 0x10000  # mountd answers SPNEGO_AUTHEN_REQUEST
+BIND_INTERFACES_ONLY: Final = 0x20000
+RELOADED: Final = 0x40000  # a mountd that took up the link of an earlier one, not a first start
+
+# LoginResponse.status, TreeConnectRequest.account_flags, Logout.account_flags
+USER_OK: Final = 0x1
+USER_BAD_PASSWORD: Final = 0x2
+USER_BAD_UID: Final = 0x4  # alone: refuse. With USER_OK: check the password, then it is a guest
+USER_BAD_USER: Final = 0x8
+USER_GUEST: Final = 0x10  # no password is asked for
+USER_DELAY_SESSION: Final = 0x20  # delay the answer to a wrong password by delay_ms
+
+# ShareConfigResponse.flags; 0 means that there is no such share. Bits from 24 on are ours
+SHARE_AVAILABLE: Final = 0x1
+SHARE_BROWSEABLE: Final = 0x2
+SHARE_WRITEABLE: Final = 0x4
+SHARE_READONLY: Final = 0x8
+SHARE_GUEST_OK: Final = 0x10
+SHARE_GUEST_ONLY: Final = 0x20
+SHARE_STORE_DOS_ATTRS: Final = 0x40
+SHARE_OPLOCKS: Final = 0x80
+SHARE_PIPE: Final = 0x100
+SHARE_HIDE_DOT_FILES: Final = 0x200
+SHARE_INHERIT_OWNER: Final = 0x400
+SHARE_STREAMS: Final = 0x800
+SHARE_FOLLOW_SYMLINKS: Final = 0x1000
+SHARE_ACL_XATTR: Final = 0x2000
+SHARE_UPDATE: Final = 0x4000  # changed since ksmbd last asked for it
+SHARE_CROSSMNT: Final = 0x8000
+SHARE_CONTINUOUS_AVAILABILITY: Final = 1 << 16
+SHARE_HIDE_UNREADABLE: Final = 1 << 17
+SHARE_TIME_MACHINE: Final = 1 << 18
+SHARE_WIDE_LINKS: Final = 1 << 19
+SHARE_ENCRYPT_DATA: Final = 1 << 20
+SHARE_CASE_SENSITIVE: Final = 1 << 24
+
+# TreeConnectRequest.flags
+PEER_IPV6: Final = 0x1
+PEER_SMB2: Final = 0x2
+
+# TreeConnectResponse.connection_flags
+TREE_GUEST: Final = 0x1
+TREE_READ_ONLY: Final = 0x2
+TREE_WRITABLE: Final = 0x4
+TREE_ADMIN: Final = 0x8
+TREE_UPDATE: Final = 0x10  # ask for the share's configuration again
+
+# RpcRequest.flags
+RPC_RETURN: Final = 0x1
+RPC_SRVSVC: Final = 0x2
+RPC_WKSSVC: Final = 0x4
+RPC_IOCTL: Final = 0x8 | RPC_RETURN
+RPC_OPEN: Final = 0x10
+RPC_WRITE: Final = 0x20
+RPC_READ: Final = 0x40 | RPC_RETURN
+RPC_CLOSE: Final = 0x80
+RPC_RAP: Final = 0x100 | RPC_RETURN
+RPC_RESTRICTED_CONTEXT: Final = 0x200  # the session is a guest's
+RPC_SAMR: Final = 0x400
+RPC_LSARPC: Final = 0x800
+
+
+class Signing(IntEnum):
+    """StartingUp.signing, the parameter ``server signing``."""
+
+    DISABLED = 0
+    ENABLED = 1
+    AUTO = 2
+    MANDATORY = 3
+
+
+class MapToGuest(IntEnum):
+    """StartingUp.map_to_guest: which failed log-on becomes a guest's."""
+
+    NEVER = 0
+    BAD_USER = 1
+    BAD_PASSWORD = 2  # and BAD_USER
+    BAD_UID = 3
+
+
+class TreeStatus(IntEnum):
+    """TreeConnectResponse.status."""
+
+    OK = 0
+    NOMEM = 1
+    NO_SHARE = 2
+    NO_USER = 3
+    INVALID_USER = 4
+    HOST_DENIED = 5
+    CONN_EXIST = 6
+    TOO_MANY_CONNS = 7
+    TOO_MANY_SESSIONS = 8
+    ERROR = 9
+
+
+class RpcStatus(IntEnum):
+    """RpcResponse.flags."""
+
+    OK = 0
+    BAD_FUNC = 1
+    ACCESS_DENIED = 5
+    BAD_FID = 6
+    NOMEM = 8
+    BAD_DATA = 0xD
+    NOT_IMPLEMENTED = 0x40
+    INVALID_PARAMETER = 0x57
+    INVALID_LEVEL = 0x7C
+    MORE_DATA = 0xEA
+    SOME_NOT_MAPPED = 0x107
+
+
+_HEADER: Final = struct.Struct("<III")  # event, bytes after the header, version
+
+
+class Message:
+    """Base of every message: a dataclass of Python values that packs into one frame."""
+
+    __slots__ = ()
+    EVENT: ClassVar[Event]
+    _struct: ClassVar[struct.Struct]  # the integers, then the length of each variable field
+    _integers: ClassVar[tuple[str, ...]]
+    _variable: ClassVar[tuple[tuple[str, str], ...]]  # name and kind, in payload order
+
+    def pack(self) -> bytes:
+        """The whole frame. Raises WireError if it would be longer than MAX_FRAME."""
+        parts = [_ENCODE[kind](getattr(self, name)) for name, kind in self._variable]
+        integers = [getattr(self, name) for name in self._integers]
+        try:
+            fixed = self._struct.pack(*integers, *map(len, parts))
+        except struct.error as error:
+            raise WireError(f"{type(self).__name__}: {error}") from None
+        body = fixed + b"".join(parts)
+        if _HEADER.size + len(body) > MAX_FRAME:
+            raise WireError(f"{type(self).__name__}: {len(body)} bytes are too many for a frame")
+        return _HEADER.pack(self.EVENT, len(body), IPC_VERSION) + body
+
+    @classmethod
+    def unpack(cls, body: Buffer) -> Self:
+        """Read what follows the header; a byte too few or too many is a WireError."""
+        try:
+            fixed = cls._struct.unpack_from(body)
+        except struct.error:
+            raise WireError(f"{cls.__name__}: short message") from None
+        count = len(cls._integers)
+        values: dict[str, Any] = dict(zip(cls._integers, fixed[:count], strict=True))
+        offset, view = cls._struct.size, memoryview(body)
+        if offset + sum(fixed[count:]) != len(view):
+            raise WireError(f"{cls.__name__}: payload does not have the length it claims")
+        for (name, kind), length in zip(cls._variable, fixed[count:], strict=True):
+            values[name] = _DECODE[kind](bytes(view[offset : offset + length]))
+            offset += length
+        return cls(**values)
+
+
+def _decode_text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise WireError("text is not UTF-8") from None
+
+
+def _encode_text(value: str) -> bytes:
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        raise WireError("text has no UTF-8 form") from None
+
+
+def _decode_texts(data: bytes) -> tuple[str, ...]:
+    if data and data[-1]:
+        raise WireError("list of texts does not end in NUL")
+    return tuple(_decode_text(item) for item in data.split(b"\0")[:-1])
+
+
+def _encode_texts(items: tuple[str, ...]) -> bytes:
+    if any("\0" in item for item in items):
+        raise WireError("NUL inside a text of a list")
+    return b"".join(_encode_text(item) + b"\0" for item in items)
+
+
+def _decode_ids(data: bytes) -> tuple[int, ...]:
+    if len(data) % 4:
+        raise WireError("list of ids is cut off")
+    return struct.unpack(f"<{len(data) // 4}I", data)
+
+
+def _encode_ids(items: tuple[int, ...]) -> bytes:
+    try:
+        return struct.pack(f"<{len(items)}I", *items)
+    except struct.error as error:
+        raise WireError(f"list of ids: {error}") from None
+
+
+_ENCODE: Final[dict[str, Callable[[Any], bytes]]] = {
+    "text": _encode_text,
+    "blob": bytes,
+    "texts": _encode_texts,
+    "ids": _encode_ids,
+}
+_DECODE: Final[dict[str, Callable[[bytes], Any]]] = {
+    "text": _decode_text,
+    "blob": bytes,
+    "texts": _decode_texts,
+    "ids": _decode_ids,
+}
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass_transform(kw_only_default=True)
+def message(event: Event) -> Callable[[type[M]], type[M]]:
+    """Compile the annotated fields of a :class:`Message` subclass, as ``@wire`` does."""
+
+    def compile_(cls: type[M]) -> type[M]:
+        hints = get_type_hints(cls, include_extras=True)
+        kinds = {name: hints[name].__metadata__[0] for name in cls.__annotations__}
+        built = dataclass(slots=True, kw_only=True)(cls)
+        built.EVENT = event
+        built._variable = tuple(item for item in kinds.items() if item[1] in _ENCODE)
+        built._integers = tuple(name for name, kind in kinds.items() if kind not in _ENCODE)
+        codes = "".join(kinds[name] for name in built._integers)
+        built._struct = struct.Struct("<" + codes + "I" * len(built._variable))
+        return built
+
+    return compile_
+
+
+@message(Event.HEARTBEAT)
+class Heartbeat(Message):
+    """Are you there? Answered by the same event with the same handle."""
+
+    handle: u32
+
+
+@message(Event.STARTING_UP)
+class StartingUp(Message):
+    """mountd's first message: every global parameter that ksmbd needs."""
+
+    flags: u32  # LEASES ...
+    signing: u16  # Signing
+    tcp_port: u16  # 0: any free one
+    ipc_timeout: u32  # seconds without a sign of life after which sessions are closed; 0: never
+    deadtime: u32  # minutes; a connection idle for longer and without opens is closed; 0: never
+    file_max: u32  # opens, all clients together
+    max_read: u32  # bytes, as the next two
+    max_write: u32
+    max_trans: u32
+    max_credits: u32
+    max_io_size: u32  # bytes, SMB Direct
+    max_connections: u32
+    max_ip_connections: u32
+    max_sessions: u32
+    fake_fscaps: u32  # or-ed into FileFsAttributeInformation
+    sub_auth_1: u32  # the machine's domain SID is S-1-5-21-<1>-<2>-<3>
+    sub_auth_2: u32
+    sub_auth_3: u32
+    map_to_guest: u32  # MapToGuest
+    restrict_anonymous: u32  # 0, 1 or 2
+    min_protocol: text  # "SMB2_02" ... "SMB3_11"
+    max_protocol: text
+    netbios_name: text
+    workgroup: text
+    server_string: text
+    guest_account: text
+    default_unix_user: text  # whom accounts without a system user act as; "": nobody
+    aapl_model: text
+    interfaces: texts  # names, addresses or networks; none: all
+    encryption_algorithms: texts  # "AES-128-GCM" ..., in order of preference
+    signing_algorithms: texts  # "AES-128-GMAC" ...
+
+
+@message(Event.SHUTTING_DOWN)
+class ShuttingDown(Message):
+    """mountd ends in good order and ksmbd is to end with it."""
+
+    reason: text = ""
+
+
+@message(Event.STARTED)
+class Started(Message):
+    """ksmbd's answer to STARTING_UP: *status* 0 and the ports, or an errno and why not."""
+
+    status: u32
+    port: u32 = 0
+    why: text = ""
+
+
+@message(Event.LOGIN_REQUEST)
+class LoginRequest(Message):
+    """Which account is this? The empty name is the anonymous one."""
+
+    handle: u32
+    account: text
+
+
+@message(Event.LOGIN_RESPONSE)
+class LoginResponse(Message):
+    """The account, or why not."""
+
+    handle: u32
+    status: u32  # USER_OK ...
+    uid: u32 = NO_ID
+    gid: u32 = NO_ID
+    delay_ms: u32 = 0  # how long to hold back the answer to a wrong password
+    account: text = ""  # as in the database; the guest account's name for a guest
+    hash: blob = b""  # NT hash, 16 bytes; none for a guest
+    groups: ids = ()  # supplementary, gid included
+
+
+@message(Event.SHARE_CONFIG_REQUEST)
+class ShareConfigRequest(Message):
+    """What is this share?"""
+
+    handle: u32
+    name: text
+
+
+@message(Event.SHARE_CONFIG_RESPONSE)
+class ShareConfigResponse(Message):
+    """A share's parameters; flags 0 if there is none of that name."""
+
+    handle: u32
+    flags: u32 = 0
+    create_mask: u32 = 0
+    directory_mask: u32 = 0
+    force_create_mode: u32 = 0
+    force_directory_mode: u32 = 0
+    force_uid: u32 = NO_ID
+    force_gid: u32 = NO_ID
+    max_connections: u32 = 0  # 0: no limit
+    time_machine_max_size: u64 = 0  # bytes; 0: no limit
+    name: text = ""  # as spelled in the configuration
+    comment: text = ""
+    path: text = ""  # `root directory` in front; empty for a pipe share
+    volume: text = ""  # label; "": the share's name
+    guest_account: text = ""
+    veto: texts = ()  # patterns
+    vfs_objects: texts = ()
+    force_groups: ids = ()  # supplementary groups of `force user`
+
+
+@message(Event.TREE_CONNECT_REQUEST)
+class TreeConnectRequest(Message):
+    """May this account connect to this share?"""
+
+    handle: u32
+    account_flags: u32  # what LoginResponse.status said
+    flags: u32  # PEER_IPV6, PEER_SMB2
+    session_id: u64
+    connect_id: u64
+    account: text
+    share: text
+    peer: text  # the client's address
+
+
+@message(Event.TREE_CONNECT_RESPONSE)
+class TreeConnectResponse(Message):
+    """Yes, with which rights; or why not."""
+
+    handle: u32
+    status: u32  # TreeStatus
+    connection_flags: u32 = 0  # TREE_GUEST ...
+    uid: u32 = NO_ID  # whom to act as instead of the session's user; NO_ID: the session's user
+    gid: u32 = NO_ID
+    groups: ids = ()
+
+
+@message(Event.TREE_DISCONNECT)
+class TreeDisconnect(Message):
+    """The tree connect is gone; no answer."""
+
+    session_id: u64
+    connect_id: u64
+
+
+@message(Event.TREE_RESTORE)
+class TreeRestore(Message):
+    """A tree connect that an earlier mountd granted, told to a new one; no answer."""
+
+    session_id: u64
+    connect_id: u64
+    account: text
+    share: text
+
+
+@message(Event.LOGOUT)
+class Logout(Message):
+    """A session ended, or, with USER_BAD_PASSWORD, a log-on failed; no answer."""
+
+    account_flags: u32
+    account: text
+
+
+@message(Event.RPC_REQUEST)
+class RpcRequest(Message):
+    """One operation on a named pipe; *name*, *account* and *peer* come with RPC_OPEN only."""
+
+    handle: u32
+    pipe: u32
+    flags: u32  # RPC_OPEN ...
+    max_output: u32 = MAX_RPC_PAYLOAD  # bytes the client takes
+    session_id: u64 = 0
+    name: text = ""
+    account: text = ""
+    peer: text = ""
+    payload: blob = b""
+
+
+@message(Event.RPC_RESPONSE)
+class RpcResponse(Message):
+    """What the operation gave."""
+
+    handle: u32
+    flags: u32  # RpcStatus, or a Win32 code as the operation returned it
+    payload: blob = b""
+
+
+@message(Event.SPNEGO_AUTHEN_REQUEST)
+class SpnegoAuthenRequest(Message):
+    """A client's Kerberos token."""
+
+    handle: u32
+    token: blob
+
+
+@message(Event.SPNEGO_AUTHEN_RESPONSE)
+class SpnegoAuthenResponse(Message):
+    """Who the ticket names, the key, and the token to send back."""
+
+    handle: u32
+    status: u32  # as LoginResponse
+    uid: u32 = NO_ID
+    gid: u32 = NO_ID
+    expiry: u64 = 0  # seconds since 1970 at which the ticket ends; 0: unknown
+    account: text = ""
+    session_key: blob = b""
+    spnego_blob: blob = b""
+    groups: ids = ()
+
+
+@message(Event.SHARE_LIST_REQUEST)
+class ShareListRequest(Message):
+    """Which shares are there, from the *start*-th on?"""
+
+    handle: u32
+    start: u32 = 0
+
+
+@message(Event.SHARE_LIST_RESPONSE)
+class ShareListResponse(Message):
+    """As many shares as one frame holds; the three lists have one entry a share."""
+
+    handle: u32
+    total: u32
+    names: texts = ()
+    comments: texts = ()
+    flags: ids = ()
+
+
+@message(Event.STATE_CHANGED)
+class StateChanged(Message):
+    """mountd read its files again; no answer."""
+
+    generation: u32
+    changed: texts = ()  # shares that are new or have other parameters
+    removed: texts = ()
+
+
+MESSAGES: Final[dict[int, type[Message]]] = {
+    kind.EVENT: kind
+    for kind in (
+        Heartbeat,
+        StartingUp,
+        ShuttingDown,
+        Started,
+        LoginRequest,
+        LoginResponse,
+        ShareConfigRequest,
+        ShareConfigResponse,
+        TreeConnectRequest,
+        TreeConnectResponse,
+        TreeDisconnect,
+        TreeRestore,
+        Logout,
+        RpcRequest,
+        RpcResponse,
+        SpnegoAuthenRequest,
+        SpnegoAuthenResponse,
+        ShareListRequest,
+        ShareListResponse,
+        StateChanged,
+    )
+}
+
+
+def parse(frame: Buffer) -> Message:
+    """The message in one datagram.
+
+    Raises WireError for another version, an unknown event, or a length that is not so.
+    """
+    if len(frame) < _HEADER.size:
+        raise WireError(f"frame of {len(frame)} bytes")
+    event, length, version = _HEADER.unpack_from(frame)
+    if version != IPC_VERSION:
+        raise WireError(f"IPC version {version}, not {IPC_VERSION}")
+    if length != len(frame) - _HEADER.size:
+        raise WireError(f"length {length} in a frame of {len(frame)} bytes")
+    kind = MESSAGES.get(event)
+    if kind is None:
+        raise WireError(f"unknown event {event}")
+    return kind.unpack(memoryview(frame)[_HEADER.size :])
