@@ -1,0 +1,70 @@
+# make install | run | test | bench | lint | clean      (README.md says more)
+
+SHELL := /bin/bash
+PYTHON3 ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# make run: what is served, where and for whom
+PORT ?=
+BIND ?= 127.0.0.1
+SHARE ?= ./share
+SMB_USER ?= ksmbd
+SMB_PASSWORD ?=
+
+# make test: extra arguments for pytest, for example ARGS='-m "not vm"'
+ARGS ?=
+
+# pyxattr and pylibacl are C extensions; a compiler and two headers build them
+BUILD_PACKAGES := gcc libc6-dev libacl1-dev libattr1-dev
+# smbclient, rpcclient, smbtorture and testparm; the guest of tests/vm and the Samba of bench/
+# are unpacked into a cache folder and not installed
+TEST_PACKAGES := smbclient samba-common-bin samba-testsuite acl attr git
+
+.PHONY: install run test bench lint clean
+.DEFAULT_GOAL := install
+
+install: $(VENV)/installed
+run: export PORT := $(PORT)
+run: export BIND := $(BIND)
+run: export SHARE := $(SHARE)
+run: export SMB_USER := $(SMB_USER)
+run: export SMB_PASSWORD := $(SMB_PASSWORD)
+run: $(VENV)/installed
+	@exec $(BIN)/python -m control.quickstart
+
+test: $(VENV)/test-installed
+	@mkdir -p .cache
+	@$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/installed
+	@.ci/apt gcc
+	@exec $(BIN)/python -m bench $(ARGS)
+
+lint: $(VENV)/test-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) .run .cache build ./*.egg-info
+
+# Stamps inside the environment: gone with it, older than what they depend on when that changes.
+$(VENV)/bin/python: | .ci/apt
+	@.ci/apt $$(command -v $(PYTHON3) >/dev/null || echo python3)
+	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or later is needed; name one: make PYTHON3=python3.12" >&2; exit 1; }
+	@$(PYTHON3) -c 'import ensurepip, venv' 2>/dev/null || .ci/apt python3-venv
+	$(PYTHON3) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml Makefile .ci/apt | $(VENV)/bin/python
+	@.ci/apt $(BUILD_PACKAGES)
+	@[ -f "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] || \
+	    .ci/apt python3-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/test-installed: $(VENV)/installed
+	@.ci/apt $(TEST_PACKAGES)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
