@@ -1,0 +1,60 @@
+"""Fixtures that several folders of tests share."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import rmtree
+
+import pytest
+
+from tests.support.live import ROOT, LiveServer
+
+
+def keeps_extended_attributes(folder: Path) -> bool:
+    """Whether files there can have ``user.*`` attributes; a tmpfs of an older kernel cannot."""
+    probe = folder / "probe"
+    probe.touch()
+    try:
+        os.setxattr(probe, "user.probe", b"1")
+    except OSError:
+        return False
+    finally:
+        probe.unlink()
+    return True
+
+
+@pytest.fixture(scope="session")
+def real_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for shares, on a file system that keeps extended attributes."""
+    folder = tmp_path_factory.mktemp("shares")
+    if keeps_extended_attributes(folder):
+        yield folder
+        return
+    cache = ROOT / ".cache"
+    cache.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="shares-", dir=cache))
+    yield folder
+    rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def shared_live(real_folder: Path) -> Iterator[LiveServer]:
+    """One running server for the whole session; its shutdown is checked at the end."""
+    with LiveServer(real_folder / "live") as server:
+        yield server
+
+
+@pytest.fixture
+def live(shared_live: LiveServer) -> Iterator[LiveServer]:
+    """The running server with users tester and tester2 and the shares of ``standard_shares``.
+
+    A test during which the server logs a traceback or ends has failed, whatever its client saw.
+    """
+    assert shared_live.running, f"an earlier test ended the server:\n{shared_live.tail()}"
+    before = len(shared_live.log.text())
+    yield shared_live
+    shared_live.check_log(after=before)
+    assert shared_live.running, f"this test ended the server:\n{shared_live.tail()}"
