@@ -1,0 +1,181 @@
+"""What every command must pass before its handler sees it, [MS-SMB2] 3.3.5.2.3 to 3.3.5.2.11.
+
+One function per section, called in that order by dispatch for each command of a compound.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from ksmbd.commands.table import NOTHING, TREE, Spec
+from ksmbd.state.session import Session, SessionState
+from ksmbd.state.work import Work
+from ksmbd.wire.base import Wire
+from ksmbd.wire.header import (
+    ANY_SESSION,
+    ANY_TREE,
+    ASYNC_COMMAND,
+    HEADER_SIZE,
+    RELATED_OPERATIONS,
+    SERVER_TO_REDIR,
+    SIGNED,
+    Command,
+    Header,
+)
+from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError
+
+_STRUCTURE_SIZE: Final = struct.Struct("<H")
+_CREDIT: Final = 65536  # bytes that one credit pays for
+
+
+def header(work: Work) -> None:
+    """3.3.5.2.6: what makes a header senseless whatever its command.
+
+    Raises Disconnect: this peer does not speak SMB2.
+    """
+    if work.header.flags & SERVER_TO_REDIR:
+        raise Disconnect("a response where a request belongs")
+    if not work.connection.negotiated and work.header.command != Command.NEGOTIATE:
+        raise Disconnect(f"command {work.header.command} before NEGOTIATE")
+
+
+def sequence(work: Work) -> None:
+    """3.3.5.2.3: the message ids must be in the window, and are used up now."""
+    connection = work.connection
+    charge = work.header.credit_charge if connection.supports_multi_credit else 1
+    connection.consume(work.header.message_id, charge or 1)
+
+
+def related(work: Work) -> None:
+    """3.3.5.2.7.2: a related command inherits session and tree from the one before it.
+
+    INVALID_PARAMETER   the first command of a compound has nobody to inherit from
+    """
+    request = work.header
+    if not request.flags & RELATED_OPERATIONS:
+        work.session = work.tree = None
+        work.compound_open = work.compound_status = None
+        return
+    if work.number == 0:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, "related to nothing")
+
+
+def session(work: Work, spec: Spec) -> None:
+    """3.3.5.2.9: find the session.
+
+    USER_SESSION_DELETED      none with the id on this connection, or not logged on yet
+    NETWORK_SESSION_EXPIRED   its credentials have expired, and the command is not allowed then
+    """
+    request = work.header
+    if request.flags & RELATED_OPERATIONS and (
+        request.session_id == ANY_SESSION or work.session is not None
+    ):
+        found = work.session
+        if found is not None and found.session_id not in (request.session_id, 0) and (
+            request.session_id != ANY_SESSION
+        ):
+            raise NtStatusError(NtStatus.INVALID_PARAMETER, "another session in the compound")
+    elif spec.needs == NOTHING:
+        found = work.connection.sessions.get(request.session_id)
+    else:
+        found = work.connection.find_session(request.session_id)
+    work.session = found
+    if spec.needs == NOTHING:
+        return
+    if found is None or found.state == SessionState.IN_PROGRESS:
+        raise NtStatusError(NtStatus.USER_SESSION_DELETED, f"session {request.session_id:#x}")
+    if found.connection.closed or work.connection.number not in found.channels:
+        raise NtStatusError(NtStatus.USER_SESSION_DELETED, "no channel on this connection")
+    _expiry(work, found, spec)
+
+
+def _expiry(work: Work, found: Session, spec: Spec) -> None:
+    now = work.server.clock()
+    found.idle_time = now
+    if found.expiration_time is not None and now >= found.expiration_time:
+        found.state = SessionState.EXPIRED
+    if found.state == SessionState.EXPIRED and not spec.when_expired:
+        raise NtStatusError(NtStatus.NETWORK_SESSION_EXPIRED, f"session {found.session_id:#x}")
+
+
+def signature(work: Work, spec: Spec) -> None:
+    """3.3.5.2.4: verify what is signed, insist where it must be, choose the key of the reply.
+
+    ACCESS_DENIED          the signature is wrong, or missing where signing is required
+    USER_SESSION_DELETED   signed, but by whom?
+    """
+    request = work.header
+    found = work.session
+    work.signer = None
+    work.request_signed = False
+    if work.sealed is not None or request.command == Command.NEGOTIATE:
+        return
+    if found is None or found.state == SessionState.IN_PROGRESS:
+        if request.flags & SIGNED and spec.needs != NOTHING:
+            raise NtStatusError(NtStatus.USER_SESSION_DELETED, "signed for no session")
+        return
+    signer = found.signer_on(work.connection)
+    if signer is None:
+        return
+    if request.flags & SIGNED:
+        work.signer = signer
+        if not signer.verify(work.message, request.message_id):
+            raise NtStatusError(NtStatus.ACCESS_DENIED, "wrong signature")
+        work.request_signed = True
+    elif found.signing_required:
+        work.signer = signer
+        if spec.needs != NOTHING:
+            raise NtStatusError(NtStatus.ACCESS_DENIED, "unsigned")
+
+
+def tree(work: Work, spec: Spec) -> None:
+    """3.3.5.2.11: find the tree connect.
+
+    NETWORK_NAME_DELETED   the session has none with the id, or it is disconnected
+    """
+    if spec.needs != TREE:
+        return
+    request = work.header
+    inherits = request.flags & RELATED_OPERATIONS and request.tree_id == ANY_TREE
+    found = work.tree if inherits else None
+    if found is None:
+        found = work.the_session().find_tree(request.tree_id)
+    if not found.connected:
+        raise NtStatusError(NtStatus.NETWORK_NAME_DELETED, f"tree {found.tree_id:#x}")
+    work.tree = found
+
+
+def body(work: Work, spec: Spec) -> Wire:
+    """3.3.5.2.6: the fixed part, with the StructureSize of its command.
+
+    INVALID_PARAMETER   another size, or a message too short for it
+    """
+    if len(work.message) < HEADER_SIZE + 2:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, "no body")
+    (size,) = _STRUCTURE_SIZE.unpack_from(work.message, HEADER_SIZE)
+    request = spec.request
+    if size != request.STRUCTURE_SIZE:
+        if spec.or_request is None or size != spec.or_request.STRUCTURE_SIZE:
+            raise NtStatusError(NtStatus.INVALID_PARAMETER, f"StructureSize {size}")
+        request = spec.or_request
+    return request.unpack(work.message, HEADER_SIZE)
+
+
+def credit_charge(work: Work, spec: Spec) -> None:
+    """3.3.5.2.5: large requests must have been paid for.
+
+    INVALID_PARAMETER   the charge does not cover what is sent or asked for
+    """
+    if spec.payload is None or not work.connection.supports_multi_credit:
+        return
+    size = spec.payload(work.request)
+    if size > (work.header.credit_charge or 1) * _CREDIT:
+        raise NtStatusError(
+            NtStatus.INVALID_PARAMETER, f"{size} bytes for {work.header.credit_charge} credits"
+        )
+
+
+def is_async(request: Header) -> bool:
+    """Whether a CANCEL names an AsyncId rather than a MessageId."""
+    return bool(request.flags & ASYNC_COMMAND)

@@ -1,0 +1,308 @@
+"""Runs one Work: the compound loop, waiting, and the only place where an exception becomes an
+NTSTATUS.
+
+    receive   by the reader, for each frame: what is it, who runs it
+    run       by the reader or a kworker: each command of the compound, then the reply
+    resume    by a kworker: the command that waited, then the rest
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from ksmbd.commands import smb1_negotiate
+from ksmbd.commands.table import COMMANDS, NOTHING, Spec
+from ksmbd.server import checks
+from ksmbd.state.connection import Connection
+from ksmbd.state.outbound import interim_signer, refusal, respond
+from ksmbd.state.wait import Wait, Wake
+from ksmbd.state.work import Answer, Parking, Reply, Work
+from ksmbd.vfs import credentials
+from ksmbd.wire.base import Buffer, WireError
+from ksmbd.wire.error import pack_contexts
+from ksmbd.wire.header import (
+    COMPRESSION_PROTOCOL_ID,
+    HEADER_SIZE,
+    SMB1_PROTOCOL_ID,
+    SMB2_PROTOCOL_ID,
+    TRANSFORM_PROTOCOL_ID,
+    Command,
+    Header,
+)
+from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError, from_oserror
+
+log = logging.getLogger("ksmbd.smb")
+
+_SMALLEST: Final = HEADER_SIZE + 2  # a header and a StructureSize
+_DIRECT_PAYLOAD: Final = 64 << 10  # a longer READ or WRITE is not a small one
+_DIRECT: Final = frozenset(command for command, spec in COMMANDS.items() if spec.direct)
+_DIALECT_311: Final = 0x0311
+
+
+def is_direct(frame: Buffer) -> bool:
+    """Whether the reader may run this frame itself: one short command that never waits long."""
+    if len(frame) < _SMALLEST or len(frame) > _DIRECT_PAYLOAD:
+        return False
+    command = frame[12] | frame[13] << 8
+    if command not in _DIRECT or frame[:4] != SMB2_PROTOCOL_ID:
+        return False
+    if command == Command.READ:
+        return len(frame) < HEADER_SIZE + 8 or frame[HEADER_SIZE + 6] == frame[HEADER_SIZE + 7] == 0
+    return not any(frame[20:24])  # NextCommand: compounds are not short
+
+
+def receive(connection: Connection, frame: memoryview) -> Work | None:
+    """Make a frame a Work; None if it was dealt with already.
+
+    Raises Disconnect for what is no SMB2.
+    """
+    protocol = bytes(frame[:4])
+    if protocol == SMB2_PROTOCOL_ID:
+        if len(frame) < _SMALLEST:
+            raise Disconnect(f"a frame of {len(frame)} bytes")
+        if frame[12] == Command.CANCEL and frame[13] == 0:
+            _cancel(connection, frame)
+            return None
+        return Work(connection, frame)
+    if protocol == SMB1_PROTOCOL_ID:
+        smb1_negotiate.negotiate(connection, frame)
+        return None
+    if protocol in (TRANSFORM_PROTOCOL_ID, COMPRESSION_PROTOCOL_ID):
+        raise Disconnect("encrypted or compressed, and neither was negotiated")
+    raise Disconnect(f"protocol id {protocol.hex()}")
+
+
+def _cancel(connection: Connection, frame: memoryview) -> None:
+    """[MS-SMB2] 3.3.5.16: no reply, no credit, no message id of its own."""
+    try:
+        request = Header.parse(frame)
+    except WireError as malformed:
+        raise Disconnect(str(malformed)) from None
+    if checks.is_async(request):
+        work = connection.find_request(async_id=request.async_id)
+    else:
+        work = connection.find_request(message_id=request.message_id)
+    # A CANCEL carries the signature of its session; one that names a foreign request is ignored.
+    if work is None or (work.session and work.session.session_id != request.session_id):
+        return
+    log.debug("cancel of message %d", work.header.message_id)
+    work.cancel()
+
+
+def run(work: Work) -> None:
+    """All of a frame, on whatever thread.  Never raises."""
+    try:
+        while not work.is_last:
+            _next(work)
+            if not _command(work):
+                return  # parked; resume() goes on
+            work.number += 1
+        respond(work)
+    except Disconnect as why:
+        work.connection.drop(str(why))
+    except Exception:
+        log.exception("%s: a bug in the server", work.connection.peer)
+        work.connection.drop("a bug in the server")
+    _finish(work)
+
+
+def _finish(work: Work) -> None:
+    """What is left to do when the last command has been answered."""
+    release, work.release = work.release, None
+    if release is not None:
+        release()
+
+
+def _next(work: Work) -> None:
+    """Move the cursor to the next command of the compound, [MS-SMB2] 3.3.5.2.7."""
+    offset = work.next_offset
+    frame = work.frame
+    try:
+        work.header = request = Header.parse(frame, offset)
+    except WireError as malformed:
+        raise Disconnect(str(malformed)) from None
+    step = request.next_command
+    if step == 0:
+        work.message = frame[offset:]
+        work.is_last = True
+        return
+    end = offset + step
+    if step % 8 or step < _SMALLEST or end + _SMALLEST > len(frame):
+        raise Disconnect(f"NextCommand {step} at {offset} of {len(frame)}")
+    work.message = frame[offset:end]
+    work.next_offset = end
+
+
+def _command(work: Work) -> bool:
+    """Check, handle, answer one command; False if it waits."""
+    request = work.header
+    checks.header(work)
+    checks.sequence(work)
+    connection = work.connection
+    connection.begin(work, request.message_id)
+    work.async_id = 0
+    work.interim_sent = False
+    work.memo = work.wake = None
+    try:
+        spec = _checked(work)
+    except (NtStatusError, WireError) as refused:
+        if isinstance(refused, NtStatusError):
+            reply = _refused(work, refused)
+        else:
+            log.debug("command %#x: %s", request.command, refused)
+            reply = refusal(NtStatus.INVALID_PARAMETER)
+        _answer(work, reply)
+        return True
+    return _handle(work, spec)
+
+
+def _checked(work: Work) -> Spec:
+    """The ladder of [MS-SMB2] 3.3.5.2; leaves the parsed request in ``work.request``."""
+    spec = COMMANDS.get(work.header.command)
+    checks.related(work)
+    if spec is None:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"command {work.header.command}")
+    checks.session(work, spec)
+    checks.signature(work, spec)
+    checks.tree(work, spec)
+    work.request = checks.body(work, spec)
+    checks.credit_charge(work, spec)
+    return spec
+
+
+def _handle(work: Work, spec: Spec) -> bool:
+    """Run the handler as the tree's user; False if it waits."""
+    try:
+        if spec.needs != NOTHING:
+            credentials.become(work.tree.credentials if work.tree else None)
+        reply = spec.handle(work, work.request)
+    except Wait as wait:
+        return not _park(work, wait)
+    except NtStatusError as refused:  # we said no
+        reply = _refused(work, refused)
+    except WireError as malformed:  # the peer's bytes are wrong
+        log.debug("command %#x: %s", work.header.command, malformed)
+        reply = refusal(NtStatus.INVALID_PARAMETER)
+    except OSError as failed:  # the kernel said no
+        log.debug("command %#x: %s", work.header.command, failed)
+        reply = refusal(from_oserror(failed))
+    except Disconnect:
+        raise
+    except Exception:  # we have a bug
+        log.exception("command %#x: a bug in the server", work.header.command)
+        reply = refusal(NtStatus.UNEXPECTED_IO_ERROR)
+    _answer(work, reply)
+    return True
+
+
+def _refused(work: Work, refused: NtStatusError) -> Reply:
+    log.debug("command %#x: %s", work.header.command, refused)
+    if refused.data and work.connection.dialect == _DIALECT_311:
+        return refusal(refused.status, pack_contexts([(0, refused.data)]), contexts=1)
+    return refusal(refused.status, refused.data)
+
+
+def _answer(work: Work, reply: Reply) -> None:
+    """Keep the answer, grant credits, leave the table of requests in flight."""
+    request = work.header
+    connection = work.connection
+    status = reply.status
+    if request.command == Command.CREATE and status & 0xC0000000 == 0xC0000000:
+        work.compound_open = None
+        work.compound_status = status
+    credits = 0
+    if not work.interim_sent:
+        with connection.lock:
+            credits = connection.window.grant(request.credits)
+    work.answers.append(Answer(request, reply, credits, work.signer, work.async_id))
+    connection.end(work, request.message_id)
+
+
+# -- waiting -----------------------------------------------------------------------------
+
+
+def _park(work: Work, wait: Wait) -> bool:
+    """Leave the thread until *wait* is over; False if the answer is there already."""
+    parking = Parking(work, wait, _queue)
+    # Before the client can know of it, so that its CANCEL finds a parked work.
+    if not work.park(parking):
+        return not _cancelled(work, wait)
+    if wait.interim and work.is_last and not work.interim_sent:
+        try:
+            _interim(work)
+        except NtStatusError as refused:
+            work.unpark()
+            if wait.on_cancel is not None:
+                wait.on_cancel()
+            _answer(work, _refused(work, refused))
+            return False
+    if wait.timeout_s is not None:
+        scheduler = work.server.scheduler
+        parking.timer = scheduler.call_later(wait.timeout_s, parking.timed_out)
+    wait.on.subscribe(parking.fired)
+    return True
+
+
+def _interim(work: Work) -> None:
+    """STATUS_PENDING with an AsyncId, [MS-SMB2] 3.3.4.2, and what came before it in the compound."""
+    connection = work.connection
+    work.async_id = connection.go_async(work)
+    request = work.header
+    with connection.lock:
+        credits = connection.window.grant(request.credits)
+    reply = refusal(NtStatus.PENDING)
+    work.answers.append(
+        Answer(request, reply, credits, interim_signer(work.signer), work.async_id)
+    )
+    work.interim_sent = True
+    respond(work)
+
+
+def _queue(parking: Parking, wake: Wake) -> None:
+    """Whoever ended the waiting queues the work; it may hold locks, so nothing else is done."""
+    parking.wait.on.unsubscribe(parking.fired)
+    if parking.timer is not None:
+        parking.timer.cancel()
+    parking.work.server.scheduler.run(resume, parking.work, parking.wait, wake)
+
+
+def resume(work: Work, wait: Wait, wake: Wake) -> None:
+    """Go on with a work that waited: its command again from the start, then the rest."""
+    work.unpark()
+    try:
+        if wake == Wake.CANCELLED:
+            done = _cancelled(work, wait)
+        else:
+            work.wake = wake
+            done = _handle(work, COMMANDS[work.header.command])
+        if not done:
+            return
+    except Disconnect as why:
+        work.connection.drop(str(why))
+        _finish(work)
+        return
+    except Exception:
+        log.exception("%s: a bug in the server", work.connection.peer)
+        work.connection.drop("a bug in the server")
+        _finish(work)
+        return
+    _rest(work)
+
+
+def _rest(work: Work) -> None:
+    """The commands after one that waited in the middle of a compound, and the reply."""
+    if work.is_last:
+        respond(work)
+        _finish(work)
+    else:
+        work.number += 1
+        run(work)
+
+
+def _cancelled(work: Work, wait: Wait) -> bool:
+    """The client gave up, or is gone."""
+    if wait.on_cancel is not None:
+        wait.on_cancel()
+    _answer(work, refusal(wait.cancel_status))
+    return True

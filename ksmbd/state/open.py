@@ -1,0 +1,117 @@
+"""Open, [MS-SMB2] 3.3.1.10: what a FileId stands for.
+
+A file or directory Open has a ``handle`` and an ``inode``; a named-pipe Open has a ``pipe``.
+
+    attached --CLOSE, tree or session gone, connection lost--> closed
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from ksmbd.wire.status import NtStatus, NtStatusError
+
+if TYPE_CHECKING:
+    from ksmbd.state.connection import Connection
+    from ksmbd.state.inode import Inode
+    from ksmbd.state.pipe import Pipe
+    from ksmbd.state.session import Session
+    from ksmbd.state.tree import TreeConnect
+    from ksmbd.vfs.directory import Enumeration
+    from ksmbd.vfs.handle import Handle
+
+
+class Open:
+    """One successful CREATE."""
+
+    __slots__ = (
+        "closed",
+        "connection",
+        "create_options",
+        "creation_time",
+        "delete_on_close",
+        "enumeration",
+        "granted_access",
+        "handle",
+        "inode",
+        "lock",
+        "maximal_access",
+        "memo",
+        "mode",
+        "oplock_level",
+        "persistent_id",
+        "pipe",
+        "position",
+        "posix_delete",
+        "resume_key",
+        "session",
+        "share_access",
+        "tree",
+        "volatile_id",
+        "waiters",
+        "write_time_frozen",
+    )
+
+    def __init__(
+        self,
+        *,
+        connection: Connection,
+        tree: TreeConnect,
+        granted_access: int,
+        share_access: int = 0,
+        create_options: int = 0,
+        handle: Handle | None = None,
+        inode: Inode | None = None,
+        pipe: Pipe | None = None,
+        now: float = 0.0,
+    ) -> None:
+        self.persistent_id = 0  # both given by Opens.add
+        self.volatile_id = 0
+        self.connection = connection
+        self.session: Session = tree.session
+        self.tree = tree
+        self.handle = handle
+        self.inode = inode
+        self.pipe = pipe
+        self.granted_access = granted_access
+        self.maximal_access = granted_access
+        self.share_access = share_access
+        self.create_options = create_options
+        self.creation_time = now
+        self.lock = threading.Lock()
+        self.closed = False  # by self.lock
+        self.delete_on_close = False  # by inode.lock
+        self.posix_delete = False  # by inode.lock: the name goes when this open is closed
+        self.oplock_level = 0
+        self.mode = 0  # FileModeInformation
+        self.position = 0  # FilePositionInformation; kept for the client, never used
+        self.enumeration: Enumeration | None = None  # of a directory; by self.lock
+        self.resume_key = b""  # 24 bytes once asked for
+        self.write_time_frozen = False  # the client set it: our own updates stop
+        # Called with a status when the open goes away while a request waits on it; by self.lock.
+        self.waiters: list[Any] = []
+        self.memo: dict[str, Any] = {}  # what create contexts leave for others
+
+    @property
+    def path(self) -> str:
+        """Share-relative, '/' between components; '' is the share's root."""
+        return self.handle.path if self.handle is not None else ""
+
+    @property
+    def is_directory(self) -> bool:
+        return self.handle is not None and self.handle.is_directory
+
+    @property
+    def file(self) -> Handle:
+        """The file; INVALID_DEVICE_REQUEST on a pipe."""
+        if self.handle is None:
+            raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "a pipe, not a file")
+        return self.handle
+
+    def require(self, access: int) -> None:
+        """ACCESS_DENIED unless any bit of *access* was granted when it was opened."""
+        if access and not self.granted_access & access:
+            raise NtStatusError(
+                NtStatus.ACCESS_DENIED, f"need {access:#x}, have {self.granted_access:#x}"
+            )

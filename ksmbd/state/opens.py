@@ -1,0 +1,138 @@
+"""The global table of opens ([MS-SMB2] 3.3.1.5 GlobalOpenTable) and how an open ends."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from ksmbd.vfs import credentials
+from ksmbd.wire.status import NtStatus, NtStatusError
+
+if TYPE_CHECKING:
+    from ksmbd.state.inode import Inode, Inodes
+    from ksmbd.state.open import Open
+
+log = logging.getLogger("ksmbd.vfs")
+
+NO_ID = 0xFFFF_FFFF_FFFF_FFFF
+
+
+class Opens:
+    """FileIds: both halves are random, so that none can be guessed from another.
+
+    A look-up is by the volatile half, as in the specification; the persistent half must agree.
+    """
+
+    def __init__(self, inodes: Inodes, random: Callable[[int], bytes], limit: int) -> None:
+        self.inodes = inodes
+        self.limit = limit
+        self._random = random
+        self._lock = threading.Lock()
+        self._opens: dict[int, Open] = {}  # by self._lock; volatile id -> Open
+
+    def __len__(self) -> int:
+        return len(self._opens)
+
+    def all(self) -> list[Open]:
+        with self._lock:
+            return list(self._opens.values())
+
+    def require_room(self) -> None:
+        """TOO_MANY_OPENED_FILES   ``max open files`` is reached"""
+        if len(self._opens) >= self.limit:
+            raise NtStatusError(NtStatus.TOO_MANY_OPENED_FILES, f"limit {self.limit}")
+
+    def add(self, open: Open) -> None:
+        """Give it a FileId and make it known, here and in its session.
+
+        TOO_MANY_OPENED_FILES   ``max open files`` is reached
+        USER_SESSION_DELETED    the session ended meanwhile
+        NETWORK_NAME_DELETED    the tree was disconnected meanwhile
+        """
+        with self._lock:
+            if len(self._opens) >= self.limit:
+                raise NtStatusError(NtStatus.TOO_MANY_OPENED_FILES, f"limit {self.limit}")
+            while True:
+                raw = self._random(16)
+                volatile_id = int.from_bytes(raw[:8], "little")
+                if volatile_id not in (0, NO_ID) and volatile_id not in self._opens:
+                    break
+            open.volatile_id = volatile_id
+            open.persistent_id = int.from_bytes(raw[8:], "little") & (NO_ID >> 1) | 1
+            self._opens[volatile_id] = open
+        session = open.session
+        with session.lock:
+            if open.tree.connected:
+                session.opens[volatile_id] = open
+                return
+        with self._lock:
+            self._opens.pop(volatile_id, None)
+        raise NtStatusError(NtStatus.NETWORK_NAME_DELETED, "disconnected during the open")
+
+    def find(self, volatile_id: int) -> Open | None:
+        return self._opens.get(volatile_id)
+
+    def close(self, open: Open, status: NtStatus = NtStatus.FILE_CLOSED) -> None:
+        """End an open: wake who waits on it, drop its locks, delete if it is time, close.
+
+        Acts as the open's user.  *status* is what requests that wait on it are answered with.
+        Safe to call twice; an I/O error while deleting is logged, for nobody waits for it.
+        """
+        with open.lock:
+            if open.closed:
+                return
+            open.closed = True
+            waiters, open.waiters = open.waiters, []
+        with self._lock:
+            self._opens.pop(open.volatile_id, None)
+        with open.session.lock:
+            open.session.opens.pop(open.volatile_id, None)
+        for waiter in waiters:
+            waiter(status)
+        if open.pipe is not None:
+            open.pipe.close()
+        if open.inode is not None:
+            credentials.become(open.tree.credentials)
+            self._leave(open, open.inode)
+
+    def _leave(self, open: Open, inode: Inode) -> None:
+        inode.release_locks(open)
+        with inode.lock:
+            if open in inode.opens:
+                inode.opens.remove(open)
+            if open.delete_on_close and not inode.deleted:
+                inode.delete_pending = True
+                inode.delete_path = open.path
+            remove = (
+                inode.delete_pending
+                and not inode.deleted
+                and (not inode.opens or open.posix_delete)
+            )
+            if remove:
+                inode.deleted = True
+                path = inode.delete_path
+        if remove:
+            self._delete(open, path)
+        self.inodes.drop(inode)
+        if open.handle is not None:
+            open.handle.close()
+
+    @staticmethod
+    def _delete(open: Open, path: str) -> None:
+        handle = open.file
+        if path:
+            handle.path = path  # another open's name of it, if it was a hard link's
+        try:
+            handle.root.unlink(handle)
+        except OSError as failed:
+            log.warning("%s/%s was to be deleted: %s", open.tree.share.name, path, failed)
+
+    def close_all(self, opens: Iterable[Open], status: NtStatus = NtStatus.FILE_CLOSED) -> None:
+        """End many, as TREE_DISCONNECT, LOGOFF and a lost connection do."""
+        for open in list(opens):
+            try:
+                self.close(open, status)
+            except Exception:
+                log.exception("closing open %#x: a bug in the server", open.volatile_id)

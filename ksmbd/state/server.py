@@ -1,0 +1,169 @@
+"""Server, [MS-SMB2] 3.3.1.5: configuration, the global tables, the collaborators.
+
+Lock order: see connection.  ``Server.lock`` guards the connection and session tables and is
+taken before every other lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ksmbd.state.buffers import Buffers
+from ksmbd.state.inode import Inodes
+from ksmbd.state.opens import Opens
+from ksmbd.state.session import Session, SessionState
+from ksmbd.state.settings import Settings
+from ksmbd.vfs import credentials
+from ksmbd.wire.status import NtStatus, NtStatusError
+
+if TYPE_CHECKING:
+    from ksmbd.ipc.client import Mountd
+    from ksmbd.state.connection import Connection
+    from ksmbd.state.share import Share
+    from ksmbd.state.transport import Scheduler, Transport
+    from ksmbd.state.tree import TreeConnect
+    from ksmbd.vfs.sid import Domain
+
+log = logging.getLogger("ksmbd.smb")
+
+
+class Server:
+    """Everything that lives as long as the process."""
+
+    log_conn = logging.getLogger("ksmbd.conn")
+
+    def __init__(
+        self,
+        *,
+        scheduler: Scheduler,
+        mountd: Mountd,
+        random: Callable[[int], bytes],
+        guid: bytes,
+        domain: Domain,
+        clock: Callable[[], float] = time.time,
+        settings: Settings | None = None,
+    ) -> None:
+        self.scheduler = scheduler
+        self.mountd = mountd
+        self.random = random
+        self.guid = guid  # 16 bytes, the same after every start
+        self.domain = domain
+        self.clock = clock  # seconds since 1970
+        self.settings = settings or Settings()
+        self.start_time = clock()
+        self.lock = threading.Lock()
+        self.connections: dict[int, Connection] = {}  # by self.lock
+        self.sessions: dict[int, Session] = {}  # by self.lock; GlobalSessionTable
+        self.shares: dict[str, Share] = {}  # by self.lock; folded name -> as mountd last said
+        self._next_connection = 1
+        self.inodes = Inodes()
+        self.opens = Opens(self.inodes, random, self.settings.max_open_files)
+        self.buffers = Buffers()
+
+    # -- connections ---------------------------------------------------------------------
+
+    def next_connection_number(self) -> int:
+        with self.lock:
+            number = self._next_connection
+            self._next_connection += 1
+            return number
+
+    def add_connection(self, connection: Connection) -> None:
+        with self.lock:
+            self.connections[connection.number] = connection
+
+    def connection_lost(self, connection: Connection) -> None:
+        """[MS-SMB2] 3.3.7.1: cancel what waits, end what lived on this connection alone."""
+        with connection.lock:
+            connection.closed = True
+            works = list(connection.requests.values())
+            sessions = list(connection.sessions.values())
+            connection.sessions.clear()
+        for work in works:
+            work.cancel()
+        for session in sessions:
+            if session.remove_channel(connection) or session.connection is connection:
+                self.end_session(session)
+        with self.lock:
+            self.connections.pop(connection.number, None)
+        credentials.become(None)
+
+    # -- sessions ------------------------------------------------------------------------
+
+    def new_session(self, connection: Connection) -> Session:
+        """Make a session in progress and put it in the tables, [MS-SMB2] 3.3.5.5.1.
+
+        Its id is random and fits 32 bits: clients exist that keep no more of it.
+
+        TOO_MANY_SESSIONS   ``max active sessions`` is reached
+        """
+        with self.lock:
+            if len(self.sessions) >= self.settings.max_sessions:
+                raise NtStatusError(NtStatus.TOO_MANY_SESSIONS, "max active sessions")
+            while True:
+                session_id = int.from_bytes(self.random(4), "little")
+                if session_id not in (0, 0xFFFF_FFFF) and session_id not in self.sessions:
+                    break
+            session = Session(session_id, connection, self.clock())
+            self.sessions[session_id] = session
+        connection.add_session(session)
+        return session
+
+    def end_session(self, session: Session, status: NtStatus = NtStatus.FILE_CLOSED) -> None:
+        """Take a session out of the tables and end its opens and trees.  Safe to call twice."""
+        with self.lock:
+            if self.sessions.get(session.session_id) is session:
+                del self.sessions[session.session_id]
+        was_valid = session.state != SessionState.IN_PROGRESS
+        session.state = SessionState.EXPIRED
+        with session.lock:
+            channels = list(session.channels.values())
+            trees = list(session.trees.values())
+            session.trees.clear()
+            for tree in trees:
+                tree.connected = False
+            opens = list(session.opens.values())
+        for channel in channels:
+            channel.connection.remove_session(session)
+        session.connection.remove_session(session)
+        self.opens.close_all(opens, status)
+        for tree in trees:
+            self.mountd.tree_disconnect(session.session_id, tree.tree_id)
+        if was_valid and session.account:
+            self.mountd.logout(session.account, 0)
+
+    def end_tree(self, tree: TreeConnect, status: NtStatus = NtStatus.FILE_CLOSED) -> None:
+        """TREE_DISCONNECT: the tree's opens go, mountd is told."""
+        session = tree.session
+        with session.lock:
+            tree.connected = False
+            opens = [open for open in session.opens.values() if open.tree is tree]
+        session.remove_tree(tree.tree_id)
+        self.opens.close_all(opens, status)
+        self.mountd.tree_disconnect(session.session_id, tree.tree_id)
+
+    # -- shares --------------------------------------------------------------------------
+
+    def cached_share(self, name: str) -> Share | None:
+        with self.lock:
+            return self.shares.get(name.casefold())
+
+    def keep_share(self, share: Share) -> None:
+        with self.lock:
+            self.shares[share.name.casefold()] = share
+
+    def forget_shares(self) -> None:
+        """After a reload: new tree connects ask mountd again."""
+        with self.lock:
+            self.shares.clear()
+
+
+def new_connection(server: Server, transport: Transport, make: Callable[..., Connection]) -> Connection:
+    """Number a connection and put it in the table."""
+    connection = make(server, transport, server.next_connection_number())
+    server.add_connection(connection)
+    return connection

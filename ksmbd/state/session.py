@@ -1,0 +1,130 @@
+"""Session, [MS-SMB2] 3.3.1.8, and Channel, 3.3.1.14.
+
+    IN_PROGRESS --authenticated--> VALID --logoff, previous-session, last channel gone--> gone
+                                     |  ^
+                              expiry v  | re-authentication
+                                   EXPIRED
+
+Lock order: see connection.  ``Session.lock`` guards the tree table, the open table and the
+channels.
+"""
+
+from __future__ import annotations
+
+import threading
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from ksmbd.wire.status import NtStatus, NtStatusError
+
+if TYPE_CHECKING:
+    from ksmbd.auth.identity import Identity
+    from ksmbd.crypto.preauth import PreauthHash
+    from ksmbd.crypto.signing import Signer
+    from ksmbd.state.connection import Connection
+    from ksmbd.state.open import Open
+    from ksmbd.state.tree import TreeConnect
+    from ksmbd.vfs.access import Token
+    from ksmbd.vfs.credentials import Credentials
+
+MAX_TREES = 4096  # tree connects of one session
+
+
+class SessionState(IntEnum):
+    IN_PROGRESS = 0
+    VALID = 1
+    EXPIRED = 2
+
+
+class Channel:
+    """A connection the session uses, with the signing key of that connection."""
+
+    __slots__ = ("connection", "signer")
+
+    def __init__(self, connection: Connection, signer: Signer | None) -> None:
+        self.connection = connection
+        self.signer = signer
+
+
+class Session:
+    """One log-on.  ``signer`` of a channel is None only for guests and anonymous users."""
+
+    def __init__(self, session_id: int, connection: Connection, now: float) -> None:
+        self.session_id = session_id
+        self.connection = connection  # the one it was made on
+        self.creation_time = now
+        self.idle_time = now
+        self.state = SessionState.IN_PROGRESS
+        self.lock = threading.Lock()
+        self.setup_lock = threading.Lock()  # one SESSION_SETUP at a time; held over IPC
+
+        # Set when the log-on succeeds.
+        self.identity: Identity | None = None
+        self.credentials: Credentials | None = None  # whom to act as; None: the process itself
+        self.token: Token | None = None
+        self.session_key = b""  # 16 bytes
+        self.full_session_key = b""
+        self.application_key = b""
+        self.signing_required = False
+        self.encrypt_data = False
+        self.is_guest = False
+        self.is_anonymous = False
+        self.expiration_time: float | None = None
+
+        # While a log-on or re-authentication is under way; by setup_lock.
+        self.acceptor: Any = None
+        self.preauth: PreauthHash | None = None
+
+        # By self.lock.
+        self.channels: dict[int, Channel] = {}  # connection.number -> Channel
+        self.trees: dict[int, TreeConnect] = {}
+        self.opens: dict[int, Open] = {}  # volatile id -> Open
+        self._next_tree_id = 1
+
+    @property
+    def account(self) -> str:
+        return self.identity.account if self.identity else ""
+
+    def signer_on(self, connection: Connection) -> Signer | None:
+        """The key of the channel on *connection*; None if it has none."""
+        channel = self.channels.get(connection.number)
+        return channel.signer if channel else None
+
+    def add_channel(self, connection: Connection, signer: Signer | None) -> None:
+        with self.lock:
+            self.channels[connection.number] = Channel(connection, signer)
+
+    def remove_channel(self, connection: Connection) -> bool:
+        """Forget the channel; True if none is left."""
+        with self.lock:
+            self.channels.pop(connection.number, None)
+            return not self.channels
+
+    def find_tree(self, tree_id: int) -> TreeConnect:
+        """NETWORK_NAME_DELETED   no tree connect of this session has the id"""
+        tree = self.trees.get(tree_id)
+        if tree is None:
+            raise NtStatusError(NtStatus.NETWORK_NAME_DELETED, f"tree {tree_id:#x}")
+        return tree
+
+    def new_tree_id(self) -> int:
+        """Reserve an id for a tree connect.
+
+        INSUFFICIENT_RESOURCES   the session has too many of them
+        """
+        with self.lock:
+            if len(self.trees) >= MAX_TREES:
+                raise NtStatusError(NtStatus.INSUFFICIENT_RESOURCES, "too many tree connects")
+            while True:
+                tree_id = self._next_tree_id
+                self._next_tree_id = tree_id % 0xFFFF_FFF0 + 1
+                if tree_id not in self.trees:
+                    return tree_id
+
+    def add_tree(self, tree: TreeConnect) -> None:
+        with self.lock:
+            self.trees[tree.tree_id] = tree
+
+    def remove_tree(self, tree_id: int) -> TreeConnect | None:
+        with self.lock:
+            return self.trees.pop(tree_id, None)

@@ -1,0 +1,40 @@
+"""What mountd's start-up message says, in the form the server uses it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class SigningPolicy(IntEnum):
+    """``server signing``."""
+
+    DISABLED = 0
+    AUTO = 2
+    MANDATORY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Global parameters; replaced as a whole on reload.  Sizes are bytes, times seconds."""
+
+    netbios_name: str = "KSMBD SERVER"
+    workgroup: str = "WORKGROUP"
+    server_string: str = "SMB SERVER"
+    signing: SigningPolicy = SigningPolicy.AUTO
+    min_dialect: int = 0x0202
+    max_dialect: int = 0x0311
+    max_read: int = 8 << 20
+    max_write: int = 8 << 20
+    max_trans: int = 1 << 20
+    max_credits: int = 8192
+    max_open_files: int = 10000
+    max_sessions: int = 1024
+    max_connections: int = 128
+    max_connections_per_address: int = 32
+    deadtime_s: int = 0  # idle connections without open files are dropped; 0: never
+    map_to_guest: bool = False  # unknown users become guests
+    restrict_anonymous: int = 0
+    fake_fscaps: int = 0x40
+    sub_authorities: tuple[int, int, int] = (0, 0, 0)
+    ipc_timeout_s: int = 0

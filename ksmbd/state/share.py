@@ -1,0 +1,39 @@
+"""Share, [MS-SMB2] 3.3.1.6: what mountd said about it and the directory it serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ksmbd.vfs.root import ShareRoot
+
+
+@dataclass(slots=True)
+class Share:
+    """One share.  Never changed after it was made: a reload makes a new one."""
+
+    name: str
+    path: str = ""
+    comment: str = ""
+    is_pipe: bool = False  # IPC$
+    read_only: bool = False
+    guest_ok: bool = False
+    browseable: bool = True
+    oplocks: bool = True
+    streams: bool = False
+    acl_xattr: bool = False
+    hide_unreadable: bool = False
+    inherit_owner: bool = False
+    continuous_availability: bool = False
+    encrypt_data: bool = False
+    create_mask: int = 0o744
+    directory_mask: int = 0o755
+    force_create_mode: int = 0
+    force_directory_mode: int = 0
+    force_uid: int | None = None
+    force_gid: int | None = None
+    volume_serial: int = 0
+    volume_guid: bytes = bytes(16)
+    flags: int = 0  # mountd's flag word, for those who need a bit that has no name here
+    root: ShareRoot | None = field(default=None, compare=False)  # None for a pipe share

@@ -1,0 +1,44 @@
+"""What the state needs from the floor above it: something to send with, something to run on.
+
+``ksmbd/server`` supplies TCP and threads; a test supplies a list and a loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from ksmbd.wire.base import Buffer
+
+
+class Transport(Protocol):
+    """One stream connection to a client."""
+
+    peer: str  # the client's address as text, without the port
+    local: str  # our own address as text
+
+    def send(self, parts: Sequence[Buffer]) -> None:
+        """Write the parts in order, as one or several whole frames, lengths included.
+
+        Serialized by the transport's own lock.  Never raises: a connection that cannot be
+        written is closed, and its reader notices.
+        """
+
+    def close(self) -> None:
+        """Drop the connection; the reader ends and cleans up.  Safe to call twice."""
+
+
+class Cancellable(Protocol):
+    """A timer that has not fired yet."""
+
+    def cancel(self) -> None: ...
+
+
+class Scheduler(Protocol):
+    """The kworkers and the clockwork."""
+
+    def run(self, fn: Callable[..., Any], *args: Any) -> None:
+        """Have a kworker call ``fn(*args)`` soon."""
+
+    def call_later(self, seconds: float, fn: Callable[..., Any], *args: Any) -> Cancellable:
+        """Call ``fn(*args)`` after *seconds*, from a thread that must not be held up."""

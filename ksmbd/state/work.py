@@ -1,0 +1,229 @@
+"""Work (ksmbd_work; Request, [MS-SMB2] 3.3.1.13): one received PDU on its way through the server.
+
+A PDU may be a compound of several commands ([MS-SMB2] 3.3.5.2.7); the Work is the cursor that
+walks them and keeps what related commands inherit.
+
+    queued --> running --> answered
+                 |  ^
+              Wait  | event, time-out, cancel: whoever takes ``Parking`` first
+                 v  |
+                parked
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ksmbd.state.opens import NO_ID
+from ksmbd.state.wait import Wait, Wake
+from ksmbd.wire.base import Buffer, Wire
+from ksmbd.wire.header import HEADER_SIZE, RELATED_OPERATIONS, Header
+from ksmbd.wire.status import NtStatus, NtStatusError
+
+if TYPE_CHECKING:
+    from ksmbd.crypto.preauth import PreauthHash
+    from ksmbd.crypto.signing import Signer
+    from ksmbd.state.connection import Connection
+    from ksmbd.state.open import Open
+    from ksmbd.state.server import Server
+    from ksmbd.state.session import Session
+    from ksmbd.state.transport import Cancellable
+    from ksmbd.state.tree import TreeConnect
+
+
+class Reply:
+    """What a handler returns: the fixed part, the variable part, the status.
+
+    ``room``: *data* lies in this pooled buffer at ``HEADROOM``; the reply is finished in place
+    and the buffer given back after it was sent.
+    """
+
+    __slots__ = ("body", "data", "room", "status")
+
+    def __init__(
+        self,
+        body: Wire,
+        data: Buffer = b"",
+        status: NtStatus = NtStatus.SUCCESS,
+        room: bytearray | None = None,
+    ) -> None:
+        self.body = body
+        self.data = data
+        self.status = status
+        self.room = room
+
+
+class Parking:
+    """The place of a parked work.  Whoever takes it runs the work; the others do nothing."""
+
+    __slots__ = ("_lock", "_taken", "resume", "timer", "wait", "work")
+
+    def __init__(self, work: Work, wait: Wait, resume: Callable[[Parking, Wake], None]) -> None:
+        self.work = work
+        self.wait = wait
+        self.timer: Cancellable | None = None
+        self.resume = resume  # queues the work; called by whoever took the place
+        self._lock = threading.Lock()
+        self._taken = False  # by self._lock
+
+    def leave(self, wake: Wake) -> None:
+        """Run the work again because of *wake*, unless something else was first."""
+        with self._lock:
+            taken, self._taken = self._taken, True
+        if not taken:
+            self.resume(self, wake)
+
+    def fired(self) -> None:
+        self.leave(Wake.FIRED)
+
+    def timed_out(self) -> None:
+        self.leave(Wake.TIMED_OUT)
+
+
+class Answer:
+    """A finished command of the compound, kept until the whole of it is sent."""
+
+    __slots__ = ("async_id", "credits", "header", "reply", "signer")
+
+    def __init__(
+        self, header: Header, reply: Reply, credits: int, signer: Signer | None, async_id: int
+    ) -> None:
+        self.header = header  # of the request
+        self.reply = reply
+        self.credits = credits
+        self.signer = signer
+        self.async_id = async_id
+
+
+class Work:
+    """One PDU.  Used by one thread at a time: the reader, then a kworker, then another."""
+
+    __slots__ = (
+        "_lock",
+        "answers",
+        "async_id",
+        "cancelled",
+        "compound_open",
+        "compound_status",
+        "connection",
+        "frame",
+        "header",
+        "interim_sent",
+        "is_last",
+        "keep_preauth",
+        "memo",
+        "message",
+        "next_offset",
+        "number",
+        "parking",
+        "release",
+        "request",
+        "request_signed",
+        "sealed",
+        "server",
+        "session",
+        "signer",
+        "tree",
+        "wake",
+    )
+
+    header: Header
+    message: memoryview
+
+    def __init__(self, connection: Connection, frame: memoryview) -> None:
+        self.server: Server = connection.server
+        self.connection = connection
+        self.frame = frame  # the PDU in clear, without the 4-byte length
+        self.next_offset = 0  # of the command after this one; 0 with is_last: no more
+        self.is_last = False
+        self.number = 0  # of the command in the compound, from 0
+        self.release: Callable[[], None] | None = None  # gives the receive buffer back
+        self.request: Any = None  # the parsed command
+        self.session: Session | None = None
+        self.tree: TreeConnect | None = None
+        self.signer: Signer | None = None  # the reply will be signed with it
+        self.request_signed = False
+        self.sealed: Session | None = None  # came encrypted: the reply will be
+        self.answers: list[Answer] = []
+        self.compound_open: Open | None = None  # the FileId that related commands inherit
+        self.compound_status: NtStatus | None = None  # why there is none
+        self.async_id = 0
+        self.interim_sent = False
+        self.keep_preauth: PreauthHash | None = None  # takes the bytes of the reply
+        self.memo: Any = None  # a waiting handler's notes for its next run
+        self.wake: Wake | None = None
+        self._lock = threading.Lock()
+        self.parking: Parking | None = None  # by self._lock
+        self.cancelled = False  # by self._lock
+
+    # -- what handlers use ---------------------------------------------------------------
+
+    def buffer(self, offset: int, length: int, *, after: int) -> memoryview:
+        """The *length* bytes the client placed at *offset* from the SMB2 header.
+
+        INVALID_PARAMETER   they overlap the fixed part of *after* bytes or leave the message
+        """
+        end = offset + length
+        if length and (offset < HEADER_SIZE + after or end > len(self.message)):
+            raise NtStatusError(
+                NtStatus.INVALID_PARAMETER, f"buffer {offset}+{length} of {len(self.message)}"
+            )
+        return self.message[offset:end]
+
+    def the_session(self) -> Session:
+        """The session that checks found; the table says which commands have one."""
+        if self.session is None:
+            raise NtStatusError(NtStatus.USER_SESSION_DELETED, "no session")
+        return self.session
+
+    def the_tree(self) -> TreeConnect:
+        if self.tree is None:
+            raise NtStatusError(NtStatus.NETWORK_NAME_DELETED, "no tree connect")
+        return self.tree
+
+    def open(self, persistent_id: int, volatile_id: int) -> Open:
+        """The Open a request names, or the one that it inherits in a related compound.
+
+        FILE_CLOSED         the FileId names no open of this session and tree
+        (any)               the earlier command that should have made it failed with this
+        """
+        if volatile_id == NO_ID and persistent_id == NO_ID and self.header.flags & RELATED_OPERATIONS:
+            if self.compound_open is None:
+                raise NtStatusError(self.compound_status or NtStatus.INVALID_PARAMETER, "no FileId")
+            found: Open | None = self.compound_open
+        else:
+            found = self.server.opens.find(volatile_id)
+        if (
+            found is None
+            or found.closed
+            or found.session is not self.session
+            or found.tree is not self.tree
+            or (persistent_id != found.persistent_id and persistent_id != NO_ID)
+        ):
+            raise NtStatusError(NtStatus.FILE_CLOSED, f"id {volatile_id:#x}")
+        self.compound_open = found
+        return found
+
+    # -- parking -------------------------------------------------------------------------
+
+    def park(self, parking: Parking) -> bool:
+        """Become parked; False if the client has cancelled already."""
+        with self._lock:
+            if self.cancelled:
+                return False
+            self.parking = parking
+            return True
+
+    def unpark(self) -> None:
+        with self._lock:
+            self.parking = None
+
+    def cancel(self) -> None:
+        """[MS-SMB2] 3.3.5.16: end its waiting, now or as soon as it would begin."""
+        with self._lock:
+            self.cancelled = True
+            parking = self.parking
+        if parking is not None:
+            parking.leave(Wake.CANCELLED)
