@@ -82,7 +82,6 @@ ENCRYPTION_OFF: Final = 0x8
 DURABLE_HANDLES: Final = 0x10
 KERBEROS: Final = 0x10000  # mountd answers SPNEGO_AUTHEN_REQUEST
 BIND_INTERFACES_ONLY: Final = 0x20000
-RELOADED: Final = 0x40000  # a mountd that took up the link of an earlier one, not a first start
 
 # LoginResponse.status, TreeConnectRequest.account_flags, Logout.account_flags
 USER_OK: Final = 0x1
@@ -140,6 +139,7 @@ RPC_RAP: Final = 0x100 | RPC_RETURN
 RPC_RESTRICTED_CONTEXT: Final = 0x200  # the session is a guest's
 RPC_SAMR: Final = 0x400
 RPC_LSARPC: Final = 0x800
+RPC_PEEK: Final = 0x10000 | RPC_RETURN  # three u32: bytes unread, messages, bytes of the first
 
 
 class Signing(IntEnum):
@@ -180,6 +180,7 @@ class RpcStatus(IntEnum):
 
     OK = 0
     BAD_FUNC = 1
+    NO_SUCH_PIPE = 2
     ACCESS_DENIED = 5
     BAD_FID = 6
     NOMEM = 8
@@ -187,6 +188,9 @@ class RpcStatus(IntEnum):
     NOT_IMPLEMENTED = 0x40
     INVALID_PARAMETER = 0x57
     INVALID_LEVEL = 0x7C
+    PIPE_BUSY = 0xE7
+    NO_DATA = 0xE8
+    NOT_CONNECTED = 0xE9
     MORE_DATA = 0xEA
     SOME_NOT_MAPPED = 0x107
 
