@@ -223,23 +223,28 @@ def _answer(work: Work, reply: Reply) -> None:
 
 
 def _park(work: Work, wait: Wait) -> bool:
-    """Leave the thread until *wait* is over; False if the answer is there already."""
-    parking = Parking(work, wait, _queue)
-    # Before the client can know of it, so that its CANCEL finds a parked work.
-    if not work.park(parking):
-        return not _cancelled(work, wait)
+    """Leave the thread until *wait* is over; False if the answer is there already.
+
+    The interim response goes out first: a CANCEL that overtakes the parking is remembered by
+    the work.  Once parked, the work belongs to whoever ends the waiting.
+    """
     if wait.interim and work.is_last and not work.interim_sent:
         try:
             _interim(work)
         except NtStatusError as refused:
-            work.unpark()
             if wait.on_cancel is not None:
                 wait.on_cancel()
             _answer(work, _refused(work, refused))
             return False
+    parking = Parking(work, wait, _queue)
     if wait.timeout_s is not None:
         scheduler = work.server.scheduler
         parking.timer = scheduler.call_later(wait.timeout_s, parking.timed_out)
+    if not work.park(parking):
+        if parking.timer is not None:
+            parking.timer.cancel()
+        _cancelled(work, wait)
+        return False
     wait.on.subscribe(parking.fired)
     return True
 
@@ -252,9 +257,7 @@ def _interim(work: Work) -> None:
     with connection.lock:
         credits = connection.window.grant(request.credits)
     reply = refusal(NtStatus.PENDING)
-    work.answers.append(
-        Answer(request, reply, credits, interim_signer(work.signer), work.async_id)
-    )
+    work.answers.append(Answer(request, reply, credits, interim_signer(work.signer), work.async_id))
     work.interim_sent = True
     respond(work)
 

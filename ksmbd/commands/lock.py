@@ -1,0 +1,153 @@
+"""SMB2 LOCK, [MS-SMB2] 3.3.5.14: byte-range locks, waiting ones included."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ksmbd.state.inode import Inode
+from ksmbd.state.open import Open
+from ksmbd.state.wait import Event, Wait
+from ksmbd.state.work import Reply, Work
+from ksmbd.wire.access import FILE_APPEND_DATA, FILE_READ_DATA, FILE_WRITE_DATA
+from ksmbd.wire.lock import (
+    EXCLUSIVE_LOCK,
+    FAIL_IMMEDIATELY,
+    SHARED_LOCK,
+    UNLOCK,
+    LockElement,
+    LockRequest,
+    LockResponse,
+)
+from ksmbd.wire.status import NtStatus, NtStatusError
+
+_LOCK_FLAGS: Final = frozenset(
+    (
+        SHARED_LOCK,
+        EXCLUSIVE_LOCK,
+        SHARED_LOCK | FAIL_IMMEDIATELY,
+        EXCLUSIVE_LOCK | FAIL_IMMEDIATELY,
+    )
+)
+_MAX_RANGE: Final = 1 << 64
+
+
+class _Waiter:
+    """A blocked LOCK: its event in the inode's queue, and whether its open was closed."""
+
+    def __init__(self) -> None:
+        self.event = Event()
+        self.closed = False
+
+    def open_closed(self, _status: NtStatus) -> None:
+        self.closed = True
+        self.event.fire()
+
+
+def lock(work: Work, req: LockRequest) -> Reply:
+    """Lock or unlock ranges: all of a request's locks or none.
+
+    INVALID_PARAMETER    no element, an impossible flag, locks mixed with unlocks, several
+                         locks that may wait
+    INVALID_LOCK_RANGE   a range that ends beyond 2^64
+    FILE_CLOSED          the FileId names no open of this session
+    ACCESS_DENIED        the open can neither read nor write
+    LOCK_NOT_GRANTED     another lock is in the way and the client does not wait
+    RANGE_NOT_LOCKED     an unlock of what is not locked; or the open was closed meanwhile
+    """
+    waiter: _Waiter | None = work.memo
+    if waiter is not None and waiter.closed:
+        raise NtStatusError(NtStatus.RANGE_NOT_LOCKED, "closed while waiting")
+    elements = _elements(work, req)
+    open = work.open(req.persistent_id, req.volatile_id)
+    if open.is_directory or open.inode is None:
+        raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "no file")
+    open.require(FILE_READ_DATA | FILE_WRITE_DATA | FILE_APPEND_DATA)
+    if elements[0].flags & UNLOCK:
+        _unlock(open, open.inode, elements)
+    else:
+        _lock(work, open, open.inode, elements)
+    return Reply(LockResponse())
+
+
+def _elements(work: Work, req: LockRequest) -> list[LockElement]:
+    """The Locks array, every element checked, [MS-SMB2] 3.3.5.14.1 and .2."""
+    if req.lock_count == 0:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, "no lock")
+    size = LockElement.SIZE
+    start = 64 + LockRequest.SIZE
+    array = work.buffer(start, req.lock_count * size, after=LockRequest.SIZE)
+    elements = [LockElement.unpack(array, i * size) for i in range(req.lock_count)]
+    unlocking = bool(elements[0].flags & UNLOCK)
+    for element in elements:
+        if element.flags != UNLOCK if unlocking else element.flags not in _LOCK_FLAGS:
+            raise NtStatusError(NtStatus.INVALID_PARAMETER, f"flags {element.flags:#x}")
+        if element.length and element.offset + element.length > _MAX_RANGE:
+            raise NtStatusError(NtStatus.INVALID_LOCK_RANGE, f"{element.offset}+{element.length}")
+    waits = any(not element.flags & FAIL_IMMEDIATELY for element in elements)
+    if len(elements) > 1 and not unlocking and waits:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, "several locks that may wait")
+    return elements
+
+
+def _unlock(open: Open, inode: Inode, elements: list[LockElement]) -> None:
+    """In order; what was unlocked before one that fails stays unlocked."""
+    waiters: list[Event] = []
+    try:
+        with inode.lock:
+            for element in elements:
+                if not inode.locks.unlock(open, element.offset, element.length):
+                    raise NtStatusError(
+                        NtStatus.RANGE_NOT_LOCKED, f"{element.offset}+{element.length}"
+                    )
+                if not waiters:
+                    waiters, inode.lock_waiters = inode.lock_waiters, []
+    finally:
+        for event in waiters:
+            event.fire()
+
+
+def _lock(work: Work, open: Open, inode: Inode, elements: list[LockElement]) -> None:
+    """All or none; the only one that may wait is queued in the same step."""
+    waiter: _Waiter | None = None
+    taken: list[LockElement] = []
+    with inode.lock:
+        for element in elements:
+            exclusive = bool(element.flags & EXCLUSIVE_LOCK)
+            if inode.locks.lock(open, element.offset, element.length, exclusive):
+                taken.append(element)
+                continue
+            for undo in taken:
+                inode.locks.unlock(open, undo.offset, undo.length)
+            if not element.flags & FAIL_IMMEDIATELY:
+                waiter = _Waiter()
+                inode.lock_waiters.append(waiter.event)
+            break
+        else:
+            return
+    if waiter is None:
+        raise NtStatusError(NtStatus.LOCK_NOT_GRANTED, "in the way")
+    _wait(work, open, inode, waiter)
+
+
+def _wait(work: Work, open: Open, inode: Inode, waiter: _Waiter) -> None:
+    """Park until any lock of the file is released, then try again."""
+    previous: _Waiter | None = work.memo
+    work.memo = waiter
+    with open.lock:
+        if previous is not None and previous.open_closed in open.waiters:
+            open.waiters.remove(previous.open_closed)
+        closed = open.closed
+        if not closed:
+            open.waiters.append(waiter.open_closed)
+    if closed:
+        raise NtStatusError(NtStatus.RANGE_NOT_LOCKED, "closed meanwhile")
+
+    def forget() -> None:
+        with inode.lock:
+            if waiter.event in inode.lock_waiters:
+                inode.lock_waiters.remove(waiter.event)
+        with open.lock:
+            if waiter.open_closed in open.waiters:
+                open.waiters.remove(waiter.open_closed)
+
+    raise Wait(waiter.event, on_cancel=forget)

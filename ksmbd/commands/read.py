@@ -1,0 +1,60 @@
+"""SMB2 READ, [MS-SMB2] 3.3.5.12."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ksmbd.state.buffers import HEADROOM
+from ksmbd.state.open import Open
+from ksmbd.state.work import Reply, Work
+from ksmbd.wire.access import FILE_EXECUTE, FILE_READ_DATA
+from ksmbd.wire.read import CHANNEL_NONE, ReadRequest, ReadResponse
+from ksmbd.wire.status import NtStatus, NtStatusError
+
+_MAX_OFFSET: Final = (1 << 63) - 1
+
+
+def read(work: Work, req: ReadRequest) -> Reply:
+    """Read up to ``req.length`` bytes at ``req.offset``.
+
+    INVALID_PARAMETER       longer than MaxReadSize, beyond 2^63, an RDMA channel
+    FILE_CLOSED             the FileId names no open of this session
+    INVALID_DEVICE_REQUEST  a directory
+    ACCESS_DENIED           the open was granted neither READ_DATA nor EXECUTE
+    FILE_LOCK_CONFLICT      another open holds an exclusive byte-range lock on the range
+    END_OF_FILE             nothing, or less than MinimumCount, lies there
+    """
+    if req.length > work.connection.max_read_size or req.channel != CHANNEL_NONE:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"length {req.length}")
+    open = work.open(req.persistent_id, req.volatile_id)
+    if open.pipe is not None:
+        status, data = open.pipe.read(req.length)
+        return Reply(ReadResponse(data_length=len(data)), data, status)
+    if open.is_directory:
+        raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "a directory")
+    open.require(FILE_READ_DATA | FILE_EXECUTE)
+    if req.offset > _MAX_OFFSET or req.offset + req.length > _MAX_OFFSET:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"offset {req.offset:#x}")
+    _check_locks(open, req)
+
+    room = work.server.buffers.take(req.length)
+    try:
+        count = open.file.readinto(
+            memoryview(room)[HEADROOM : HEADROOM + req.length], req.offset
+        )
+        if count < req.minimum_count or (count == 0 and req.length):
+            raise NtStatusError(NtStatus.END_OF_FILE, f"{count} bytes at {req.offset}")
+    except (NtStatusError, OSError):
+        work.server.buffers.give(room)
+        raise
+    data = memoryview(room)[HEADROOM : HEADROOM + count]
+    return Reply(ReadResponse(data_length=count), data, room=room)
+
+
+def _check_locks(open: Open, req: ReadRequest) -> None:
+    inode = open.inode
+    if inode is None or not inode.locks:
+        return
+    with inode.lock:
+        if inode.locks.conflicts_read(open, req.offset, req.length):
+            raise NtStatusError(NtStatus.FILE_LOCK_CONFLICT, f"{req.offset}+{req.length}")

@@ -1,0 +1,69 @@
+"""SMB2 WRITE, [MS-SMB2] 3.3.5.13."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ksmbd.state.open import Open
+from ksmbd.state.work import Reply, Work
+from ksmbd.wire.access import (
+    FILE_APPEND_DATA,
+    FILE_NO_INTERMEDIATE_BUFFERING,
+    FILE_WRITE_DATA,
+    FILE_WRITE_THROUGH,
+)
+from ksmbd.wire.read import CHANNEL_NONE
+from ksmbd.wire.status import NtStatus, NtStatusError
+from ksmbd.wire.write import APPEND_OFFSET, WRITE_THROUGH, WriteRequest, WriteResponse
+
+_MAX_OFFSET: Final = (1 << 63) - 1
+
+
+def write(work: Work, req: WriteRequest) -> Reply:
+    """Write ``req.length`` bytes at ``req.offset``, all of them or an error.
+
+    INVALID_PARAMETER       data outside the message, longer than MaxWriteSize, beyond 2^63
+    FILE_CLOSED             the FileId names no open of this session
+    INVALID_DEVICE_REQUEST  a directory
+    ACCESS_DENIED           the open was granted neither WRITE_DATA nor APPEND_DATA
+    FILE_LOCK_CONFLICT      a byte-range lock on the range excludes it
+    DISK_FULL               ENOSPC or EDQUOT, from the errno table
+    """
+    if req.length > work.connection.max_write_size or req.channel != CHANNEL_NONE:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"length {req.length}")
+    data = work.buffer(req.data_offset, req.length, after=WriteRequest.SIZE)
+    open = work.open(req.persistent_id, req.volatile_id)
+    if open.pipe is not None:
+        open.pipe.write(bytes(data))
+        return Reply(WriteResponse(count=req.length))
+    if open.is_directory:
+        raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "a directory")
+    open.require(FILE_WRITE_DATA | FILE_APPEND_DATA)
+    offset = _offset(open, req)
+    _check_locks(open, offset, req.length)
+
+    count = open.file.write(data, offset) if req.length else 0
+    if req.flags & WRITE_THROUGH or open.create_options & FILE_WRITE_THROUGH:
+        open.file.sync()
+    return Reply(WriteResponse(count=count))
+
+
+def _offset(open: Open, req: WriteRequest) -> int:
+    """Where to write: at the end if the client says so or may do nothing but append."""
+    append_only = not open.granted_access & FILE_WRITE_DATA
+    if req.offset == APPEND_OFFSET or append_only:
+        if open.create_options & FILE_NO_INTERMEDIATE_BUFFERING:
+            raise NtStatusError(NtStatus.INVALID_PARAMETER, "append without buffering")
+        return open.file.stat().size
+    if req.offset > _MAX_OFFSET or req.offset + req.length > _MAX_OFFSET:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"offset {req.offset:#x}")
+    return req.offset
+
+
+def _check_locks(open: Open, offset: int, length: int) -> None:
+    inode = open.inode
+    if inode is None or not inode.locks:
+        return
+    with inode.lock:
+        if inode.locks.conflicts_write(open, offset, length):
+            raise NtStatusError(NtStatus.FILE_LOCK_CONFLICT, f"{offset}+{length}")
