@@ -1,0 +1,204 @@
+"""The sending half of a connection: whole frames, in turn, and nobody held up for long.
+
+A worker that answers writes with one ``sendmsg`` under the connection's send lock.  A client
+that does not read its replies must not pin workers: what the kernel does not take within
+PATIENCE_S is copied to the backlog, and a thread of its own, ``ksmbd-tx/<peer>``, writes it
+out; later replies of that connection go straight to the backlog.  A client that takes next
+to nothing for STALL_S loses the connection.
+
+    free --send--> sending --taken--> free
+                      \\--not taken within PATIENCE_S--> slow (thread) --written--> free
+
+A small reply that finds the lock taken is left to the thread that holds it, which sends all
+such replies with one system call.  The frames of one thread stay in order.
+
+Locks: ``_turn`` (the send lock, last in the lock order) is held while writing; ``_guard`` is
+a leaf below it, only memory is touched under it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ksmbd.wire.base import Buffer
+
+log = logging.getLogger("ksmbd.conn")
+
+PATIENCE_S: Final = 0.25  # a worker waits so long for the kernel or for its turn
+STALL_S: Final = 30.0  # seconds in which a slow client must take MIN_PROGRESS
+MIN_PROGRESS: Final = 16 << 10  # bytes
+SMALL: Final = 64 << 10  # bytes; cheaper to copy than to wait for the send lock
+MAX_BACKLOG: Final = 32 << 20  # bytes; beyond it senders wait
+
+_IOV_MAX: Final = os.sysconf("SC_IOV_MAX")
+_TIMEVAL: Final = struct.Struct("@ll")
+
+
+class Outbox:
+    """Writes the frames of one socket.  ``send`` never raises."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        peer: str,
+        lost: Callable[[str], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        patience_s: float = PATIENCE_S,
+        stall_s: float = STALL_S,
+    ) -> None:
+        """*lost* is called, with the reason, when the connection can no longer be written."""
+        self._sock = sock
+        self._peer = peer
+        self._lost = lost
+        self._clock = clock
+        self._patience_s = patience_s
+        self._stall_s = stall_s
+        seconds, fraction = divmod(patience_s, 1)
+        timeval = _TIMEVAL.pack(int(seconds), int(fraction * 1e6))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+        self._turn = threading.Lock()
+        self._guard = threading.Lock()
+        self._backlog: deque[Buffer] = deque()  # by self._guard
+        self._backlog_size = 0  # by self._guard; bytes in _backlog
+        self._sending = False  # set by the holder of _turn, cleared by self._guard too
+        self._slow = False  # by self._guard; the thread holds _turn
+        self._dead = False  # by self._guard
+
+    @property
+    def slow(self) -> bool:
+        """Whether the peer does not keep up with its replies."""
+        return self._slow
+
+    def send(self, parts: Sequence[Buffer]) -> None:
+        """Write *parts* in order, or have them written; the caller may reuse them afterwards."""
+        if not self._turn.acquire(blocking=False) and not self._take_turn(parts):
+            return
+        self._sending = True
+        rest = self._write(list(parts))
+        while not rest:
+            with self._guard:
+                if not self._backlog:
+                    self._sending = False
+                    break
+                rest = self._take_backlog()
+            rest = self._write(rest)
+        else:
+            self._go_slow(rest)
+            return
+        self._turn.release()
+
+    def close(self) -> None:
+        """Write nothing more; what waits is dropped."""
+        with self._guard:
+            self._dead = True
+            self._backlog.clear()
+            self._backlog_size = 0
+
+    def wait_unused(self) -> None:
+        """Return when nobody writes any longer; the socket may be closed then."""
+        self._turn.acquire()  # for ever: nobody sends after this
+
+    def _take_turn(self, parts: Sequence[Buffer]) -> bool:
+        """Get the send lock; False if another thread will write *parts*."""
+        size = sum(map(len, parts))
+        waited = False
+        while True:
+            if size <= SMALL or waited or self._slow:
+                if self._defer(b"".join(parts)):
+                    return False
+            elif self._dead:
+                return False
+            if self._turn.acquire(timeout=self._patience_s):
+                return True
+            waited = True
+
+    def _defer(self, data: bytes) -> bool:
+        """Leave *data* to the thread that is sending."""
+        with self._guard:
+            if self._dead:
+                return True
+            if not self._sending or self._backlog_size + len(data) > MAX_BACKLOG:
+                return False
+            self._backlog.append(data)
+            self._backlog_size += len(data)
+            return True
+
+    def _take_backlog(self) -> list[Buffer]:
+        """Everything that waits.  Caller holds the guard."""
+        batch = list(self._backlog)
+        self._backlog.clear()
+        self._backlog_size = 0
+        return batch
+
+    def _write(self, parts: list[Buffer]) -> list[Buffer]:
+        """Write with the patience of the socket; returns what the kernel did not take."""
+        while parts and not self._dead:
+            batch = parts[:_IOV_MAX]
+            try:
+                sent = self._sock.sendmsg(batch)
+            except BlockingIOError:
+                return parts
+            except OSError as error:
+                self._fail(str(error.strerror))
+                return []
+            if sent < sum(map(len, batch)):
+                return _without(parts, sent)
+            parts = parts[len(batch) :]
+        return []
+
+    def _fail(self, why: str) -> None:
+        self.close()
+        self._lost(why)
+
+    def _go_slow(self, rest: list[Buffer]) -> None:
+        """Leave the rest and the send lock to a thread of their own."""
+        copy = b"".join(rest)
+        with self._guard:
+            self._slow = True
+            self._backlog.appendleft(copy)
+            self._backlog_size += len(copy)
+        name = f"ksmbd-tx/{self._peer}"
+        try:
+            threading.Thread(target=self._flush, name=name, daemon=True).start()
+        except RuntimeError:  # the system gives no more threads: do it here
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write the backlog of a slow client; holds the send lock from ``_go_slow`` on."""
+        log.debug("%s: does not keep up with its replies", self._peer)
+        since, taken = self._clock(), 0
+        rest: list[Buffer] = []
+        while True:
+            if not rest:
+                with self._guard:
+                    if not self._backlog:
+                        self._slow = self._sending = False
+                        break
+                    rest = self._take_backlog()
+            before = sum(map(len, rest))
+            rest = self._write(rest)
+            taken += before - sum(map(len, rest))
+            now = self._clock()
+            if now - since >= self._stall_s:
+                if rest and taken < MIN_PROGRESS:
+                    self._fail("does not read its replies")
+                since, taken = now, 0
+        self._turn.release()
+
+
+def _without(parts: list[Buffer], sent: int) -> list[Buffer]:
+    """What is left of *parts* after their first *sent* bytes."""
+    for index, part in enumerate(parts):
+        if sent < len(part):
+            return [memoryview(part)[sent:], *parts[index + 1 :]]
+        sent -= len(part)
+    return []

@@ -1,0 +1,206 @@
+"""Sending: order, partial sends, clients that do not read, nobody pinned."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from ksmbd.server.outbox import MAX_BACKLOG, SMALL, Outbox
+
+SOON = 30.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Line:
+    """An outbox and the socket at its other end."""
+
+    def __init__(self, patience_s: float = 0.01) -> None:
+        self.ours, self.client = socket.socketpair()
+        self.client.settimeout(SOON)
+        self.lost: list[str] = []
+        self.gone = threading.Event()
+        self.clock = Clock()
+        self.outbox = Outbox(
+            self.ours, "peer", self._lost, clock=self.clock, patience_s=patience_s, stall_s=30
+        )
+
+    def _lost(self, why: str) -> None:
+        self.lost.append(why)
+        self.gone.set()
+
+    def fill(self) -> int:
+        """Send until the client does not keep up; returns how much."""
+        sent = 0
+        while not self.outbox.slow:
+            self.outbox.send([b"f" * 65536])
+            sent += 65536
+        return sent
+
+    def read(self, count: int) -> bytes:
+        got = bytearray()
+        while len(got) < count:
+            more = self.client.recv(count - len(got))
+            assert more
+            got += more
+        return bytes(got)
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    made = Line()
+    yield made
+    made.outbox.close()
+    made.ours.shutdown(socket.SHUT_RDWR)
+    made.outbox.wait_unused()
+    made.ours.close()
+    made.client.close()
+
+
+def until(true: Callable[[], bool]) -> None:
+    turn = threading.Event()
+    for _ in range(10_000):
+        if true():
+            return
+        turn.wait(0.001)
+    raise AssertionError("never became true")
+
+
+def test_more_parts_than_one_system_call_takes_are_all_sent(line: Line) -> None:
+    parts = [bytes([n % 256]) for n in range(5000)]
+    line.outbox.send(parts)
+    assert line.read(5000) == b"".join(parts)
+
+
+def test_a_reply_larger_than_the_socket_buffer_arrives_whole() -> None:
+    line = Line(patience_s=5)
+    body = bytes(range(256)) * (4 << 12)  # 4 MiB
+    thread = threading.Thread(target=line.outbox.send, args=([b"head", memoryview(body)],))
+    thread.start()
+    assert line.read(4 + len(body)) == b"head" + body
+    thread.join(SOON)
+    assert not line.outbox.slow
+    line.ours.close()
+    line.client.close()
+
+
+def test_a_client_that_does_not_read_holds_no_sender_up(line: Line) -> None:
+    sent = line.fill()
+    for number in range(50):  # returns although nothing can be written
+        line.outbox.send([b"%08d" % number])
+    assert line.lost == []
+    assert line.read(sent) == b"f" * sent
+    assert line.read(400) == b"".join(b"%08d" % number for number in range(50))
+    until(lambda: not line.outbox.slow)
+
+
+def test_the_caller_may_reuse_its_buffer_when_send_returns(line: Line) -> None:
+    sent = line.fill()
+    buffer = bytearray(b"a" * 1000)
+    line.outbox.send([buffer])
+    buffer[:] = b"b" * 1000
+    line.read(sent)
+    assert line.read(1000) == b"a" * 1000
+
+
+def test_after_a_slow_time_the_outbox_is_fast_again(line: Line) -> None:
+    for _ in range(3):
+        line.read(line.fill())
+        until(lambda: not line.outbox.slow)
+        line.outbox.send([b"direct"])
+        assert line.read(6) == b"direct"
+
+
+def test_a_client_that_takes_nothing_loses_the_connection(line: Line) -> None:
+    line.fill()
+    line.clock.now += 29
+    line.outbox.send([b"x"])
+    assert not line.gone.wait(0.05)
+    line.clock.now += 1
+    assert line.gone.wait(SOON)
+    assert line.lost == ["does not read its replies"]
+    line.outbox.send([b"x"])  # dropped
+
+
+def test_a_client_that_dribbles_loses_the_connection_too(line: Line) -> None:
+    line.fill()
+
+    def another_byte_half_a_minute_later() -> bool:
+        if not line.lost:
+            line.read(1)
+            line.clock.now += 30
+        return bool(line.lost)
+
+    until(another_byte_half_a_minute_later)
+    assert line.lost == ["does not read its replies"]
+
+
+def test_frames_of_many_threads_are_never_mixed_and_keep_each_threads_order() -> None:
+    line = Line(patience_s=5)
+    threads, count, size = 6, 200, 700
+
+    def talk(name: int) -> None:
+        for number in range(count):
+            line.outbox.send([b"%02d%05d" % (name, number), b"." * (size - 8), b"\n"])
+
+    talkers = [threading.Thread(target=talk, args=(n,)) for n in range(threads)]
+    for talker in talkers:
+        talker.start()
+    rows = line.read(threads * count * size).split(b"\n")
+    for talker in talkers:
+        talker.join(SOON)
+    assert rows.pop() == b""
+    seen: dict[bytes, list[int]] = {}
+    for row in rows:
+        assert row[7:] == b"." * (size - 8)
+        seen.setdefault(row[:2], []).append(int(row[2:7]))
+    assert all(numbers == list(range(count)) for numbers in seen.values())
+    assert len(seen) == threads
+    line.ours.close()
+    line.client.close()
+
+
+def test_a_small_reply_that_finds_the_lock_taken_goes_out_with_the_holder() -> None:
+    line = Line(patience_s=20)
+    big = b"B" * (1 << 20)
+    holder = threading.Thread(target=line.outbox.send, args=([big],))
+    holder.start()
+    assert line.read(1) == b"B"  # it is writing, and cannot have finished
+    line.outbox.send([b"small"])  # returns at once, patience would be 20 s
+    assert not line.outbox.slow
+    assert line.read(len(big) - 1 + 5)[-5:] == b"small"
+    holder.join(SOON)
+    line.ours.close()
+    line.client.close()
+
+
+def test_the_backlog_is_bounded(line: Line) -> None:
+    line.fill()
+    chunk = b"c" * (4 << 20)
+    for _ in range(MAX_BACKLOG // len(chunk) - 1):
+        line.outbox.send([chunk])
+    over = threading.Thread(target=lambda: [line.outbox.send([chunk]) for _ in range(3)])
+    over.start()
+    over.join(0.05)
+    assert over.is_alive()  # waits for room
+    assert line.outbox._backlog_size <= MAX_BACKLOG + SMALL
+    line.outbox.close()
+    line.ours.shutdown(socket.SHUT_RDWR)
+    over.join(SOON)
+    assert not over.is_alive()
+
+
+def test_a_dead_peer_is_reported_once(line: Line) -> None:
+    line.client.close()
+    line.outbox.send([b"x"])
+    line.outbox.send([b"x"])
+    assert len(line.lost) == 1
