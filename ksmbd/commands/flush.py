@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from ksmbd.state.work import Reply, Work
-from ksmbd.wire.access import FILE_ADD_FILE, FILE_ADD_SUBDIRECTORY, FILE_APPEND_DATA, FILE_WRITE_DATA
+from ksmbd.wire.access import (
+    FILE_ADD_FILE,
+    FILE_ADD_SUBDIRECTORY,
+    FILE_APPEND_DATA,
+    FILE_WRITE_DATA,
+)
 from ksmbd.wire.flush import FlushRequest, FlushResponse
 
 

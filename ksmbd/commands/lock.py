@@ -59,6 +59,8 @@ def lock(work: Work, req: LockRequest) -> Reply:
         raise NtStatusError(NtStatus.RANGE_NOT_LOCKED, "closed while waiting")
     elements = _elements(work, req)
     open = work.open(req.persistent_id, req.volatile_id)
+    if waiter is not None:
+        _forget(open, waiter)
     if open.is_directory or open.inode is None:
         raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "no file")
     open.require(FILE_READ_DATA | FILE_WRITE_DATA | FILE_APPEND_DATA)
@@ -111,6 +113,8 @@ def _lock(work: Work, open: Open, inode: Inode, elements: list[LockElement]) -> 
     waiter: _Waiter | None = None
     taken: list[LockElement] = []
     with inode.lock:
+        if open.closed:  # its locks have been, or are going to be, released: take no more
+            raise NtStatusError(NtStatus.RANGE_NOT_LOCKED, "closed meanwhile")
         for element in elements:
             exclusive = bool(element.flags & EXCLUSIVE_LOCK)
             if inode.locks.lock(open, element.offset, element.length, exclusive):
@@ -129,25 +133,26 @@ def _lock(work: Work, open: Open, inode: Inode, elements: list[LockElement]) -> 
     _wait(work, open, inode, waiter)
 
 
+def _forget(open: Open, waiter: _Waiter) -> None:
+    with open.lock:
+        if waiter.open_closed in open.waiters:
+            open.waiters.remove(waiter.open_closed)
+
+
 def _wait(work: Work, open: Open, inode: Inode, waiter: _Waiter) -> None:
     """Park until any lock of the file is released, then try again."""
-    previous: _Waiter | None = work.memo
     work.memo = waiter
     with open.lock:
-        if previous is not None and previous.open_closed in open.waiters:
-            open.waiters.remove(previous.open_closed)
         closed = open.closed
         if not closed:
             open.waiters.append(waiter.open_closed)
     if closed:
         raise NtStatusError(NtStatus.RANGE_NOT_LOCKED, "closed meanwhile")
 
-    def forget() -> None:
+    def leave_queues() -> None:
         with inode.lock:
             if waiter.event in inode.lock_waiters:
                 inode.lock_waiters.remove(waiter.event)
-        with open.lock:
-            if waiter.open_closed in open.waiters:
-                open.waiters.remove(waiter.open_closed)
+        _forget(open, waiter)
 
-    raise Wait(waiter.event, on_cancel=forget)
+    raise Wait(waiter.event, on_cancel=leave_queues)

@@ -39,9 +39,7 @@ def read(work: Work, req: ReadRequest) -> Reply:
 
     room = work.server.buffers.take(req.length)
     try:
-        count = open.file.readinto(
-            memoryview(room)[HEADROOM : HEADROOM + req.length], req.offset
-        )
+        count = open.file.readinto(memoryview(room)[HEADROOM : HEADROOM + req.length], req.offset)
         if count < req.minimum_count or (count == 0 and req.length):
             raise NtStatusError(NtStatus.END_OF_FILE, f"{count} bytes at {req.offset}")
     except (NtStatusError, OSError):

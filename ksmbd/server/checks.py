@@ -72,8 +72,10 @@ def session(work: Work, spec: Spec) -> None:
         request.session_id == ANY_SESSION or work.session is not None
     ):
         found = work.session
-        if found is not None and found.session_id not in (request.session_id, 0) and (
-            request.session_id != ANY_SESSION
+        if (
+            found is not None
+            and found.session_id not in (request.session_id, 0)
+            and (request.session_id != ANY_SESSION)
         ):
             raise NtStatusError(NtStatus.INVALID_PARAMETER, "another session in the compound")
     elif spec.needs == NOTHING:

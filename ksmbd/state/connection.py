@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from ksmbd.crypto.preauth import PreauthHash
+from ksmbd.crypto import preauth
 from ksmbd.state.credits import CreditWindow
 from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError
 
@@ -52,7 +52,8 @@ class Connection:
         self.max_write_size = 65536
         self.supports_multi_credit = False
         self.should_sign = False
-        self.preauth: PreauthHash | None = None  # 3.1.1 only
+        self.preauth_integrity_hash_value = preauth.START  # 3.1.1 only
+        self.offered_wildcard = False  # answered an SMB1 negotiate with 0x02FF
         self.cipher_id = 0
         self.signing_algorithm_id = 0  # 0 HMAC-SHA256, 1 AES-CMAC, 2 AES-GMAC
         self.posix = False

@@ -11,8 +11,10 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
+from ksmbd.crypto import preauth
 from ksmbd.crypto.signing import AES_GMAC
 from ksmbd.state.buffers import HEADROOM
+from ksmbd.state.work import Answer, Reply, Work
 from ksmbd.wire.base import Buffer, Wire
 from ksmbd.wire.error import ErrorResponse
 from ksmbd.wire.header import (
@@ -27,8 +29,6 @@ from ksmbd.wire.header import (
     UNSOLICITED,
 )
 from ksmbd.wire.status import NtStatus
-
-from ksmbd.state.work import Answer, Reply, Work
 
 if TYPE_CHECKING:
     from ksmbd.crypto.signing import Signer
@@ -60,9 +60,10 @@ def respond(work: Work) -> None:
     else:
         frame = _compound(work, answers)
     if work.keep_preauth is not None:
-        for index, part in enumerate(frame):
-            work.keep_preauth.update(memoryview(part)[4:] if index == 0 else part)
-        work.keep_preauth = None
+        keeper, work.keep_preauth = work.keep_preauth, None
+        keeper.preauth_integrity_hash_value = preauth.extend(
+            keeper.preauth_integrity_hash_value, memoryview(frame[0])[4:], *frame[1:]
+        )
     work.connection.transport.send(frame)
     for answer in answers:
         if answer.reply.room is not None:

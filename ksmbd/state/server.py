@@ -43,6 +43,7 @@ class Server:
         mountd: Mountd,
         random: Callable[[int], bytes],
         guid: bytes,
+        negotiate_token: bytes,
         domain: Domain,
         clock: Callable[[], float] = time.time,
         settings: Settings | None = None,
@@ -51,6 +52,7 @@ class Server:
         self.mountd = mountd
         self.random = random
         self.guid = guid  # 16 bytes, the same after every start
+        self.negotiate_token = negotiate_token  # SPNEGO: the mechanisms we have
         self.domain = domain
         self.clock = clock  # seconds since 1970
         self.settings = settings or Settings()
@@ -162,7 +164,9 @@ class Server:
             self.shares.clear()
 
 
-def new_connection(server: Server, transport: Transport, make: Callable[..., Connection]) -> Connection:
+def new_connection(
+    server: Server, transport: Transport, make: Callable[..., Connection]
+) -> Connection:
     """Number a connection and put it in the table."""
     connection = make(server, transport, server.next_connection_number())
     server.add_connection(connection)

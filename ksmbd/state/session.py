@@ -19,7 +19,6 @@ from ksmbd.wire.status import NtStatus, NtStatusError
 
 if TYPE_CHECKING:
     from ksmbd.auth.identity import Identity
-    from ksmbd.crypto.preauth import PreauthHash
     from ksmbd.crypto.signing import Signer
     from ksmbd.state.connection import Connection
     from ksmbd.state.open import Open
@@ -73,7 +72,7 @@ class Session:
 
         # While a log-on or re-authentication is under way; by setup_lock.
         self.acceptor: Any = None
-        self.preauth: PreauthHash | None = None
+        self.preauth_integrity_hash_value = b""  # 3.1.1 only
 
         # By self.lock.
         self.channels: dict[int, Channel] = {}  # connection.number -> Channel

@@ -24,6 +24,7 @@ class Settings:
     signing: SigningPolicy = SigningPolicy.AUTO
     min_dialect: int = 0x0202
     max_dialect: int = 0x0311
+    signing_algorithms: tuple[int, ...] = (2, 1, 0)  # AES-GMAC, AES-CMAC, HMAC-SHA256
     max_read: int = 8 << 20
     max_write: int = 8 << 20
     max_trans: int = 1 << 20

@@ -23,7 +23,6 @@ from ksmbd.wire.header import HEADER_SIZE, RELATED_OPERATIONS, Header
 from ksmbd.wire.status import NtStatus, NtStatusError
 
 if TYPE_CHECKING:
-    from ksmbd.crypto.preauth import PreauthHash
     from ksmbd.crypto.signing import Signer
     from ksmbd.state.connection import Connection
     from ksmbd.state.open import Open
@@ -151,7 +150,7 @@ class Work:
         self.compound_status: NtStatus | None = None  # why there is none
         self.async_id = 0
         self.interim_sent = False
-        self.keep_preauth: PreauthHash | None = None  # takes the bytes of the reply
+        self.keep_preauth: Connection | Session | None = None  # hashes the reply as it is sent
         self.memo: Any = None  # a waiting handler's notes for its next run
         self.wake: Wake | None = None
         self._lock = threading.Lock()
@@ -189,7 +188,11 @@ class Work:
         FILE_CLOSED         the FileId names no open of this session and tree
         (any)               the earlier command that should have made it failed with this
         """
-        if volatile_id == NO_ID and persistent_id == NO_ID and self.header.flags & RELATED_OPERATIONS:
+        if (
+            volatile_id == NO_ID
+            and persistent_id == NO_ID
+            and self.header.flags & RELATED_OPERATIONS
+        ):
             if self.compound_open is None:
                 raise NtStatusError(self.compound_status or NtStatus.INVALID_PARAMETER, "no FileId")
             found: Open | None = self.compound_open
