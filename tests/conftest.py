@@ -11,6 +11,17 @@ from shutil import rmtree
 import pytest
 
 from tests.support.live import ROOT, LiveServer
+from tests.support.peers import Peer
+from tests.support.samba import SambaServer
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--peer",
+        choices=["ksmbd", "samba"],
+        default="ksmbd",
+        help="whom the interop tests face; what fails against samba is a fault of the test",
+    )
 
 
 def keeps_extended_attributes(folder: Path) -> bool:
@@ -41,20 +52,23 @@ def real_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def shared_live(real_folder: Path) -> Iterator[LiveServer]:
+def shared_live(real_folder: Path, pytestconfig: pytest.Config) -> Iterator[Peer]:
     """One running server for the whole session; its shutdown is checked at the end."""
-    with LiveServer(real_folder / "live") as server:
+    kind = SambaServer if pytestconfig.getoption("peer") == "samba" else LiveServer
+    folder = real_folder / "live"
+    folder.mkdir()
+    with kind(folder) as server:
         yield server
 
 
 @pytest.fixture
-def live(shared_live: LiveServer) -> Iterator[LiveServer]:
+def live(shared_live: Peer) -> Iterator[Peer]:
     """The running server with users tester and tester2 and the shares of ``standard_shares``.
 
     A test during which the server logs a traceback or ends has failed, whatever its client saw.
     """
     assert shared_live.running, f"an earlier test ended the server:\n{shared_live.tail()}"
-    before = len(shared_live.log.text())
+    before = len(shared_live.log_text())
     yield shared_live
     shared_live.check_log(after=before)
     assert shared_live.running, f"this test ended the server:\n{shared_live.tail()}"

@@ -198,6 +198,9 @@ class LiveServer:
         if "Traceback" in self.log.text()[after:]:
             raise ServerFailed(f"a traceback in the log:\n{self.tail(200)}")
 
+    def log_text(self) -> str:
+        return self.log.text()
+
     def tail(self, lines: int = 60) -> str:
         return "\n".join(self.log.text().splitlines()[-lines:])
 
