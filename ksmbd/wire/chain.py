@@ -45,3 +45,15 @@ def link(items: Iterable[bytes], *, align: int) -> bytes:
         out += bytes(4)
         out += item[4:]
     return bytes(out)
+
+
+def link_within(items: Iterable[bytes], *, align: int, limit: int) -> tuple[bytes, int]:
+    """Link the first items that fit into *limit* bytes, and say how many did."""
+    fitting: list[bytes] = []
+    size = 0
+    for item in items:
+        size += -size % align + len(item)
+        if size > limit:
+            break
+        fitting.append(item)
+    return link(fitting, align=align), len(fitting)
