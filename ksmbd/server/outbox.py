@@ -103,6 +103,11 @@ class Outbox:
             self._backlog.clear()
             self._backlog_size = 0
 
+    def wait_written(self) -> None:
+        """Return when nobody is writing."""
+        with self._turn:
+            pass
+
     def wait_unused(self) -> None:
         """Return when nobody writes any longer; the socket may be closed then."""
         self._turn.acquire()  # for ever: nobody sends after this

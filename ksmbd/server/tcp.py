@@ -76,6 +76,10 @@ class TcpTransport:
         """Whether the peer does not keep up with its replies."""
         return self._outbox.slow
 
+    def wait_written(self) -> None:
+        """Return when a slow peer has taken what waited for it, or the connection is closed."""
+        self._outbox.wait_written()
+
     def next_frame(self) -> Buffer | None:
         """The next whole PDU, without its length; None when the connection has ended.
 

@@ -1,0 +1,92 @@
+"""Notices a reader that is held up in work it runs itself, and has another take its place.
+
+A reader that runs a work item (direct dispatch) enters itself in ``armed`` before and takes
+itself out after: two dictionary operations, no clock, no lock.  Whoever takes the entry out
+has the reader role: the reader itself when it is done in time, or the watchdog, which has
+seen the same work item at two ticks; then a new thread goes on reading, and the old one ends
+when its work item is done.
+
+    armed --reader pops--> reads on
+          --watchdog pops--> another thread reads on, the old one leaves
+
+The thread sleeps while no reader runs anything itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Final, Protocol
+
+log = logging.getLogger("ksmbd.conn")
+
+TICK_S: Final = 0.005  # a reader is held up if one work item takes one to two ticks
+QUIET_TICKS: Final = 20  # without direct work: sleep
+
+
+class Held(Protocol):
+    """The reader role in the hands of one thread."""
+
+    def promote(self) -> None:
+        """Have another thread go on; called by whoever took the entry out of ``armed``."""
+
+
+class Watchdog:
+    """One for all connections.  ``threaded=False`` leaves it to the owner to call ``tick``."""
+
+    def __init__(self, *, tick_s: float = TICK_S, threaded: bool = True) -> None:
+        # reader -> number of its work item; every operation on it is atomic by itself
+        self.armed: dict[Held, int] = {}
+        self.asleep = threaded  # set by the thread, cleared by ``wake``
+        self._tick_s = tick_s
+        self._seen: dict[Held, int] = {}  # the thread's own: armed at the last tick
+        self._awake = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None  # by self._lock
+        self._closed = False
+
+    def wake(self) -> None:
+        """Begin to look; for a reader that has just armed and sees ``asleep``."""
+        self.asleep = False
+        with self._lock:
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(
+                    target=self._loop, name="ksmbd/watchdog", daemon=True
+                )
+                self._thread.start()
+        self._awake.set()
+
+    def close(self) -> None:
+        """End the thread."""
+        with self._lock:
+            self._closed = True
+            thread = self._thread
+        self._awake.set()
+        if thread is not None:
+            thread.join()
+
+    def tick(self) -> bool:
+        """Replace every reader that is at the same work item as a tick ago; any at work?"""
+        now = self.armed.copy()
+        for reader, item in now.items():
+            if self._seen.get(reader) == item and self.armed.pop(reader, None) is not None:
+                log.debug("a reader is held up: another goes on")
+                reader.promote()
+        self._seen = now
+        return bool(now)
+
+    def _loop(self) -> None:
+        quiet = 0
+        stop = threading.Event()  # never set: a sleep that is exact to the tick
+        while not self._closed:
+            quiet = 0 if self.tick() else quiet + 1
+            if quiet <= QUIET_TICKS:
+                stop.wait(self._tick_s)
+                continue
+            self._awake.clear()
+            self.asleep = True
+            if self.armed or self._closed:  # armed before it could see that we sleep
+                self.asleep = False
+                continue
+            self._awake.wait()
+            quiet = 0
