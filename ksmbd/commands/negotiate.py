@@ -11,7 +11,7 @@ from ksmbd.state.dialects import agree, common_dialect, response_for
 from ksmbd.state.work import Reply, Work
 from ksmbd.wire import negotiate as wire
 from ksmbd.wire.header import HEADER_SIZE
-from ksmbd.wire.negotiate import AES_CMAC, SMB_3_0, SMB_3_1_1, NegotiateRequest
+from ksmbd.wire.negotiate import AES_CMAC, SMB_3_1_1, NegotiateRequest
 from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError
 
 _SALT: Final = 32  # bytes
@@ -36,7 +36,7 @@ def negotiate(work: Work, req: NegotiateRequest) -> Reply:
     connection.client_dialects = dialects
     connection.client_guid = req.client_guid
     connection.client_security_mode = req.security_mode
-    connection.client_capabilities = req.capabilities if dialect >= SMB_3_0 else 0
+    connection.client_capabilities = req.capabilities
     replies = _contexts(work, req) if dialect == SMB_3_1_1 else []
     agree(connection, dialect)
 

@@ -55,10 +55,7 @@ def respond(work: Work) -> None:
     if not answers:
         return
     work.answers = []
-    if len(answers) == 1:
-        frame = _single(work, answers[0])
-    else:
-        frame = _compound(work, answers)
+    frame = _single(work, answers[0]) if len(answers) == 1 else _compound(work, answers)
     if work.keep_preauth is not None:
         keeper, work.keep_preauth = work.keep_preauth, None
         keeper.preauth_integrity_hash_value = preauth.extend(

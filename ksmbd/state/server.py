@@ -13,8 +13,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ksmbd.state.buffers import Buffers
+from ksmbd.state.connection import Connection
 from ksmbd.state.inode import Inodes
 from ksmbd.state.opens import Opens
+from ksmbd.state.pipe import Pipe
 from ksmbd.state.session import Session, SessionState
 from ksmbd.state.settings import Settings
 from ksmbd.vfs import credentials
@@ -22,7 +24,6 @@ from ksmbd.wire.status import NtStatus, NtStatusError
 
 if TYPE_CHECKING:
     from ksmbd.ipc.client import Mountd
-    from ksmbd.state.connection import Connection
     from ksmbd.state.share import Share
     from ksmbd.state.transport import Scheduler, Transport
     from ksmbd.state.tree import TreeConnect
@@ -61,22 +62,21 @@ class Server:
         self.connections: dict[int, Connection] = {}  # by self.lock
         self.sessions: dict[int, Session] = {}  # by self.lock; GlobalSessionTable
         self.shares: dict[str, Share] = {}  # by self.lock; folded name -> as mountd last said
-        self._next_connection = 1
+        self._next_connection = 1  # by self.lock
+        self._next_pipe = 1  # by self.lock
         self.inodes = Inodes()
         self.opens = Opens(self.inodes, random, self.settings.max_open_files)
         self.buffers = Buffers()
 
     # -- connections ---------------------------------------------------------------------
 
-    def next_connection_number(self) -> int:
+    def new_connection(self, transport: Transport) -> Connection:
+        """Number a connection and put it in the table."""
         with self.lock:
             number = self._next_connection
             self._next_connection += 1
-            return number
-
-    def add_connection(self, connection: Connection) -> None:
-        with self.lock:
-            self.connections[connection.number] = connection
+            connection = self.connections[number] = Connection(self, transport, number)
+            return connection
 
     def connection_lost(self, connection: Connection) -> None:
         """[MS-SMB2] 3.3.7.1: cancel what waits, end what lived on this connection alone."""
@@ -148,6 +148,29 @@ class Server:
         self.opens.close_all(opens, status)
         self.mountd.tree_disconnect(session.session_id, tree.tree_id)
 
+    # -- pipes ---------------------------------------------------------------------------
+
+    def open_pipe(self, session: Session, name: str, peer: str) -> Pipe:
+        """Have mountd open one of its DCE/RPC pipes.
+
+        OBJECT_NAME_NOT_FOUND   there is none of that name
+        PIPE_NOT_AVAILABLE      mountd is away
+        """
+        with self.lock:
+            number = self._next_pipe
+            self._next_pipe = number % 0xFFFF_FFFF + 1
+        pipe = Pipe(self.mountd, number, name)
+        reply = self.mountd.rpc_open(
+            number,
+            name,
+            account=session.account,
+            session_id=session.session_id,
+            peer=peer,
+            guest=session.is_guest or session.is_anonymous,
+        )
+        pipe.checked(reply)
+        return pipe
+
     # -- shares --------------------------------------------------------------------------
 
     def cached_share(self, name: str) -> Share | None:
@@ -162,12 +185,3 @@ class Server:
         """After a reload: new tree connects ask mountd again."""
         with self.lock:
             self.shares.clear()
-
-
-def new_connection(
-    server: Server, transport: Transport, make: Callable[..., Connection]
-) -> Connection:
-    """Number a connection and put it in the table."""
-    connection = make(server, transport, server.next_connection_number())
-    server.add_connection(connection)
-    return connection

@@ -68,6 +68,7 @@ class Session:
         self.encrypt_data = False
         self.is_guest = False
         self.is_anonymous = False
+        self.account_flags = 0  # what mountd said of the account, for its tree connects
         self.expiration_time: float | None = None
 
         # While a log-on or re-authentication is under way; by setup_lock.

@@ -16,6 +16,7 @@ class Share:
     name: str
     path: str = ""
     comment: str = ""
+    volume: str = ""  # label
     is_pipe: bool = False  # IPC$
     read_only: bool = False
     guest_ok: bool = False
@@ -33,6 +34,7 @@ class Share:
     force_directory_mode: int = 0
     force_uid: int | None = None
     force_gid: int | None = None
+    force_groups: tuple[int, ...] = ()
     volume_serial: int = 0
     volume_guid: bytes = bytes(16)
     flags: int = 0  # mountd's flag word, for those who need a bit that has no name here

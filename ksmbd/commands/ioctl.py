@@ -1,0 +1,83 @@
+"""SMB2 IOCTL, [MS-SMB2] 3.3.5.15: the FSCTL table and the checks before each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from ksmbd.commands import fsctl_network, fsctl_pipe
+from ksmbd.state.open import Open
+from ksmbd.state.work import Reply, Work
+from ksmbd.wire import fsctl
+from ksmbd.wire.header import NO_FILE
+from ksmbd.wire.ioctl import IS_FSCTL, IoctlRequest, IoctlResponse
+from ksmbd.wire.status import NtStatus, NtStatusError
+
+
+class Fsctl(NamedTuple):
+    """One control code: takes work, open, input and the output's limit; gives output and status.
+
+    Without ``open`` the FileId must be all ones.
+    """
+
+    handle: Callable[[Work, Open | None, memoryview, int], tuple[bytes, NtStatus]]
+    open: bool = True
+    min_input: int = 0  # bytes; fewer is INVALID_PARAMETER
+
+
+FSCTLS: Final[dict[int, Fsctl]] = {
+    fsctl.VALIDATE_NEGOTIATE_INFO: Fsctl(
+        fsctl_network.validate_negotiate_info, open=False, min_input=24
+    ),
+    fsctl.PIPE_TRANSCEIVE: Fsctl(fsctl_pipe.transceive),
+    fsctl.PIPE_PEEK: Fsctl(fsctl_pipe.peek),
+    fsctl.PIPE_WAIT: Fsctl(fsctl_pipe.wait, open=False, min_input=14),
+}
+
+# What is refused with another status than INVALID_DEVICE_REQUEST, and who looks at it.
+REFUSED: Final[dict[int, NtStatus]] = {
+    fsctl.DFS_GET_REFERRALS: NtStatus.FS_DRIVER_REQUIRED,  # every client: "no DFS here"
+    fsctl.DFS_GET_REFERRALS_EX: NtStatus.FS_DRIVER_REQUIRED,
+    fsctl.QUERY_NETWORK_INTERFACE_INFO: NtStatus.NOT_SUPPORTED,  # 3.3.5.15.11
+    fsctl.SRV_READ_HASH: NtStatus.HASH_NOT_SUPPORTED,
+}
+
+
+def ioctl(work: Work, req: IoctlRequest) -> Reply:
+    """Run one FSCTL.
+
+    NOT_SUPPORTED            no FSCTL at all (Flags), or one this server does not do
+    INVALID_DEVICE_REQUEST   an FSCTL that means nothing to this kind of file
+    INVALID_PARAMETER        sizes beyond MaxTransactSize, buffers outside the message, a
+                             FileId where none belongs
+    FILE_CLOSED              the FileId names no open of this session
+    """
+    if req.flags != IS_FSCTL:
+        raise NtStatusError(NtStatus.NOT_SUPPORTED, f"flags {req.flags:#x}")
+    limit = work.connection.max_transact_size
+    if max(req.max_input_response, req.max_output_response, req.input_count) > limit:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, "longer than MaxTransactSize")
+    data = work.buffer(req.input_offset, req.input_count, after=IoctlRequest.SIZE)
+    entry = FSCTLS.get(req.ctl_code)
+    if entry is None:
+        raise NtStatusError(
+            REFUSED.get(req.ctl_code, NtStatus.INVALID_DEVICE_REQUEST), f"{req.ctl_code:#010x}"
+        )
+    if len(data) < entry.min_input:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"FSCTL {req.ctl_code:#010x}: {len(data)}")
+    open = None
+    if entry.open:
+        open = work.open(req.persistent_id, req.volatile_id)
+    elif req.volatile_id != NO_FILE or req.persistent_id != NO_FILE:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"FSCTL {req.ctl_code:#010x} on a file")
+    output, status = entry.handle(work, open, data, req.max_output_response)
+    return Reply(
+        IoctlResponse(
+            ctl_code=req.ctl_code,
+            persistent_id=open.persistent_id if open else NO_FILE,
+            volatile_id=open.volatile_id if open else NO_FILE,
+            output_count=len(output),
+        ),
+        output,
+        status,
+    )

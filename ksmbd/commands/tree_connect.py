@@ -1,0 +1,150 @@
+"""SMB2 TREE_CONNECT, [MS-SMB2] 3.3.5.7."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ksmbd.ipc.requests import TreeConnectReply
+from ksmbd.state import shares
+from ksmbd.state.identities import credentials_for, token_for
+from ksmbd.state.session import Session
+from ksmbd.state.share import Share
+from ksmbd.state.tree import TreeConnect
+from ksmbd.state.work import Reply, Work
+from ksmbd.wire.access import (
+    FILE_ALL_ACCESS,
+    FILE_GENERIC_EXECUTE,
+    FILE_GENERIC_READ,
+    FILE_GENERIC_WRITE,
+)
+from ksmbd.wire.ipc import TREE_UPDATE, TREE_WRITABLE, TreeStatus
+from ksmbd.wire.negotiate import SMB_3_1_1
+from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError
+from ksmbd.wire.text import from_utf16
+from ksmbd.wire.tree_connect import (
+    EXTENSION_PRESENT,
+    SHARE_DISK,
+    SHARE_PIPE,
+    SHAREFLAG_ACCESS_BASED_DIRECTORY_ENUM,
+    SHAREFLAG_MANUAL_CACHING,
+    SHAREFLAG_NO_CACHING,
+    TreeConnectRequest,
+    TreeConnectResponse,
+)
+
+_MAX_NAME: Final = 80  # characters of a share name, [MS-SRVS]
+_PIPE_ACCESS: Final = FILE_GENERIC_READ | FILE_GENERIC_WRITE
+_READ_ONLY_ACCESS: Final = FILE_GENERIC_READ | FILE_GENERIC_EXECUTE
+
+_REFUSALS: Final[dict[TreeStatus, NtStatus]] = {
+    TreeStatus.NOMEM: NtStatus.NO_MEMORY,
+    TreeStatus.NO_SHARE: NtStatus.BAD_NETWORK_NAME,
+    TreeStatus.NO_USER: NtStatus.ACCESS_DENIED,
+    TreeStatus.INVALID_USER: NtStatus.ACCESS_DENIED,
+    TreeStatus.HOST_DENIED: NtStatus.ACCESS_DENIED,
+    TreeStatus.CONN_EXIST: NtStatus.ACCESS_DENIED,
+    TreeStatus.TOO_MANY_CONNS: NtStatus.REQUEST_NOT_ACCEPTED,
+    TreeStatus.TOO_MANY_SESSIONS: NtStatus.TOO_MANY_SESSIONS,
+    TreeStatus.ERROR: NtStatus.ACCESS_DENIED,
+}
+
+
+def tree_connect(work: Work, req: TreeConnectRequest) -> Reply:
+    """Let a session use a share, as mountd decides.
+
+    BAD_NETWORK_NAME      no such share
+    ACCESS_DENIED         not for this user, this host, or a guest
+    REQUEST_NOT_ACCEPTED  the share has as many connections as it may
+    NO_LOGON_SERVERS      mountd is away
+
+    Drops the connection if a 3.1.1 client that could sign did not ([MS-SMB2] 3.3.5.7).
+    """
+    session = work.the_session()
+    _require_signature(work, session)
+    name = _share_name(work, req)
+    tree_id = session.new_tree_id()
+    decision = _ask(work, session, name, tree_id)
+    try:
+        share = shares.find(work.server, name, fresh=bool(decision.flags & TREE_UPDATE))
+        tree = _connect(work, session, share, tree_id, decision)
+    except NtStatusError:
+        work.server.mountd.tree_disconnect(session.session_id, tree_id)
+        raise
+    work.header.tree_id = tree.tree_id
+    work.tree = tree
+    return Reply(
+        TreeConnectResponse(
+            share_type=SHARE_PIPE if share.is_pipe else SHARE_DISK,
+            share_flags=_share_flags(share),
+            capabilities=0,
+            maximal_access=tree.maximal_access,
+        )
+    )
+
+
+def _require_signature(work: Work, session: Session) -> None:
+    if work.connection.dialect != SMB_3_1_1 or session.is_guest or session.is_anonymous:
+        return
+    if not work.request_signed and work.sealed is None:
+        raise Disconnect("TREE_CONNECT neither signed nor encrypted")
+
+
+def _share_name(work: Work, req: TreeConnectRequest) -> str:
+    r"""The part of \\server\share that counts; the server's name may be any of ours."""
+    offset, length = req.path_offset, req.path_length
+    if req.flags & EXTENSION_PRESENT and work.connection.dialect == SMB_3_1_1:
+        # The path lies behind the extension then, counted from its start ([MS-SMB2] 2.2.9.1).
+        offset += 64 + req.SIZE
+    path = from_utf16(work.buffer(offset, length, after=req.SIZE)).rstrip("\0")
+    if not path.startswith("\\\\") or path.count("\\") != 3:
+        raise NtStatusError(NtStatus.BAD_NETWORK_NAME, path)
+    name = path.rpartition("\\")[2]
+    if not name or len(name) > _MAX_NAME:
+        raise NtStatusError(NtStatus.BAD_NETWORK_NAME, path)
+    return name
+
+
+def _ask(work: Work, session: Session, name: str, tree_id: int) -> TreeConnectReply:
+    peer = work.connection.peer
+    decision = work.server.mountd.tree_connect(
+        account=session.account,
+        share=name,
+        session_id=session.session_id,
+        connect_id=tree_id,
+        peer=peer,
+        account_flags=session.account_flags,
+        ipv6=":" in peer,
+    )
+    if decision.status != TreeStatus.OK:
+        raise NtStatusError(_REFUSALS[decision.status], f"{name}: {decision.status.name}")
+    return decision
+
+
+def _connect(
+    work: Work, session: Session, share: Share, tree_id: int, decision: TreeConnectReply
+) -> TreeConnect:
+    writable = bool(decision.flags & TREE_WRITABLE)
+    if share.is_pipe:
+        access = _PIPE_ACCESS
+    else:
+        access = FILE_ALL_ACCESS if writable else _READ_ONLY_ACCESS
+    acting = credentials_for(session, share, decision)
+    tree = TreeConnect(
+        tree_id,
+        session,
+        share,
+        writable=writable,
+        maximal_access=access,
+        credentials=acting,
+        token=token_for(work.server, session, acting),
+        now=work.server.clock(),
+    )
+    session.add_tree(tree)
+    return tree
+
+
+def _share_flags(share: Share) -> int:
+    flags = SHAREFLAG_NO_CACHING if share.is_pipe else SHAREFLAG_MANUAL_CACHING
+    if share.hide_unreadable:
+        flags |= SHAREFLAG_ACCESS_BASED_DIRECTORY_ENUM
+    return flags

@@ -1,0 +1,82 @@
+"""From mountd's word to a Share with its directory open."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+from ksmbd.ipc.requests import ShareConfig
+from ksmbd.state.share import Share
+from ksmbd.vfs import credentials
+from ksmbd.vfs.root import RootOptions, ShareRoot
+from ksmbd.wire import ipc
+from ksmbd.wire.status import NtStatus, NtStatusError
+
+if TYPE_CHECKING:
+    from ksmbd.state.server import Server
+
+
+def find(server: Server, name: str, *, fresh: bool = False) -> Share:
+    """The share of that name, from the cache unless *fresh*.
+
+    BAD_NETWORK_NAME    there is none, or its directory cannot be opened
+    NO_LOGON_SERVERS    mountd is away and the share is not known yet
+    """
+    share = None if fresh else server.cached_share(name)
+    if share is not None:
+        return share
+    config = server.mountd.share_config(name)
+    if config is None:
+        raise NtStatusError(NtStatus.BAD_NETWORK_NAME, name)
+    share = _build(server, config)
+    server.keep_share(share)
+    return share
+
+
+def _build(server: Server, config: ShareConfig) -> Share:
+    flags = config.flags
+    serial = zlib.crc32(f"{config.name}:{config.path}".encode() + server.guid)
+    share = Share(
+        name=config.name,
+        path=config.path,
+        comment=config.comment,
+        volume=config.volume or config.name,
+        is_pipe=config.is_pipe,
+        read_only=config.read_only,
+        guest_ok=bool(flags & ipc.SHARE_GUEST_OK),
+        browseable=bool(flags & ipc.SHARE_BROWSEABLE),
+        oplocks=bool(flags & ipc.SHARE_OPLOCKS),
+        acl_xattr=bool(flags & ipc.SHARE_ACL_XATTR),
+        hide_unreadable=bool(flags & ipc.SHARE_HIDE_UNREADABLE),
+        inherit_owner=bool(flags & ipc.SHARE_INHERIT_OWNER),
+        create_mask=config.create_mask,
+        directory_mask=config.directory_mask,
+        force_create_mode=config.force_create_mode,
+        force_directory_mode=config.force_directory_mode,
+        force_uid=config.force_uid,
+        force_gid=config.force_gid,
+        force_groups=config.force_groups,
+        volume_serial=serial,
+        volume_guid=server.guid[:12] + serial.to_bytes(4, "little"),
+        flags=flags,
+    )
+    if not share.is_pipe:
+        share.root = _open_root(config)
+    return share
+
+
+def _open_root(config: ShareConfig) -> ShareRoot:
+    flags = config.flags
+    options = RootOptions(
+        case_sensitive=bool(flags & ipc.SHARE_CASE_SENSITIVE),
+        follow_symlinks=bool(flags & ipc.SHARE_FOLLOW_SYMLINKS),
+        crossmnt=bool(flags & ipc.SHARE_CROSSMNT),
+        hide_dot_files=bool(flags & ipc.SHARE_HIDE_DOT_FILES),
+        store_dos_attributes=bool(flags & ipc.SHARE_STORE_DOS_ATTRS),
+        veto=config.veto,
+    )
+    credentials.become(None)
+    try:
+        return ShareRoot(config.path, options)
+    except OSError as failed:
+        raise NtStatusError(NtStatus.BAD_NETWORK_NAME, f"{config.name}: {failed}") from None
