@@ -1,0 +1,270 @@
+"""The grammar of ksmbd.conf, and a file read into parameters.
+
+``[section]`` lines and ``key = value`` lines, UTF-8.  ``;`` or ``#`` begins a comment at the start
+of a line or after a blank, outside quotation marks.  A backslash at the end joins the next line.
+``include = FILE`` reads another file, relative to this one, as if it stood there; afterwards the
+section goes on.  Sections and keys have no case; equal sections merge.  Of equal keys in a section
+the first that is not empty counts, as ksmbd has it (Samba takes the last): hence the warning.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple, TypeVar
+
+from mountd.params import (
+    DIALECTS,
+    GLOBAL_KEYS,
+    SHARE_KEYS,
+    VFS_OBJECTS,
+    GlobalParams,
+    Param,
+    ShareParams,
+    fold,
+    text,
+)
+
+SEARCH: Final = ("/etc/ksmbd/ksmbd.conf", "/etc/ksmbd/smb.conf")
+GLOBAL: Final = "global"
+IPC: Final = "ipc$"
+UNSUPPORTED: Final = frozenset({"homes", "printers", "print$"})
+MAX_SHARE_NAME: Final = 80  # characters, [MS-SRVS] 2.2.4
+P = TypeVar("P", GlobalParams, ShareParams)
+
+
+class ConfError(ValueError):
+    """A file that cannot be used, and where it is wrong; line 0 means the whole file."""
+
+    def __init__(self, file: str, line: int, why: str) -> None:
+        super().__init__(f"{file}:{line}: {why}" if line else f"{file}: {why}")
+        self.file = file
+        self.line = line
+        self.why = why
+
+
+class Entry(NamedTuple):
+    """One ``key = value`` line."""
+
+    key: str  # folded
+    value: str
+    file: str
+    line: int
+
+
+@dataclass(slots=True)
+class Section:
+    """Everything under one name."""
+
+    name: str  # as first spelled
+    file: str
+    line: int
+    entries: list[Entry] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Configuration:
+    """What a file says."""
+
+    file: str
+    globals: GlobalParams
+    defaults: ShareParams  # share parameters of [global]
+    shares: dict[str, tuple[str, ShareParams]]  # folded name -> name as spelled, parameters
+    warnings: list[str]
+
+
+def find(path: str | None = None) -> str:
+    """*path*, or the first file of SEARCH that exists, or else the first of SEARCH."""
+    if path is not None:
+        return path
+    return next((candidate for candidate in SEARCH if os.path.exists(candidate)), SEARCH[0])
+
+
+def load(path: str) -> Configuration:
+    """Read *path*. Raises ConfError with file and line."""
+    sections = parse(path)
+    warnings: list[str] = []
+    general = sections.pop(GLOBAL, Section(GLOBAL, path, 0))
+    of_globals = [entry for entry in general.entries if entry.key in GLOBAL_KEYS]
+    of_shares = [entry for entry in general.entries if entry.key not in GLOBAL_KEYS]
+    parameters = _apply(GlobalParams(), GLOBAL_KEYS, of_globals, warnings)
+    _check_protocols(parameters, general)
+    defaults = _apply(ShareParams(), SHARE_KEYS, of_shares, warnings)
+    shares = {}
+    for folded, section in sections.items():
+        if folded in UNSUPPORTED:
+            warnings.append(f"{section.file}:{section.line}: [{section.name}] is not supported")
+            continue
+        share = _apply(replace(defaults), SHARE_KEYS, section.entries, warnings)
+        if _usable(folded, section, share, warnings):
+            shares[folded] = (section.name, share)
+    return Configuration(path, parameters, defaults, shares, warnings)
+
+
+def parse(path: str) -> dict[str, Section]:
+    """The sections of *path* by folded name, includes read. Raises ConfError."""
+    sections: dict[str, Section] = {}
+    _read(path, sections, None, ())
+    return sections
+
+
+def name_problem(name: str) -> str:
+    """Why *name* cannot be a share's, or an empty text."""
+    if not 1 <= len(name) <= MAX_SHARE_NAME:
+        return f"a share's name has 1 to {MAX_SHARE_NAME} characters"
+    if not name.isprintable() or any(char in "[]/\\" for char in name):
+        return "a share's name is printable and without [ ] / \\"
+    return ""
+
+
+# -- grammar -----------------------------------------------------------------------------
+
+
+def _read(
+    path: str, sections: dict[str, Section], section: Section | None, parents: tuple[str, ...]
+) -> None:
+    real = os.path.realpath(path)
+    for line, content in _lines(path):
+        if content.startswith("["):
+            section = _section(path, line, content, sections)
+            continue
+        key, equals, value = content.partition("=")
+        if not equals or not key.strip():
+            raise ConfError(path, line, "expected [section] or key = value")
+        if section is None:
+            raise ConfError(path, line, f"{key.strip()!r} stands before the first [section]")
+        if fold(key) == "include":
+            _include(path, line, value.strip(), sections, section, (*parents, real))
+        else:
+            section.entries.append(Entry(fold(key), value.strip(), path, line))
+
+
+def _lines(path: str) -> Iterator[tuple[int, str]]:
+    """Lines that say something, joined, without comments, each with the number of its first."""
+    try:
+        with open(path, "rb") as file:
+            raw = file.read()
+    except OSError as error:
+        raise ConfError(path, 0, error.strerror or str(error)) from None
+    joined, start = "", 0
+    for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        try:
+            content = _without_comment(line.decode()).strip()
+        except UnicodeDecodeError:
+            raise ConfError(path, number, "expected UTF-8") from None
+        start = start or number
+        if content.endswith("\\"):
+            joined += content[:-1].rstrip() + " "
+            continue
+        if content := (joined + content).strip():
+            yield start, content
+        joined, start = "", 0
+    if joined.strip():
+        yield start, joined.strip()
+
+
+def _without_comment(line: str) -> str:
+    may_quote = line.count('"') % 2 == 0
+    quoted = False
+    for index, char in enumerate(line):
+        if char == '"' and may_quote:
+            quoted = not quoted
+        elif char in ";#" and not quoted and (index == 0 or line[index - 1].isspace()):
+            return line[:index]
+    return line
+
+
+def _section(path: str, line: int, content: str, sections: dict[str, Section]) -> Section:
+    if not content.endswith("]"):
+        raise ConfError(path, line, "expected ] at the end of the section's name")
+    name = content[1:-1].strip()
+    if problem := name_problem(name):
+        raise ConfError(path, line, problem)
+    return sections.setdefault(name.casefold(), Section(name, path, line))
+
+
+def _include(
+    path: str,
+    line: int,
+    value: str,
+    sections: dict[str, Section],
+    section: Section,
+    parents: tuple[str, ...],
+) -> None:
+    target = os.path.join(os.path.dirname(path), text(value))
+    if not value:
+        raise ConfError(path, line, "include: expected a file")
+    if os.path.realpath(target) in parents:
+        raise ConfError(path, line, f"{target} includes itself")
+    if not os.path.isfile(target):
+        raise ConfError(path, line, f"include: there is no file {target}")
+    _read(target, sections, section, parents)
+
+
+# -- meaning -----------------------------------------------------------------------------
+
+
+def _apply(params: P, table: Mapping[str, Param], entries: list[Entry], warnings: list[str]) -> P:
+    """Set what *entries* say on *params*."""
+    taken: dict[str, tuple[int, Entry]] = {}
+    for entry in entries:
+        where = f"{entry.file}:{entry.line}"
+        param = table.get(entry.key)
+        if param is None:
+            warnings.append(f"{where}: {_unknown(entry.key)}")
+            continue
+        value = _convert(param, entry)
+        if value is None:
+            continue
+        earlier = taken.get(param.attribute)
+        if earlier is not None:
+            kept = earlier[1] if earlier[0] <= param.rank else entry
+            warnings.append(f"{where}: {param.key!r} is set twice, line {kept.line} counts")
+            if kept is not entry:
+                continue
+        taken[param.attribute] = (param.rank, entry)
+        setattr(params, param.attribute, value)
+    return params
+
+
+def _convert(param: Param, entry: Entry) -> Any:
+    """The value, None to leave the default. Raises ConfError."""
+    if not entry.value and not param.empty:
+        return None
+    try:
+        return param.value(entry.value)
+    except ValueError as error:
+        why = f"{entry.key} = {entry.value}: expected {error}"
+        raise ConfError(entry.file, entry.line, why) from None
+
+
+def _unknown(key: str) -> str:
+    if key in GLOBAL_KEYS:
+        return f"{key!r} belongs into [global] and is ignored here"
+    return f"unknown parameter {key!r} is ignored"
+
+
+def _check_protocols(params: GlobalParams, section: Section) -> None:
+    params.server_min_protocol = params.server_min_protocol or DIALECTS[0]
+    params.server_max_protocol = params.server_max_protocol or DIALECTS[-1]
+    low, high = params.server_min_protocol, params.server_max_protocol
+    if DIALECTS.index(low) > DIALECTS.index(high):
+        raise ConfError(
+            section.file, section.line, f"server min protocol {low} is above server max {high}"
+        )
+
+
+def _usable(folded: str, section: Section, share: ShareParams, warnings: list[str]) -> bool:
+    """Warn about what is odd in a share; False if it cannot be served."""
+    where = f"{section.file}:{section.line}: [{section.name}]"
+    if unknown := [name for name in share.vfs_objects if name not in VFS_OBJECTS]:
+        warnings.append(f"{where}: vfs objects {' '.join(unknown)} are not known and ignored")
+    if folded == IPC:
+        return True
+    if not share.path:
+        warnings.append(f"{where} has no path and is not served")
+        return False
+    if "%" in share.path:
+        warnings.append(f"{where}: % in a path is taken as it stands")
+    return True

@@ -1,0 +1,93 @@
+"""The lock file: one mountd a run directory, and its process id for those who signal it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+
+
+class Locked(Exception):
+    """Another mountd is alive; ``pid`` is its process id."""
+
+    def __init__(self, path: str, pid: int) -> None:
+        super().__init__(f"another ksmbd-mountd runs (process {pid}, lock file {path})")
+        self.pid = pid
+
+
+class LockFile:
+    """An exclusive lock on a file that holds our process id; gone with the process in any case."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._fd = -1
+
+    def acquire(self, pid: int) -> None:
+        """Take the lock. Raises Locked, or OSError if the file cannot be written."""
+        while True:
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                holder = _pid(fd)
+                os.close(fd)
+                if error.errno == errno.EWOULDBLOCK:
+                    raise Locked(self.path, holder) from None
+                raise
+            if _same_file(fd, self.path):
+                break
+            os.close(fd)  # its last owner removed it between our open and our lock
+        self._fd = fd
+        self.write(pid)
+
+    def write(self, pid: int) -> None:
+        """Change the process id: the lock goes with the descriptor over a fork."""
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{pid}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Remove the file and let go."""
+        if self._fd >= 0:
+            os.unlink(self.path)
+            os.close(self._fd)
+            self._fd = -1
+
+
+def holder(path: str) -> int:
+    """The process id of the live mountd whose lock file is *path*, 0 if there is none."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _pid(fd)
+    finally:
+        os.close(fd)
+    return 0
+
+
+def notify(path: str, number: int = signal.SIGHUP) -> int:
+    """Send a signal to the mountd of *path*; its process id, 0 if none runs. Raises OSError."""
+    pid = holder(path)
+    if not pid:
+        return 0
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return 0
+    return pid
+
+
+def _pid(fd: int) -> int:
+    digits = os.pread(fd, 16, 0).strip()
+    return int(digits) if digits.isdigit() else 0
+
+
+def _same_file(fd: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
