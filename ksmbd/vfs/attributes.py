@@ -1,0 +1,163 @@
+"""DOS attributes and creation times, remembered per inode while its change time stands still.
+
+Setting an xattr moves ctime, so (dev, ino, ctime) names one content of user.DOSATTRIB: once
+read, the next stat of an unchanged file costs no getxattr (5 us through /proc). A file that
+changed within the last tick of the file system's clock is read afresh each time, since a
+second change might bear the same ctime.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+from collections.abc import Callable
+from typing import Final
+
+from ksmbd.vfs import credentials
+from ksmbd.vfs.stat import Stat, default_attributes, stat_from
+from ksmbd.vfs.syscalls import XattrReader, birth_ns, has_getxattrat
+from ksmbd.vfs.xattr import (
+    ABSENT,
+    DOSATTRIB,
+    Item,
+    get_value,
+    pack_dosattrib,
+    proc_path,
+    set_value,
+    unpack_dosattrib,
+)
+
+log = logging.getLogger("ksmbd.vfs")
+
+Clock = Callable[[], int]  # ns since 1970, the clock that stamps files
+
+TICK: Final = 20_000_000  # ns; time stamps of files move in steps of at most 10 ms (HZ=100)
+COARSE_TICK: Final = 2_100_000_000  # ns; FAT's, for stamps that are whole seconds
+_REMEMBERED: Final = 1 << 14  # inodes in each of two generations
+_KIND: Final = 0o170000
+_HAS_XATTRS: Final = frozenset({0o100000, 0o040000})  # the kernel allows user.* on these only
+_HAS_GETXATTRAT: Final = has_getxattrat()
+
+_Known = tuple[int, int, int | None]  # ctime, attributes, birth
+
+
+def settled(stamp: int, now: int) -> bool:
+    """Whether any later change must bear a later time stamp than *stamp*."""
+    return now - stamp > (TICK if stamp % 1_000_000_000 else COARSE_TICK)
+
+
+class AttributeStore:
+    """Reads and writes user.DOSATTRIB for one share.
+
+    Its dictionaries are shared between threads without a lock: each access is a single
+    look-up or store, and a lost entry only costs reading it again.
+    """
+
+    def __init__(self, *, stored: bool, hide_dot_files: bool, clock: Clock) -> None:
+        self._stored = stored
+        self._hide_dot_files = hide_dot_files
+        self._clock = clock
+        self._young: dict[tuple[int, int], _Known] = {}
+        self._old: dict[tuple[int, int], _Known] = {}
+        self._without: set[int] = set()  # devices whose file system has no user xattrs
+
+    def stat_fd(self, fd: int, name: str, *, path_only: bool) -> Stat:
+        """Stat an open file; *name* is its final component, *path_only* an O_PATH descriptor."""
+        st = os.fstat(fd)
+        known = self._recall(st)
+        if known is None:
+            known = self._read(st, proc_path(fd) if path_only else fd, fd, b"")
+        hidden = self._hide_dot_files and name[:1] == "."
+        return stat_from(st, known[1], known[2], hidden=hidden)
+
+    def stat_in(self, dir_fd: int, name: str, reader: XattrReader | None) -> Stat:
+        """Stat *name* in a directory, itself if it is a symlink. OSError if it is gone."""
+        st = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+        known = self._recall(st)
+        if known is None:
+            encoded = name.encode()
+            source = reader or f"{proc_path(dir_fd)}/{name}"
+            known = self._read(st, source, dir_fd, encoded)
+        hidden = self._hide_dot_files and name[:1] == "."
+        return stat_from(st, known[1], known[2], hidden=hidden)
+
+    def reader(self) -> XattrReader | None:
+        """What makes stat_in() fast, for one thread; None where the kernel is too old."""
+        return XattrReader() if _HAS_GETXATTRAT and self._stored else None
+
+    def store(self, item: Item, attributes: int, birth: int) -> None:
+        """Write both. Where the owner alone may, write as the server: the caller has checked.
+
+        A file system without user xattrs keeps nothing, as with "store dos attributes = no".
+        """
+        if not self._stored:
+            return
+        blob = pack_dosattrib(attributes, birth)
+        try:
+            try:
+                set_value(item, DOSATTRIB, blob)
+            except PermissionError:
+                with credentials.privileged():
+                    set_value(item, DOSATTRIB, blob)
+        except OSError as failed:
+            if failed.errno not in (errno.EOPNOTSUPP, errno.EPERM):
+                raise
+            log.debug("attributes of %s not kept: %s", item, failed)
+
+    def store_new(self, fd: int, attributes: int, *, path_only: bool = False) -> None:
+        """Give a file just created its attributes and creation time.
+
+        Without room for them it still is a good file, so that is no failure.
+        """
+        birth = birth_ns(fd, b"") or os.fstat(fd).st_mtime_ns
+        with contextlib.suppress(OSError):
+            self.store(proc_path(fd) if path_only else fd, attributes, birth)
+
+    def _recall(self, st: os.stat_result) -> _Known | None:
+        key = (st.st_dev, st.st_ino)
+        known = self._young.get(key)
+        if known is None:
+            known = self._old.get(key)
+            if known is None:
+                return None
+            self._young[key] = known
+        return known if known[0] == st.st_ctime_ns else None
+
+    def _read(self, st: os.stat_result, source: Item | XattrReader, fd: int, name: bytes) -> _Known:
+        """Ask the file system, and remember the answer if it is settled."""
+        now = self._clock()  # before asking: what changes after this is not covered
+        attributes = birth = None
+        refused = False
+        if self._stored and st.st_mode & _KIND in _HAS_XATTRS and st.st_dev not in self._without:
+            try:
+                blob = (
+                    source.get(fd, name, DOSATTRIB.encode())
+                    if isinstance(source, XattrReader)
+                    else get_value(source, DOSATTRIB)
+                )
+                attributes, birth = unpack_dosattrib(blob)
+            except OSError as failed:
+                refused = self._note_failure(failed, st.st_dev)
+        if birth is None:
+            birth = birth_ns(fd, name)
+        if attributes is None:
+            attributes = default_attributes(st.st_mode)
+        known = (st.st_ctime_ns, attributes, birth)
+        if settled(st.st_ctime_ns, now) and not refused:
+            self._remember((st.st_dev, st.st_ino), known)
+        return known
+
+    def _note_failure(self, failed: OSError, dev: int) -> bool:
+        """Take in why there is no value; whether another user might get one."""
+        if failed.errno == errno.EOPNOTSUPP:
+            self._without.add(dev)
+        elif failed.errno not in ABSENT and failed.errno != errno.ERANGE:
+            raise failed
+        return failed.errno in (errno.EACCES, errno.EPERM)
+
+    def _remember(self, key: tuple[int, int], known: _Known) -> None:
+        if len(self._young) >= _REMEMBERED:
+            self._old, self._young = self._young, {}
+        self._young[key] = known

@@ -1,0 +1,226 @@
+"""One open file or directory: I/O, times, attributes, extended attributes on one descriptor."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Final
+
+from ksmbd.vfs import credentials
+from ksmbd.vfs.directory import Enumeration
+from ksmbd.vfs.stat import FsStat, Stat, fs_stat
+from ksmbd.vfs.syscalls import fallocate_keep_size
+from ksmbd.vfs.xattr import Item, proc_path, read_eas, write_eas
+from ksmbd.wire.base import Buffer
+
+if TYPE_CHECKING:
+    from ksmbd.vfs.root import ShareRoot
+
+MAX_OFFSET: Final = (1 << 63) - 1  # loff_t
+
+_without_nowait: Final[set[int]] = set()  # devices whose file system refuses RWF_NOWAIT
+
+
+class Handle:
+    """An open file. Its owner closes it, and only when no thread uses it any more.
+
+    ``path`` is share-relative in the spelling on disk; it follows our own renames.
+    ``path_only`` handles (O_PATH) serve metadata, never data.
+    """
+
+    __slots__ = (
+        "dev",
+        "fd",
+        "ino",
+        "is_directory",
+        "path",
+        "path_only",
+        "readable",
+        "root",
+        "writable",
+    )
+
+    def __init__(
+        self,
+        root: ShareRoot,
+        fd: int,
+        path: str,
+        stat: Stat,
+        *,
+        readable: bool,
+        writable: bool,
+        path_only: bool,
+    ) -> None:
+        self.root = root
+        self.fd = fd
+        self.path = path
+        self.dev = stat.dev
+        self.ino = stat.ino
+        self.is_directory = stat.is_directory
+        self.readable = readable
+        self.writable = writable
+        self.path_only = path_only
+
+    @property
+    def item(self) -> Item:
+        """What xattr and ACL calls take for this file: the descriptor, or its /proc path."""
+        return proc_path(self.fd) if self.path_only else self.fd
+
+    def stat(self) -> Stat:
+        """The file as it is now, with stored attributes and creation time."""
+        name = self.path.rpartition("/")[2]
+        return self.root.attributes.stat_fd(self.fd, name, path_only=self.path_only)
+
+    def statfs(self) -> FsStat:
+        """The file system that holds this file; not the share's where mounts are crossed."""
+        return fs_stat(self.fd)
+
+    def readlink(self) -> str:
+        """What this symlink points to; OSError EINVAL if it is none."""
+        return os.readlink("", dir_fd=self.fd)
+
+    def readinto(self, buffer: memoryview, offset: int) -> int:
+        """Fill *buffer* from *offset*; fewer bytes mean the end of the file."""
+        done = 0
+        length = min(len(buffer), max(MAX_OFFSET - offset, 0))
+        while done < length:
+            count = os.preadv(self.fd, [buffer[done:length]], offset + done)
+            if not count:
+                break
+            done += count
+        return done
+
+    def readinto_cached(self, buffer: memoryview, offset: int) -> int | None:
+        """readinto() as far as memory serves it; None if it would wait, or nobody can say."""
+        if self.dev in _without_nowait or offset > MAX_OFFSET - len(buffer):
+            return None
+        done = 0
+        try:
+            while done < len(buffer):
+                count = os.preadv(self.fd, [buffer[done:]], offset + done, os.RWF_NOWAIT)
+                if not count:
+                    break
+                done += count
+        except BlockingIOError:
+            return None
+        except OSError as failed:
+            if failed.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise
+            if failed.errno == errno.EOPNOTSUPP:
+                _without_nowait.add(self.dev)
+            return None
+        return done
+
+    def write(self, data: Buffer, offset: int) -> int:
+        """Write all of *data* at *offset*; beyond the end of the file a hole stays between."""
+        rest = memoryview(data)
+        if offset + len(rest) > MAX_OFFSET:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        total = len(rest)
+        while rest:
+            count = os.pwrite(self.fd, rest, offset)
+            offset += count
+            rest = rest[count:]
+        return total
+
+    def sync(self) -> None:
+        """Bring data and metadata to stable storage."""
+        if not self.path_only:
+            os.fsync(self.fd)
+            return
+        if not self.is_directory:
+            return  # nothing was written through this handle
+        fd = os.open(proc_path(self.fd), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def truncate(self, size: int) -> None:
+        """Move the end of the file; growing leaves a hole."""
+        if size > MAX_OFFSET:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        os.ftruncate(self.fd, size)
+
+    def allocate(self, size: int) -> None:
+        """Reserve space for *size* bytes; less than the file has cuts it off there.
+
+        On file systems that cannot reserve, it is checked that there is as much free space.
+        """
+        if size > MAX_OFFSET:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        st = os.fstat(self.fd)
+        if size < st.st_size:
+            os.ftruncate(self.fd, size)
+            return
+        missing = size - st.st_blocks * 512
+        if missing <= 0:
+            return
+        try:
+            fallocate_keep_size(self.fd, size)
+        except OSError as failed:
+            if failed.errno not in (errno.EOPNOTSUPP, errno.ENOSYS):
+                raise
+            free = fs_stat(self.fd)
+            if missing > free.available * free.block_size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+
+    def set_times(
+        self,
+        *,
+        birth: int | None = None,
+        access: int | None = None,
+        write: int | None = None,
+        change: int | None = None,
+    ) -> None:
+        """Set what is given, ns since 1970. *change* cannot be set: Linux makes it now.
+
+        POSIX keeps this to the owner; where it does the server acts itself, for the caller
+        has found FILE_WRITE_ATTRIBUTES granted.
+        """
+        if birth is not None:
+            # without the name: the HIDDEN of a dot file is not stored
+            stored = self.root.attributes.stat_fd(self.fd, "", path_only=self.path_only)
+            self.root.attributes.store(self.item, stored.attributes, birth)
+        if access is None and write is None:
+            return
+        st = os.fstat(self.fd)
+        times = (
+            st.st_atime_ns if access is None else access,
+            st.st_mtime_ns if write is None else write,
+        )
+        try:
+            os.utime(self.item, ns=times)
+        except PermissionError:
+            with credentials.privileged():
+                os.utime(self.item, ns=times)
+
+    def set_attributes(self, attributes: int) -> None:
+        """Store ATTR_* bits with the creation time as it is; the mode stays as it is too."""
+        self.root.attributes.store(self.item, attributes, self.stat().birth)
+
+    def set_mode(self, mode: int) -> None:
+        """chmod; the permission bits and the three above them."""
+        os.chmod(self.item, mode & 0o7777)
+
+    def set_owner(self, uid: int, gid: int) -> None:
+        """chown; -1 keeps."""
+        os.chown(self.item, uid, gid)
+
+    def eas(self) -> list[tuple[str, bytes]]:
+        """The extended attributes, names without "user."."""
+        return read_eas(self.item)
+
+    def set_eas(self, eas: list[tuple[str, bytes]]) -> None:
+        """Set extended attributes; an empty value deletes. NameInvalid before any change."""
+        write_eas(self.item, eas)
+
+    def entries(self) -> Enumeration:
+        """A new enumeration of this directory; its owner closes it."""
+        return Enumeration(self)
+
+    def close(self) -> None:
+        """Give the descriptor back; a second call does nothing."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)

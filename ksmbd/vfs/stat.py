@@ -1,0 +1,125 @@
+"""What the file system tells about one file, in the terms of [MS-FSCC]."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from ksmbd.wire.access import ATTR_ARCHIVE, ATTR_DIRECTORY, ATTR_HIDDEN, ATTR_REPARSE_POINT
+
+BLOCK: Final = 512  # bytes in one unit of st_blocks, on every Linux file system
+
+_REPARSE_TAGS: Final = {  # [MS-FSCC] 2.1.2.1
+    stat.S_IFLNK: 0xA000000C,  # IO_REPARSE_TAG_SYMLINK
+    stat.S_IFSOCK: 0x80000023,  # IO_REPARSE_TAG_AF_UNIX
+    stat.S_IFIFO: 0x80000024,  # IO_REPARSE_TAG_LX_FIFO
+    stat.S_IFCHR: 0x80000025,  # IO_REPARSE_TAG_LX_CHR
+    stat.S_IFBLK: 0x80000026,  # IO_REPARSE_TAG_LX_BLK
+}
+
+
+@dataclass(slots=True)
+class Stat:
+    """One file. Sizes are bytes; times are ns since 1970 and may be negative.
+
+    ``attributes`` are ATTR_* bits: DIRECTORY follows from the mode, never from an xattr;
+    REPARSE_POINT marks what is neither file nor directory. 0 is possible, and NORMAL never.
+    """
+
+    dev: int
+    ino: int
+    mode: int
+    nlink: int
+    uid: int
+    gid: int
+    size: int
+    allocation: int
+    birth: int
+    access: int
+    write: int
+    change: int
+    attributes: int
+    is_directory: bool
+    rdev: int
+
+    @property
+    def reparse_tag(self) -> int:
+        """The tag that goes with REPARSE_POINT, 0 for files and directories."""
+        return _REPARSE_TAGS.get(stat.S_IFMT(self.mode), 0)
+
+
+class FsStat(NamedTuple):
+    """The file system under a share; space and file counts in units of ``block_size``."""
+
+    block_size: int  # bytes
+    blocks: int
+    free: int
+    available: int  # to users without privilege
+    files: int
+    files_free: int
+    name_max: int  # bytes of one component
+    read_only: bool
+    fsid: int
+
+
+def stat_from(
+    st: os.stat_result, attributes: int, birth: int | None, *, hidden: bool = False
+) -> Stat:
+    """Join the kernel's answer with stored *attributes* and *birth* time (None = unknown).
+
+    *hidden* adds HIDDEN, whatever is stored.
+    """
+    mode = st.st_mode
+    kind = mode & 0o170000
+    if hidden:
+        attributes |= ATTR_HIDDEN
+    if kind == stat.S_IFDIR:
+        attributes |= ATTR_DIRECTORY
+    elif kind != stat.S_IFREG:
+        attributes |= ATTR_REPARSE_POINT
+    access, write, change = st.st_atime_ns, st.st_mtime_ns, st.st_ctime_ns
+    return Stat(
+        st.st_dev,
+        st.st_ino,
+        mode,
+        st.st_nlink,
+        st.st_uid,
+        st.st_gid,
+        st.st_size if kind != stat.S_IFDIR else 0,
+        st.st_blocks * BLOCK if kind != stat.S_IFDIR else 0,
+        min(access, write, change) if birth is None else birth,
+        access,
+        write,
+        change,
+        attributes,
+        kind == stat.S_IFDIR,
+        st.st_rdev,
+    )
+
+
+def default_attributes(mode: int) -> int:
+    """The attributes of a file that has none stored: new files want archiving."""
+    return ATTR_ARCHIVE if stat.S_ISREG(mode) else 0
+
+
+def is_special(mode: int) -> bool:
+    """Neither file, directory nor symlink: opening it for I/O would reach a driver or a peer."""
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
+
+
+def fs_stat(fd: int) -> FsStat:
+    """Ask the file system that holds *fd*."""
+    answer = os.statvfs(fd)
+    return FsStat(
+        block_size=answer.f_frsize or answer.f_bsize,
+        blocks=answer.f_blocks,
+        free=answer.f_bfree,
+        available=answer.f_bavail,
+        files=answer.f_files,
+        files_free=answer.f_ffree,
+        name_max=answer.f_namemax,
+        read_only=bool(answer.f_flag & os.ST_RDONLY),
+        fsid=answer.f_fsid,
+    )
