@@ -39,6 +39,7 @@ from ksmbd.wire.security import (
     ACCESS_DENIED,
     ACCESS_DENIED_CALLBACK,
     INHERIT_ONLY,
+    Acl,
     SecurityDescriptor,
     Sid,
 )
@@ -97,7 +98,9 @@ def maximum(sd: SecurityDescriptor, token: Token, parent: Parent | None = None) 
     """
     if token.privileged or sd.dacl is None:  # absent and NULL DACLs protect nothing
         return FILE_ALL_ACCESS
-    return _from_parent(_from_dacl(sd, token), token, parent, DELETE | FILE_READ_ATTRIBUTES)
+    return _from_parent(
+        _from_dacl(sd.owner, sd.dacl, token), token, parent, DELETE | FILE_READ_ATTRIBUTES
+    )
 
 
 def granted(
@@ -120,7 +123,7 @@ def granted(
     elif token.privileged or sd.dacl is None:
         held = FILE_ALL_ACCESS
     else:
-        held = _from_dacl(sd, token)
+        held = _from_dacl(sd.owner, sd.dacl, token)
         if wanted & ~held:
             held = _from_parent(held, token, parent, wanted)
     if wanted & ~held:
@@ -128,13 +131,12 @@ def granted(
     return desired & ~MAXIMUM_ALLOWED | (held if desired & MAXIMUM_ALLOWED else 0)
 
 
-def _from_dacl(sd: SecurityDescriptor, token: Token) -> int:
+def _from_dacl(owner: Sid | None, dacl: Acl, token: Token) -> int:
     """The rights that the owner's standing and the ordered ACEs give."""
-    assert sd.dacl is not None
-    sids, aces = token.sids, sd.dacl.aces
+    sids, aces = token.sids, dacl.aces
     held = denied = 0
-    owns = sd.owner in sids
-    if owns and not _limits_owner(sd):
+    owns = owner in sids
+    if owns and not _limits_owner(dacl):
         held = OWNER_IMPLICIT
     for kind, flags, mask, sid, _ in aces:
         if flags & INHERIT_ONLY or not (sid in sids or (owns and sid == OWNER_RIGHTS)):
@@ -150,13 +152,9 @@ def _from_dacl(sd: SecurityDescriptor, token: Token) -> int:
     return held & FILE_ALL_ACCESS
 
 
-def _limits_owner(sd: SecurityDescriptor) -> bool:
+def _limits_owner(dacl: Acl) -> bool:
     """Whether an OWNER RIGHTS ACE takes the place of what an owner has implicitly."""
-    assert sd.dacl is not None
-    for ace in sd.dacl.aces:
-        if ace.sid == OWNER_RIGHTS and not ace.flags & INHERIT_ONLY:
-            return True
-    return False
+    return any(ace.sid == OWNER_RIGHTS and not ace.flags & INHERIT_ONLY for ace in dacl.aces)
 
 
 def _from_parent(held: int, token: Token, parent: Parent | None, wanted: int) -> int:

@@ -1,0 +1,474 @@
+"""Security descriptors of files: read, stored, inherited.
+
+A share with ``acl_xattr`` keeps what a client sets in the xattr security.NTACL, and
+sets mode and POSIX ACL so that local users have the same rights, as far as POSIX can
+say it.  Without a stored descriptor, or when mode or POSIX ACL were changed locally
+since, the descriptor is made from mode and POSIX ACL.
+
+    descriptor   what QUERY_INFO and the access check see
+    store        SET_INFO
+    settle       CREATE, after the file was made
+
+The kernel judges all of it by the identity of the calling thread.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import stat
+from functools import lru_cache
+from typing import Final, NamedTuple, Protocol
+
+from ksmbd.vfs import ntacl, posix_acl
+from ksmbd.vfs.access import Token
+from ksmbd.vfs.inherit import effective, inherited
+from ksmbd.vfs.posix_acl import Entry, Permissions
+from ksmbd.vfs.sid import Domain
+from ksmbd.vfs.xattr import ABSENT, get_value, proc_path, remove_value, set_value
+from ksmbd.wire.base import WireError
+from ksmbd.wire.security import (
+    ATTRIBUTE_SECURITY_INFORMATION,
+    BACKUP_SECURITY_INFORMATION,
+    DACL_AUTO_INHERIT_REQ,
+    DACL_AUTO_INHERITED,
+    DACL_DEFAULTED,
+    DACL_PRESENT,
+    DACL_PROTECTED,
+    DACL_SECURITY_INFORMATION,
+    GROUP_SECURITY_INFORMATION,
+    LABEL_SECURITY_INFORMATION,
+    OWNER_SECURITY_INFORMATION,
+    PROTECTED_DACL_SECURITY_INFORMATION,
+    PROTECTED_SACL_SECURITY_INFORMATION,
+    SACL_AUTO_INHERIT_REQ,
+    SACL_AUTO_INHERITED,
+    SACL_DEFAULTED,
+    SACL_PRESENT,
+    SACL_PROTECTED,
+    SACL_SECURITY_INFORMATION,
+    SCOPE_SECURITY_INFORMATION,
+    SELF_RELATIVE,
+    SYSTEM_MANDATORY_LABEL,
+    SYSTEM_RESOURCE_ATTRIBUTE,
+    SYSTEM_SCOPED_POLICY_ID,
+    UNPROTECTED_DACL_SECURITY_INFORMATION,
+    UNPROTECTED_SACL_SECURITY_INFORMATION,
+    Acl,
+    SecurityDescriptor,
+    Sid,
+)
+
+__all__ = ["InvalidOwner", "descriptor", "inherited", "select", "settle", "store", "stored"]
+
+log = logging.getLogger("ksmbd.vfs")
+
+_ACCESS: Final = "system.posix_acl_access"
+_DEFAULT: Final = "system.posix_acl_default"
+_CAP_SYS_ADMIN: Final = 21
+_CACHED_SIZE: Final = 1024  # bytes of a POSIX ACL, and
+_CACHED_ENTRIES: Final = 128  # entries: they bound the memory that caches may hold
+_NO_XATTR: Final = frozenset({errno.EOPNOTSUPP, errno.ENOSYS})
+
+_DACL_BITS: Final = (
+    DACL_PRESENT | DACL_DEFAULTED | DACL_AUTO_INHERIT_REQ | DACL_AUTO_INHERITED | DACL_PROTECTED
+)
+_SACL_BITS: Final = (
+    SACL_PRESENT | SACL_DEFAULTED | SACL_AUTO_INHERIT_REQ | SACL_AUTO_INHERITED | SACL_PROTECTED
+)
+# The parts of a SACL that have a SECURITY_INFORMATION bit of their own
+_SACL_PARTS: Final = {
+    SYSTEM_MANDATORY_LABEL: LABEL_SECURITY_INFORMATION,
+    SYSTEM_RESOURCE_ATTRIBUTE: ATTRIBUTE_SECURITY_INFORMATION,
+    SYSTEM_SCOPED_POLICY_ID: SCOPE_SECURITY_INFORMATION,
+}
+_IN_SACL: Final = (
+    SACL_SECURITY_INFORMATION
+    | LABEL_SECURITY_INFORMATION
+    | ATTRIBUTE_SECURITY_INFORMATION
+    | SCOPE_SECURITY_INFORMATION
+)
+_EVERYTHING: Final = (
+    OWNER_SECURITY_INFORMATION | GROUP_SECURITY_INFORMATION | DACL_SECURITY_INFORMATION | _IN_SACL
+)
+
+
+class Opened(Protocol):
+    """A handle or entry; an O_PATH descriptor will do."""
+
+    @property
+    def fd(self) -> int: ...
+
+
+class InvalidOwner(PermissionError):
+    """EPERM: the SID may not be made owner or group of the file (INVALID_OWNER)."""
+
+
+class _State(NamedTuple):
+    """A file's POSIX permissions; ``default`` as in `ntacl.permissions_hash`."""
+
+    uid: int
+    gid: int
+    mode: int
+    access: tuple[Entry, ...]
+    default: tuple[Entry, ...] | None
+
+    @property
+    def is_directory(self) -> bool:
+        return self.default is not None
+
+    @property
+    def is_small(self) -> bool:
+        return len(self.access) + len(self.default or ()) <= _CACHED_ENTRIES
+
+    @property
+    def hash(self) -> bytes:
+        return (_hash_cached if self.is_small else ntacl.permissions_hash)(*self)
+
+
+def descriptor(handle: Opened, domain: Domain, use_xattr: bool) -> SecurityDescriptor:
+    """The whole descriptor of an open file or directory: stored, else from POSIX."""
+    state = _state(handle.fd)
+    found = _stored(handle.fd, state, domain) if use_xattr else None
+    return found or _from_posix(state, domain)
+
+
+def stored(handle: Opened, domain: Domain) -> SecurityDescriptor | None:
+    """The stored descriptor, if there is one that still holds; a child inherits from it."""
+    return _stored(handle.fd, _state(handle.fd), domain)
+
+
+def select(sd: SecurityDescriptor, info_bits: int) -> SecurityDescriptor:
+    """The parts of *sd* that SECURITY_INFORMATION *info_bits* ask for; control says no more."""
+    if info_bits & BACKUP_SECURITY_INFORMATION:
+        info_bits |= _EVERYTHING
+    control = SELF_RELATIVE
+    sacl = dacl = None
+    if info_bits & DACL_SECURITY_INFORMATION:
+        control |= sd.control & _DACL_BITS
+        dacl = sd.dacl
+    if info_bits & _IN_SACL and sd.sacl is not None:
+        aces = [ace for ace in sd.sacl.aces if _sacl_part(ace.type) & info_bits]
+        if aces or info_bits & SACL_SECURITY_INFORMATION:
+            control |= sd.control & _SACL_BITS | SACL_PRESENT
+            sacl = sd.sacl._replace(aces=tuple(aces))
+    return SecurityDescriptor(
+        control,
+        sd.owner if info_bits & OWNER_SECURITY_INFORMATION else None,
+        sd.group if info_bits & GROUP_SECURITY_INFORMATION else None,
+        sacl,
+        dacl,
+    )
+
+
+def store(
+    handle: Opened,
+    sd: SecurityDescriptor,
+    info_bits: int,
+    domain: Domain,
+    use_xattr: bool,
+    token: Token | None = None,
+) -> None:
+    """Make the parts of *sd* that *info_bits* name those of the file.
+
+    A part that is named but not in *sd* stays as it is, as with Samba.  Owner and
+    group are changed by the kernel's rules for the calling thread; with *token* also
+    by Windows': unless privileged one may only make oneself owner.  So a caller that
+    found WRITE_DAC or WRITE_OWNER granted by a stored descriptor may call this as
+    root.  Without *use_xattr* what POSIX cannot say is lost, a SACL refused.
+
+    InvalidOwner (EPERM)   a SID that is no user here, or one the token may not name
+    OSError                the kernel's refusal: EPERM, EACCES, ENOSPC, EOPNOTSUPP, E2BIG …
+    """
+    if info_bits & BACKUP_SECURITY_INFORMATION:
+        info_bits |= _EVERYTHING
+    fd = handle.fd
+    state = _state(fd)
+    old = _stored(fd, state, domain) if use_xattr else None
+    new = _merged(old or _from_posix(state, domain), sd, info_bits)
+    if new.sacl and not use_xattr:
+        raise OSError(errno.EOPNOTSUPP, "this share stores no SACL")
+    if use_xattr:
+        _encoded(new, state.hash)  # refuses what cannot be stored before anything is changed
+    now = _chown(fd, state, new, info_bits, domain, use_xattr, token)
+    # Entries for the former owner count as any other user's from now on.
+    if (info_bits & DACL_SECURITY_INFORMATION and sd.dacl_present) or (old and now != state):
+        _set_permissions(fd, now, new.dacl, domain)
+    if use_xattr and (old or info_bits & (DACL_SECURITY_INFORMATION | _IN_SACL)):
+        _write(fd, new)
+
+
+def settle(
+    handle: Opened,
+    parent: Opened,
+    token: Token,
+    domain: Domain,
+    use_xattr: bool,
+    explicit: SecurityDescriptor | None = None,
+) -> None:
+    """Give a file just created its descriptor: what was asked for, else what it inherits.
+
+    *explicit* is the descriptor of the SecD create context; its SACL counts only if the
+    token is privileged.  With *use_xattr* the rest comes from the stored descriptor of
+    *parent*; otherwise, and if nothing is stored there, the file keeps what the kernel
+    gave it from create mask, umask and default ACL.  Errors as of `store`.
+    """
+    above = stored(parent, domain) if use_xattr else None
+    if above is None and explicit is None:
+        return
+    state = _state(handle.fd)
+    new = _from_posix(state, domain)
+    if above is not None:
+        group = domain.gid_to_sid(state.gid)
+        handed = inherited(above, token, domain, state.is_directory, group=group)
+        if handed is None and explicit is None:
+            return
+        if handed is not None:
+            new = handed if handed.dacl_present else new._replace(sacl=handed.sacl)
+    if explicit is not None:
+        info = _EVERYTHING if token.privileged and use_xattr else _EVERYTHING & ~_IN_SACL
+        new = _merged(new, explicit, info)
+    asked = OWNER_SECURITY_INFORMATION | GROUP_SECURITY_INFORMATION
+    state = _chown(handle.fd, state, new, asked, domain, use_xattr, token)
+    _set_permissions(handle.fd, state, new.dacl, domain)
+    if use_xattr:
+        _write(handle.fd, new)
+
+
+# Reading
+
+
+def _get(fd: int, name: str) -> bytes | None:
+    """One xattr; by descriptor, which is three times faster, unless that is O_PATH."""
+    try:
+        try:
+            return get_value(fd, name)
+        except OSError as failed:
+            if failed.errno != errno.EBADF:
+                raise
+            return get_value(proc_path(fd), name)
+    except OSError as failed:
+        if failed.errno in ABSENT:
+            return None
+        raise
+
+
+def _state(fd: int) -> _State:
+    st = os.fstat(fd)
+    access = _entries(_get(fd, _ACCESS)) or posix_acl.from_mode(st.st_mode)
+    default = None
+    if stat.S_ISDIR(st.st_mode):
+        default = _entries(_get(fd, _DEFAULT))
+    return _State(st.st_uid, st.st_gid, st.st_mode, access, default)
+
+
+def _entries(blob: bytes | None) -> tuple[Entry, ...]:
+    if blob is None:
+        return ()
+    try:
+        return _unpack_cached(blob) if len(blob) <= _CACHED_SIZE else posix_acl.unpack(blob)
+    except ValueError as reason:
+        log.debug("POSIX ACL ignored: %s", reason)
+        return ()
+
+
+def _from_posix(state: _State, domain: Domain) -> SecurityDescriptor:
+    return (_synthetic_cached if state.is_small else _synthetic)(state, domain)
+
+
+def _synthetic(state: _State, domain: Domain) -> SecurityDescriptor:
+    uid, gid, mode, access, default = state
+    sticky = bool(mode & stat.S_ISVTX)
+    dacl = posix_acl.dacl(uid, gid, access, default, domain, state.is_directory, sticky)
+    owner, group = domain.uid_to_sid(uid), domain.gid_to_sid(gid)
+    return SecurityDescriptor(SELF_RELATIVE | DACL_PRESENT, owner, group, None, dacl)
+
+
+_hash_cached = lru_cache(maxsize=1024)(ntacl.permissions_hash)
+_unpack_cached = lru_cache(maxsize=1024)(posix_acl.unpack)
+_synthetic_cached = lru_cache(maxsize=1024)(_synthetic)
+
+
+def _stored(fd: int, state: _State, domain: Domain) -> SecurityDescriptor | None:
+    """The stored descriptor; None if there is none, it is damaged, or no longer holds."""
+    blob = _get(fd, ntacl.NAME)
+    if blob is None and not _may_write_security():
+        blob = _get(fd, ntacl.NAME_UNPRIVILEGED)
+    if blob is None:
+        return None
+    try:
+        sd, _, posix_hash = ntacl.decode(blob)
+    except WireError as reason:
+        log.debug("stored descriptor ignored: %s", reason)
+        return None
+    # Before version 4 nothing tells a local change, so the descriptor is taken as it
+    # is; the kernel still enforces mode and POSIX ACL below us.
+    if posix_hash is not None and posix_hash != state.hash:
+        log.debug("stored descriptor ignored: mode or POSIX ACL have changed since")
+        return None
+    return _localised(sd, state, domain)
+
+
+def _localised(sd: SecurityDescriptor, state: _State, domain: Domain) -> SecurityDescriptor:
+    """*sd* with the file's true owner, and the true group if it names another one here.
+
+    A share that comes from another server has that server's SID for its owners; who
+    owns the file is known, so the entries for that SID are the owner's.
+    """
+    if sd.owner is None or domain.sid_to_uid(sd.owner) != state.uid:
+        owner = domain.uid_to_sid(state.uid)
+        if sd.owner is not None and sd.dacl and domain.sid_to_uid(sd.owner) is None:
+            aces = [a._replace(sid=owner) if a.sid == sd.owner else a for a in sd.dacl.aces]
+            sd = sd._replace(dacl=sd.dacl._replace(aces=tuple(aces)))
+        sd = sd._replace(owner=owner)
+    if sd.group is None or domain.sid_to_gid(sd.group) not in (state.gid, None):
+        sd = sd._replace(group=domain.gid_to_sid(state.gid))
+    return sd
+
+
+# Merging
+
+
+def _sacl_part(ace_type: int) -> int:
+    return _SACL_PARTS.get(ace_type, SACL_SECURITY_INFORMATION)
+
+
+def _merged(old: SecurityDescriptor, new: SecurityDescriptor, info: int) -> SecurityDescriptor:
+    """*old* with the parts of *new* that *info* names and *new* has."""
+    control, sacl, dacl = old.control, old.sacl, old.dacl
+    if info & DACL_SECURITY_INFORMATION and new.dacl_present:
+        dacl = effective(new.dacl)
+        control = control & ~_DACL_BITS | DACL_PRESENT
+        if new.control & DACL_AUTO_INHERIT_REQ and new.control & DACL_AUTO_INHERITED:
+            control |= DACL_AUTO_INHERITED
+        control |= new.control & DACL_PROTECTED
+    if info & PROTECTED_DACL_SECURITY_INFORMATION:
+        control |= DACL_PROTECTED
+    elif info & UNPROTECTED_DACL_SECURITY_INFORMATION:
+        control &= ~DACL_PROTECTED
+    if info & _IN_SACL and new.sacl_present:
+        sacl = _merged_sacl(old.sacl, effective(new.sacl), info)
+        control = control & ~_SACL_BITS | (SACL_PRESENT if sacl else 0)
+        if new.control & SACL_AUTO_INHERIT_REQ and new.control & SACL_AUTO_INHERITED:
+            control |= SACL_AUTO_INHERITED
+        control |= new.control & SACL_PROTECTED
+    if info & PROTECTED_SACL_SECURITY_INFORMATION:
+        control |= SACL_PROTECTED
+    elif info & UNPROTECTED_SACL_SECURITY_INFORMATION:
+        control &= ~SACL_PROTECTED
+    owner = new.owner if info & OWNER_SECURITY_INFORMATION else None
+    group = new.group if info & GROUP_SECURITY_INFORMATION else None
+    return SecurityDescriptor(control, owner or old.owner, group or old.group, sacl, dacl)
+
+
+def _merged_sacl(old: Acl | None, new: Acl | None, info: int) -> Acl | None:
+    """Of each kind of SACL entry the old ones or, if *info* names the kind, the new ones."""
+    kept = [ace for ace in (old.aces if old else ()) if not _sacl_part(ace.type) & info]
+    added = [ace for ace in (new.aces if new else ()) if _sacl_part(ace.type) & info]
+    if not kept and not added:
+        return None
+    return Acl(tuple(kept + added), max(acl.revision for acl in (old, new) if acl))
+
+
+# Writing
+
+
+def _chown(
+    fd: int,
+    state: _State,
+    new: SecurityDescriptor,
+    info: int,
+    domain: Domain,
+    use_xattr: bool,
+    token: Token | None,
+) -> _State:
+    """Change owner and group where *new* names others; give the state that results."""
+    uid = gid = -1
+    if info & OWNER_SECURITY_INFORMATION and new.owner != domain.uid_to_sid(state.uid):
+        uid = _new_owner(new.owner, domain, token)
+    if info & GROUP_SECURITY_INFORMATION and new.group is not None:
+        named = domain.sid_to_gid(new.group)
+        if named is not None:
+            gid = named
+        elif not use_xattr:  # a stored descriptor may keep a group that is none here
+            raise InvalidOwner(errno.EPERM, f"{new.group} is no group here")
+    if uid in (-1, state.uid) and gid in (-1, state.gid):
+        return state
+    os.chown(proc_path(fd), uid, gid)
+    return _state(fd)
+
+
+def _new_owner(owner: Sid | None, domain: Domain, token: Token | None) -> int:
+    uid = None if owner is None else domain.sid_to_uid(owner)
+    if uid is None:
+        raise InvalidOwner(errno.EPERM, f"{owner} is no user here")
+    if token is not None and not token.privileged and owner not in token.sids:
+        raise InvalidOwner(errno.EPERM, f"{owner} is not whom the token stands for")
+    return uid
+
+
+def _set_permissions(fd: int, state: _State, dacl: Acl | None, domain: Domain) -> None:
+    """Set mode, access ACL and default ACL to what *dacl* says."""
+    wanted = posix_acl.permissions(dacl, state.uid, state.gid, domain, state.is_directory)
+    path = proc_path(fd)
+    if wanted.access != state.access:
+        _set_access(path, state, wanted)
+    if wanted.special is not None and wanted.special != state.mode & 0o3000:
+        kept = stat.S_IMODE(os.fstat(fd).st_mode) & ~(0o3000 if state.is_directory else 0o1000)
+        os.chmod(path, kept | wanted.special)
+    if not state.is_directory or (wanted.default or ()) == state.default:
+        return
+    if wanted.default is None:
+        remove_value(path, _DEFAULT)
+        return
+    try:
+        set_value(path, _DEFAULT, posix_acl.pack(wanted.default))
+    except OSError as failed:
+        if failed.errno not in _NO_XATTR:
+            raise
+        log.debug("no default ACLs on this file system")  # the stored descriptor has it
+
+
+def _set_access(path: str, state: _State, wanted: Permissions) -> None:
+    """Set the access ACL; chmod is enough when neither old nor new ACL names anybody.
+
+    A file system without ACLs gets the mode, and named users and groups are lost.
+    """
+    mode = stat.S_IMODE(state.mode) & ~0o777 | posix_acl.to_mode(wanted.access)
+    if len(wanted.access) == 3 == len(state.access):
+        os.chmod(path, mode)
+        return
+    try:
+        set_value(path, _ACCESS, posix_acl.pack(wanted.access))
+    except OSError as failed:
+        if failed.errno not in _NO_XATTR:
+            raise
+        bare = [entry for entry in wanted.access if entry.tag != posix_acl.MASK]
+        os.chmod(path, mode & ~0o777 | posix_acl.to_mode(tuple(bare)))
+
+
+def _encoded(sd: SecurityDescriptor, posix_hash: bytes) -> bytes:
+    try:
+        return ntacl.encode(sd, posix_hash)
+    except WireError as reason:
+        raise OSError(errno.E2BIG, str(reason)) from None
+
+
+def _write(fd: int, sd: SecurityDescriptor) -> None:
+    """Store *sd* with the hash of the permissions as they are now."""
+    name = ntacl.NAME if _may_write_security() else ntacl.NAME_UNPRIVILEGED
+    set_value(proc_path(fd), name, _encoded(sd, _state(fd).hash))
+
+
+@lru_cache(maxsize=1)
+def _may_write_security() -> bool:
+    """Whether this process may write security.*: CAP_SYS_ADMIN in the first user namespace.
+
+    CAP_SYS_ADMIN stays with a thread that acts as another user (setfsuid).
+    """
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        first_namespace = file.read().split() == ["0", "0", "4294967295"]
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        held = next(line.split()[1] for line in file if line.startswith("CapEff:"))
+    return first_namespace and bool(int(held, 16) >> _CAP_SYS_ADMIN & 1)
