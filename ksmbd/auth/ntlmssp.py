@@ -38,6 +38,7 @@ _IF_ASKED: Final = (
     | wire.NEGOTIATE_SEAL
     | wire.ALWAYS_SIGN
     | wire.EXTENDED_SESSIONSECURITY
+    | wire.NEGOTIATE_VERSION
     | wire.NEGOTIATE_128
     | wire.NEGOTIATE_KEY_EXCH
     | wire.NEGOTIATE_56
@@ -209,11 +210,14 @@ class NtlmAcceptor(Generic[A]):
     ) -> None:
         if not required:
             return
-        if said.mic is None:
+        at = said.mic_offset
+        if at is None:
             raise WireError("no room for the MIC that MsvAvFlags announces")
-        cleared = (token[: wire.MIC_OFFSET], bytes(16), token[wire.MIC_END :])
-        expected = crypto.message_integrity_code(key, self._negotiate, self._challenge, *cleared)
-        if not hmac.compare_digest(said.mic, expected):
+        end = at + wire.MIC_SIZE
+        expected = crypto.message_integrity_code(
+            key, self._negotiate, self._challenge, token[:at], bytes(wire.MIC_SIZE), token[end:]
+        )
+        if not hmac.compare_digest(token[at:end], expected):
             raise NtStatusError(NtStatus.LOGON_FAILURE, f"wrong MIC of {said.user}")
 
     def _agree(self, key: bytes) -> None:

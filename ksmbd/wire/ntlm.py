@@ -49,8 +49,10 @@ AV_CHANNEL_BINDINGS: Final = 10
 AV_FLAG_MIC: Final = 0x2  # of AV_FLAGS: the AUTHENTICATE_MESSAGE carries a MIC
 
 PROOF_SIZE: Final = 16
-MIC_OFFSET: Final = 72
-MIC_END: Final = 88
+MIC_SIZE: Final = 16
+VERSION: Final = b"\x06\x01\0\0\0\0\0\x0f"  # 2.2.2.10: any product, NTLMSSP revision 15
+_AFTER_FLAGS: Final = 64  # of an AUTHENTICATE_MESSAGE: Version, if it was negotiated
+_AFTER_VERSION: Final = 72
 _BLOB_FIXED: Final = 28  # NTLMv2_CLIENT_CHALLENGE up to its AvPairs
 
 
@@ -73,7 +75,7 @@ class _Negotiate(Wire):
 
 @wire()
 class _Challenge(Wire):
-    """CHALLENGE_MESSAGE, 2.2.1.2, with Version left zero."""
+    """CHALLENGE_MESSAGE, 2.2.1.2; Version is zero unless it was negotiated."""
 
     signature: bytes8 = SIGNATURE
     message_type: u32 = CHALLENGE_MESSAGE
@@ -126,7 +128,7 @@ class Authenticate(NamedTuple):
     workstation: str
     encrypted_key: bytes  # EncryptedRandomSessionKey
     flags: int
-    mic: bytes | None  # the 16 bytes at MIC_OFFSET if no payload lies there
+    mic_offset: int | None  # where the MIC is, if there is one; None if payload leaves no room
 
 
 class ClientChallenge(NamedTuple):
@@ -170,6 +172,7 @@ def build_challenge(
         target_info_length=len(target_info),
         target_info_max=len(target_info),
         target_info_offset=_Challenge.SIZE + len(name),
+        version=VERSION if flags & NEGOTIATE_VERSION else bytes(8),
     )
     return fixed.pack() + name + target_info
 
@@ -189,7 +192,6 @@ def parse_authenticate(token: Buffer) -> Authenticate:
     }
     payload = {name: _payload(view, *span) for name, span in spans.items()}
     start = min((offset for offset, length in spans.values() if length), default=len(view))
-    has_mic = min(start, len(view)) >= MIC_END
     return Authenticate(
         lm_response=bytes(payload["lm"]),
         nt_response=bytes(payload["nt"]),
@@ -198,8 +200,21 @@ def parse_authenticate(token: Buffer) -> Authenticate:
         workstation=from_utf16(payload["workstation"]),
         encrypted_key=bytes(payload["key"]),
         flags=fixed.flags,
-        mic=bytes(view[MIC_OFFSET:MIC_END]) if has_mic else None,
+        mic_offset=_mic_offset(fixed.flags, min(start, len(view))),
     )
+
+
+def _mic_offset(flags: int, payload: int) -> int | None:
+    """Where the MIC is, given the offset of the first payload.
+
+    The figure of 2.2.1.3 has it at 72; clients that take Version for absent when it is not
+    negotiated (pyspnego, impacket) put it at 64.
+    """
+    if payload >= _AFTER_VERSION + MIC_SIZE:
+        return _AFTER_VERSION
+    if payload >= _AFTER_FLAGS + MIC_SIZE and not flags & NEGOTIATE_VERSION:
+        return _AFTER_FLAGS
+    return None
 
 
 def parse_client_challenge(nt_response: Buffer) -> ClientChallenge:
