@@ -28,6 +28,7 @@ def close(work: Work, req: CloseRequest) -> Reply:
             end_of_file=0 if st.is_directory else st.size,
             file_attributes=st.attributes or ATTR_NORMAL,
         )
+    work.let_go()  # our own use of it must not put the end off
     work.server.opens.close(open)
     work.compound_status = NtStatus.FILE_CLOSED
     return Reply(response)

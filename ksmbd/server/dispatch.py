@@ -108,7 +108,8 @@ def run(work: Work) -> None:
 
 
 def _finish(work: Work) -> None:
-    """What is left to do when the last command has been answered."""
+    """What is left to do when the last command has been answered, or the connection dropped."""
+    work.let_go()
     release, work.release = work.release, None
     if release is not None:
         release()
@@ -174,26 +175,34 @@ def _checked(work: Work) -> Spec:
 def _handle(work: Work, spec: Spec) -> bool:
     """Run the handler as the tree's user; False if it waits."""
     try:
-        if spec.needs != NOTHING:
-            credentials.become(work.tree.credentials if work.tree else None)
-        reply = spec.handle(work, work.request)
+        reply = _call(work, spec)
     except Wait as wait:
+        work.let_go()
         return not _park(work, wait)
-    except NtStatusError as refused:  # we said no
-        reply = _refused(work, refused)
-    except WireError as malformed:  # the peer's bytes are wrong
-        log.debug("command %#x: %s", work.header.command, malformed)
-        reply = refusal(NtStatus.INVALID_PARAMETER)
-    except OSError as failed:  # the kernel said no
-        log.debug("command %#x: %s", work.header.command, failed)
-        reply = refusal(from_oserror(failed))
-    except Disconnect:
-        raise
-    except Exception:  # we have a bug
-        log.exception("command %#x: a bug in the server", work.header.command)
-        reply = refusal(NtStatus.UNEXPECTED_IO_ERROR)
+    work.let_go()
     _answer(work, reply)
     return True
+
+
+def _call(work: Work, spec: Spec) -> Reply:
+    """The handler's reply, or the refusal that stands for its exception."""
+    try:
+        if spec.needs != NOTHING:
+            credentials.become(work.tree.credentials if work.tree else None)
+        return spec.handle(work, work.request)
+    except (Wait, Disconnect):
+        raise
+    except NtStatusError as refused:  # we said no
+        return _refused(work, refused)
+    except WireError as malformed:  # the peer's bytes are wrong
+        log.debug("command %#x: %s", work.header.command, malformed)
+        return refusal(NtStatus.INVALID_PARAMETER)
+    except OSError as failed:  # the kernel said no
+        log.debug("command %#x: %s", work.header.command, failed)
+        return refusal(from_oserror(failed))
+    except Exception:  # we have a bug
+        log.exception("command %#x: a bug in the server", work.header.command)
+        return refusal(NtStatus.UNEXPECTED_IO_ERROR)
 
 
 def _refused(work: Work, refused: NtStatusError) -> Reply:
@@ -250,7 +259,7 @@ def _park(work: Work, wait: Wait) -> bool:
 
 
 def _interim(work: Work) -> None:
-    """STATUS_PENDING with an AsyncId, [MS-SMB2] 3.3.4.2, and what came before it in the compound."""
+    """STATUS_PENDING with an AsyncId, after what came before in the compound, 3.3.4.2."""
     connection = work.connection
     work.async_id = connection.go_async(work)
     request = work.header

@@ -2,7 +2,7 @@
 
 A file or directory Open has a ``handle`` and an ``inode``; a named-pipe Open has a ``pipe``.
 
-    attached --CLOSE, tree or session gone, connection lost--> closed
+    attached --CLOSE, tree or session gone, connection lost--> closed --no user left--> gone
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class Open:
         "session",
         "share_access",
         "tree",
+        "users",
         "volatile_id",
         "waiters",
         "write_time_frozen",
@@ -81,6 +82,7 @@ class Open:
         self.creation_time = now
         self.lock = threading.Lock()
         self.closed = False  # by self.lock
+        self.users = 0  # by self.lock; commands at work on it: its descriptor must stay
         self.delete_on_close = False  # by inode.lock
         self.posix_delete = False  # by inode.lock: the name goes when this open is closed
         self.oplock_level = 0
@@ -108,6 +110,19 @@ class Open:
         if self.handle is None:
             raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "a pipe, not a file")
         return self.handle
+
+    def hold(self) -> bool:
+        """Keep the descriptor open until :meth:`let_go`; False if the open is closed already."""
+        with self.lock:
+            if not self.closed:
+                self.users += 1
+            return not self.closed
+
+    def let_go(self) -> bool:
+        """End a :meth:`hold`; True if it was the last of a closed open, which ends now."""
+        with self.lock:
+            self.users -= 1
+            return self.closed and self.users == 0
 
     def require(self, access: int) -> None:
         """ACCESS_DENIED unless any bit of *access* was granted when it was opened."""

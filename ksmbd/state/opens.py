@@ -77,6 +77,8 @@ class Opens:
     def close(self, open: Open, status: NtStatus = NtStatus.FILE_CLOSED) -> None:
         """End an open: wake who waits on it, drop its locks, delete if it is time, close.
 
+        What needs the descriptor waits until no command uses it.
+
         Acts as the open's user.  *status* is what requests that wait on it are answered with.
         Safe to call twice; an I/O error while deleting is logged, for nobody waits for it.
         """
@@ -85,12 +87,23 @@ class Opens:
                 return
             open.closed = True
             waiters, open.waiters = open.waiters, []
+            unused = open.users == 0
         with self._lock:
             self._opens.pop(open.volatile_id, None)
         with open.session.lock:
             open.session.opens.pop(open.volatile_id, None)
         for waiter in waiters:
             waiter(status)
+        if unused:
+            self.finish(open)
+
+    def let_go(self, open: Open) -> None:
+        """A command is done with *open*."""
+        if open.let_go():
+            self.finish(open)
+
+    def finish(self, open: Open) -> None:
+        """Nobody uses a closed open any more: its place in the inode, its descriptor."""
         if open.pipe is not None:
             open.pipe.close()
         if open.inode is not None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ksmbd.wire.status import NtStatus, NtStatusError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ksmbd.auth.identity import Identity
     from ksmbd.crypto.signing import Signer
     from ksmbd.state.connection import Connection
+    from ksmbd.state.logon import Logon
     from ksmbd.state.open import Open
     from ksmbd.state.tree import TreeConnect
     from ksmbd.vfs.access import Token
@@ -72,7 +73,7 @@ class Session:
         self.expiration_time: float | None = None
 
         # While a log-on or re-authentication is under way; by setup_lock.
-        self.acceptor: Any = None
+        self.logon: Logon | None = None
         self.preauth_integrity_hash_value = b""  # 3.1.1 only
 
         # By self.lock.

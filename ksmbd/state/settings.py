@@ -34,7 +34,7 @@ class Settings:
     max_connections: int = 128
     max_connections_per_address: int = 32
     deadtime_s: int = 0  # idle connections without open files are dropped; 0: never
-    map_to_guest: bool = False  # unknown users become guests
+    wrong_password_is_guest: bool = False  # map to guest = bad password
     restrict_anonymous: int = 0
     fake_fscaps: int = 0x40
     sub_authorities: tuple[int, int, int] = (0, 0, 0)

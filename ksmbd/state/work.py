@@ -109,6 +109,7 @@ class Work:
         "connection",
         "frame",
         "header",
+        "held",
         "interim_sent",
         "is_last",
         "keep_preauth",
@@ -148,6 +149,7 @@ class Work:
         self.answers: list[Answer] = []
         self.compound_open: Open | None = None  # the FileId that related commands inherit
         self.compound_status: NtStatus | None = None  # why there is none
+        self.held: list[Open] = []  # opens this command uses
         self.async_id = 0
         self.interim_sent = False
         self.keep_preauth: Connection | Session | None = None  # hashes the reply as it is sent
@@ -207,7 +209,25 @@ class Work:
         ):
             raise NtStatusError(NtStatus.FILE_CLOSED, f"id {volatile_id:#x}")
         self.compound_open = found
+        self.hold(found)
         return found
+
+    def hold(self, open: Open) -> None:
+        """Keep an open's descriptor until the end of this command.
+
+        FILE_CLOSED   it was closed meanwhile
+        """
+        if open in self.held:
+            return
+        if not open.hold():
+            raise NtStatusError(NtStatus.FILE_CLOSED, f"id {open.volatile_id:#x}")
+        self.held.append(open)
+
+    def let_go(self) -> None:
+        """End what :meth:`hold` began; close what was closed meanwhile."""
+        held, self.held = self.held, []
+        for open in held:
+            self.server.opens.let_go(open)
 
     # -- parking -------------------------------------------------------------------------
 

@@ -1,0 +1,175 @@
+"""SMB2 SESSION_SETUP, [MS-SMB2] 3.3.5.5: log on, go on logging on, log on again."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ksmbd.auth.identity import Identity
+from ksmbd.crypto import kdf, preauth
+from ksmbd.crypto.signing import Signer
+from ksmbd.state.connection import MAX_PENDING_SESSIONS, Connection
+from ksmbd.state.identities import credentials_of, token_for
+from ksmbd.state.logon import LoggedOn, Logon, LogonFailed
+from ksmbd.state.session import Session, SessionState
+from ksmbd.state.wait import Event, Wait
+from ksmbd.state.work import Reply, Work
+from ksmbd.wire.header import SIGNED
+from ksmbd.wire.negotiate import SIGNING_REQUIRED, SMB_3_0, SMB_3_1_1
+from ksmbd.wire.session_setup import (
+    BINDING,
+    IS_GUEST,
+    IS_NULL,
+    SessionSetupRequest,
+    SessionSetupResponse,
+)
+from ksmbd.wire.status import NtStatus, NtStatusError
+
+_MAX_TOKEN: Final = 0xFFFF
+
+
+def session_setup(work: Work, req: SessionSetupRequest) -> Reply:
+    """Take one token of a log-on or re-authentication.
+
+    MORE_PROCESSING_REQUIRED   go on
+    LOGON_FAILURE              unknown user, wrong password; after a time if it is one of many
+    USER_SESSION_DELETED       no session of this connection has the id
+    REQUEST_NOT_ACCEPTED       binding, which this server does not offer; too many log-ons
+    ACCESS_DENIED              a re-authentication as somebody else, or without a signature;
+                               a guest where signing is mandatory
+    INVALID_PARAMETER          a malformed token
+    NO_LOGON_SERVERS           mountd is away
+    """
+    if isinstance(work.memo, NtStatusError):  # a refusal that was held back
+        raise work.memo
+    if req.flags & BINDING:
+        raise NtStatusError(NtStatus.REQUEST_NOT_ACCEPTED, "no multichannel")
+    offset, length = req.security_buffer_offset, req.security_buffer_length
+    token = work.buffer(offset, length, after=req.SIZE)
+    session = _session(work)
+    work.header.session_id = session.session_id
+    with session.setup_lock:
+        try:
+            return _step(work, req, session, token)
+        except NtStatusError as refused:
+            _give_up(work, session, refused)
+            raise
+
+
+def _session(work: Work) -> Session:
+    """The session of the request, a new one if it names none."""
+    connection = work.connection
+    session_id = work.header.session_id
+    if session_id:
+        session = connection.find_session(session_id)
+        if session.state != SessionState.IN_PROGRESS:
+            _require_signature(work, session)
+        return session
+    pending = [s for s in connection.sessions.values() if s.state == SessionState.IN_PROGRESS]
+    if len(pending) >= MAX_PENDING_SESSIONS:
+        raise NtStatusError(NtStatus.REQUEST_NOT_ACCEPTED, "too many log-ons at a time")
+    session = work.server.new_session(connection)
+    session.preauth_integrity_hash_value = connection.preauth_integrity_hash_value
+    return session
+
+
+def _require_signature(work: Work, session: Session) -> None:
+    """A re-authentication is signed like every request of its session, 3.3.5.2.4."""
+    if session.signing_required and not work.header.flags & SIGNED:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "unsigned re-authentication")
+
+
+def _step(work: Work, req: SessionSetupRequest, session: Session, token: memoryview) -> Reply:
+    hashing = work.connection.dialect == SMB_3_1_1 and session.state == SessionState.IN_PROGRESS
+    if hashing:
+        session.preauth_integrity_hash_value = preauth.extend(
+            session.preauth_integrity_hash_value, work.message
+        )
+    if session.logon is None:
+        session.logon = Logon(work.server)
+    outcome = session.logon.step(token)
+    if outcome.logged_on is None:
+        if hashing:
+            work.keep_preauth = session
+        return _reply(outcome.token, 0, NtStatus.MORE_PROCESSING_REQUIRED)
+    session.logon = None
+    if session.state == SessionState.IN_PROGRESS:
+        _log_on(work, req, session, outcome.logged_on)
+    else:
+        _log_on_again(session, outcome.logged_on.identity)
+    flags = IS_GUEST if session.is_guest else IS_NULL if session.is_anonymous else 0
+    return _reply(outcome.token, flags, NtStatus.SUCCESS)
+
+
+def _reply(token: bytes, flags: int, status: NtStatus) -> Reply:
+    response = SessionSetupResponse(session_flags=flags, security_buffer_length=len(token))
+    return Reply(response, token, status)
+
+
+def _log_on(work: Work, req: SessionSetupRequest, session: Session, who: LoggedOn) -> None:
+    """The session becomes valid: user, keys, and the end of the one it replaces."""
+    identity = who.identity
+    connection = work.connection
+    if not identity.can_sign and connection.should_sign:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "signing is mandatory, and guests cannot")
+    session.identity = identity
+    session.account_flags = who.login.status
+    session.is_guest = identity.guest
+    session.is_anonymous = identity.anonymous
+    session.credentials = credentials_of(who.login)
+    session.token = token_for(work.server, session, session.credentials)
+    signer = _keys(connection, session, identity)
+    wants = req.security_mode & SIGNING_REQUIRED or connection.should_sign
+    session.signing_required = bool(wants) and signer is not None
+    session.add_channel(connection, signer)
+    session.state = SessionState.VALID
+    connection.mark_authenticated()
+    if connection.dialect >= SMB_3_0 or session.signing_required:
+        work.signer = signer  # with the key that this response makes the client derive
+    if req.previous_session_id not in (0, session.session_id):
+        _end_previous(work, req.previous_session_id, identity)
+
+
+def _keys(connection: Connection, session: Session, identity: Identity) -> Signer | None:
+    """Derive what the dialect derives; None where the two sides share no secret."""
+    if not identity.can_sign:
+        return None
+    dialect = connection.dialect
+    transcript = session.preauth_integrity_hash_value
+    session.full_session_key = identity.session_key
+    session.session_key = kdf.short_key(identity.session_key)
+    session.application_key = kdf.application_key(dialect, session.session_key, transcript)
+    key = kdf.signing_key(dialect, session.session_key, transcript)
+    return Signer(connection.signing_algorithm_id, key)
+
+
+def _log_on_again(session: Session, identity: Identity) -> None:
+    """Keys and opens stay as they are; only the same user may renew a session."""
+    if session.identity is None or not session.identity.same_user(identity):
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "re-authentication as somebody else")
+    session.expiration_time = None
+    session.state = SessionState.VALID
+
+
+def _end_previous(work: Work, session_id: int, identity: Identity) -> None:
+    """[MS-SMB2] 3.3.5.5.3: the client lost its connection before we noticed."""
+    previous = work.server.sessions.get(session_id)
+    if previous is None or previous.identity is None:
+        return
+    if not previous.identity.same_user(identity):
+        work.server.log_conn.info(
+            "%s names session %#x of another user as its previous one",
+            work.connection.peer,
+            session_id,
+        )
+        return
+    work.server.end_session(previous)
+
+
+def _give_up(work: Work, session: Session, refused: NtStatusError) -> None:
+    """End the attempt; a new session goes with it, a valid one stays.  May hold the answer back."""
+    session.logon = None
+    if session.state == SessionState.IN_PROGRESS:
+        work.server.end_session(session)
+    if isinstance(refused, LogonFailed) and refused.delay_s:
+        work.memo = NtStatusError(refused.status, refused.why)
+        raise Wait(Event(), timeout_s=refused.delay_s, interim=False)

@@ -1,0 +1,140 @@
+"""One log-on attempt: the mechanisms, the accounts behind them, and what comes of it.
+
+The proofs are ``ksmbd/auth``'s, the accounts mountd's; here they meet.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+from ksmbd.auth.identity import Identity
+from ksmbd.auth.mechanism import LogonRefused, Refused, Result
+from ksmbd.auth.ntlmssp import NtlmAcceptor, Target
+from ksmbd.auth.spnego import Acceptor, Offer
+from ksmbd.ipc.requests import LoginReply
+from ksmbd.wire.base import Buffer
+from ksmbd.wire.ipc import USER_BAD_PASSWORD, USER_GUEST, USER_OK
+from ksmbd.wire.spnego import NTLMSSP
+from ksmbd.wire.status import NtStatus, NtStatusError
+
+if TYPE_CHECKING:
+    from ksmbd.state.server import Server
+
+log = logging.getLogger("ksmbd.auth")
+
+
+class LogonFailed(NtStatusError):
+    """Refused, to be answered after ``delay_s`` seconds: guessing passwords must not be fast."""
+
+    def __init__(self, status: NtStatus, why: str, delay_s: float) -> None:
+        super().__init__(status, why)
+        self.delay_s = delay_s
+
+
+class LoggedOn(NamedTuple):
+    """Who it is."""
+
+    identity: Identity
+    login: LoginReply
+
+
+class Outcome(NamedTuple):
+    """What one token led to; without ``logged_on`` the client must go on."""
+
+    token: bytes
+    logged_on: LoggedOn | None
+
+
+class Logon:
+    """The server's side of one exchange of SESSION_SETUPs."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._login: LoginReply | None = None  # mountd's last word on the user who tries
+        self._acceptor = Acceptor([Offer((NTLMSSP,), self._ntlm)])
+
+    def step(self, token: Buffer) -> Outcome:
+        """Take the client's next token.
+
+        LOGON_FAILURE       unknown user, wrong password, no guests allowed (LogonFailed)
+        INVALID_PARAMETER   a malformed token, or one out of turn
+        NO_LOGON_SERVERS    mountd is away
+        """
+        try:
+            step = self._acceptor.step(token)
+        except LogonRefused as refused:
+            raise self._failed(refused.refused, str(refused)) from None
+        if step.result is None:
+            return Outcome(step.reply, None)
+        return Outcome(step.reply, self._identify(step.result))
+
+    def _ntlm(self) -> NtlmAcceptor[LoginReply]:
+        server = self._server
+        name = server.settings.netbios_name.upper()
+        target = Target(name, name, name.lower(), "")
+        return NtlmAcceptor(
+            target,
+            self._look_up,
+            clock=lambda: int(server.clock() * 1e9),
+            random=server.random,
+            map_to_guest=self._map_to_guest,
+        )
+
+    def _look_up(self, user: str, _domain: str) -> LoginReply | None:
+        """A guest's reply has no hash: no proof holds against it, and ``_map_to_guest`` decides."""
+        self._login = self._server.mountd.login(user)
+        return self._login if self._login.ok else None
+
+    def _map_to_guest(self, refused: Refused) -> LoginReply | None:
+        """``map to guest``: mountd has said already that an unknown user is one."""
+        login = self._login
+        if login is not None and login.ok and login.guest:
+            return login
+        if self._server.settings.wrong_password_is_guest:
+            login = self._server.mountd.login("")
+            if login.ok and login.guest:
+                return login
+        return None
+
+    def _identify(self, result: Result[LoginReply]) -> LoggedOn:
+        if result.anonymous:
+            return self._anonymous(result)
+        login = result.account
+        if login is None:
+            raise NtStatusError(NtStatus.LOGON_FAILURE, f"no account for {result.user}")
+        guest = result.guest or login.guest_after_proof
+        identity = Identity(
+            account=login.account,
+            domain=result.domain,
+            uid=login.uid,
+            gid=login.gid,
+            groups=login.groups,
+            guest=guest,
+            session_key=result.session_key,
+        )
+        if guest:
+            log.info("%s\\%s is a guest", result.domain, result.user)
+            login = login._replace(status=login.status | USER_GUEST)
+        return LoggedOn(identity, login)
+
+    def _anonymous(self, result: Result[LoginReply]) -> LoggedOn:
+        login = self._server.mountd.login("")
+        if not login.status & USER_OK:
+            raise NtStatusError(NtStatus.ACCESS_DENIED, "no anonymous log-on")
+        identity = Identity(
+            account=login.account,
+            domain=result.domain,
+            uid=login.uid,
+            gid=login.gid,
+            groups=login.groups,
+            anonymous=True,
+        )
+        return LoggedOn(identity, login._replace(status=login.status | USER_GUEST))
+
+    def _failed(self, refused: Refused, why: str) -> LogonFailed:
+        """mountd counts it, and says how long the next answers are held back."""
+        self._server.mountd.logout(refused.user, USER_BAD_PASSWORD)
+        delay = self._login.delay_s if self._login is not None else 0.0
+        log.info("log-on refused: %s", why)
+        return LogonFailed(NtStatus.LOGON_FAILURE, why, delay)
