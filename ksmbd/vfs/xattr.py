@@ -166,7 +166,7 @@ def _unpack_version(version: int, blob: bytes, position: int) -> DosAttrib:
 def is_ea(name: str) -> bool:
     """Whether the attribute *name* is one that clients see as an extended attribute."""
     return name.startswith(USER) and not (
-        name.startswith((STREAM_PREFIX, "user.SAMBA_PAI", "user.org.netatalk."))
+        name.startswith((STREAM_PREFIX, "user.SAMBA_PAI", "user.org.netatalk.", "user.ksmbd."))
         or name == DOSATTRIB
         or not name[len(USER) :].isascii()
     )
