@@ -1,0 +1,117 @@
+"""smbtorture's suites against the running server, case by case, and the runner itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.interop import torture
+from tests.interop.clients import program
+from tests.support.live import PASSWORD, ROOT, LiveServer, LiveShare
+from tests.support.peers import Peer
+from tests.support.samba import SambaServer
+
+OPTIONS = {
+    "read only": "no",
+    "create mask": "0777",
+    "directory mask": "0777",
+    "vfs objects": "acl_xattr streams_xattr",
+    "store dos attributes": "yes",
+}
+TSV = ROOT / ".cache" / "torture.tsv"
+
+
+@pytest.fixture(scope="module")
+def peer(real_folder: Path, pytestconfig: pytest.Config) -> Iterator[Peer]:
+    """A server of its own: some cases leave locks, handles and half-closed sessions behind."""
+    kind = SambaServer if pytestconfig.getoption("peer") == "samba" else LiveServer
+    folder = real_folder / "torture"
+    folder.mkdir()
+    with kind(folder, shares=[LiveShare("share", folder / "share", OPTIONS)]) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def results() -> Iterator[list[torture.Result]]:
+    """Every result of this run, written to .cache/torture.tsv at the end."""
+    found: list[torture.Result] = []
+    yield found
+    torture.write_tsv(TSV, found)
+
+
+@pytest.mark.interop
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("suite", torture.SUITES)
+def test_smbtorture(peer: Peer, results: list[torture.Result], suite: str) -> None:
+    program("smbtorture")
+    target = torture.Target(peer.host, peer.port, "share", "tester", PASSWORD, "tester2", PASSWORD)
+    found = torture.run_suite(target, suite, peer.path())
+    results.extend(found)
+    wrong = torture.judge(found, torture.read_gaps(torture.GAPS.read_text()))
+    assert wrong == [], "\n".join(wrong)
+    assert peer.running, peer.tail()
+
+
+@pytest.mark.interop
+def test_the_known_gaps_are_cases_of_the_suites_that_run() -> None:
+    target = torture.Target("127.0.0.1", 1, "share", "nobody", "")
+    program("smbtorture")
+    known = {case for suite in torture.SUITES for case in torture.cases(target, suite)}
+    assert set(torture.read_gaps(torture.GAPS.read_text())) <= known
+
+
+@pytest.mark.parametrize(
+    ("listed", "run"),
+    [
+        ("smb2.lock.rw-none.rw-none", "smb2.lock.rw-none"),
+        ("smb2.connect.smb2.connect", "smb2.connect"),
+        ("smb2.x.CREATE Existing.CREATE Existing", "smb2.x.CREATE Existing"),
+        ("smb2.scan", "smb2.scan"),
+    ],
+)
+def test_a_listed_name_is_folded_to_the_one_that_runs(listed: str, run: str) -> None:
+    assert torture.fold(listed) == run
+
+
+def test_a_list_is_cut_to_the_suite() -> None:
+    text = "smbtorture 4\nsmb2.compound.a.a\nsmb2.compound.b.b\nsmb2.compound_find.c.c\n"
+    assert torture.parse_list(text, "smb2.compound") == ["smb2.compound.a", "smb2.compound.b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "ended"),
+    [
+        ("test: a\nsuccess: a\n", ("success", "")),
+        ("test: a\nfailure: a [\nwhy\n  so\n]\n", ("failure", "why so")),
+        ("skip: a [\nneeds b\n]\nsuccess: c\n", ("skip", "needs b")),
+        ("success: a\nerror: c [\nbad\n]\n", ("error", "bad")),
+        ("test: a\nIt died\n", None),
+    ],
+)
+def test_a_verdict_is_read_from_the_output(text: str, ended: tuple[str, str] | None) -> None:
+    assert torture.parse_run(text) == ended
+
+
+def result(case: str, verdict: str) -> torture.Result:
+    return torture.Result(case, verdict, 0.1, "why")
+
+
+def test_a_new_failure_and_an_unexpected_pass_are_both_wrong() -> None:
+    gaps = {"a": "known", "b": "known"}
+    found = [result("a", "failure"), result("b", "success"), result("c", "timeout")]
+    assert torture.judge(found, gaps) == [
+        "b passes: take it out of known-gaps.txt",
+        "c: timeout: why",
+    ]
+
+
+def test_a_skip_that_nobody_explained_is_wrong() -> None:
+    assert torture.judge([result("a", "skip")], {}) == ["a: skip: why"]
+
+
+@pytest.mark.parametrize("text", ["smb2.read.eof\n", "smb2.read.eof: \n", "a: b\na: c\n"])
+def test_a_gap_needs_one_reason(text: str) -> None:
+    with pytest.raises(ValueError, match=r"known-gaps\.txt:\d"):
+        torture.read_gaps(text)
