@@ -131,7 +131,13 @@ class Acceptor(Generic[A]):
             return self._complete(self._result, b"", None)
         if token.response_token is None:
             raise WireError("no token for the mechanism")
-        return self._answer(self._chosen().step(token.response_token), token.mech_list_mic)
+        try:
+            step = self._chosen().step(token.response_token)
+        except NtStatusError as refused:
+            if refused.status is not NtStatus.NOT_SUPPORTED:
+                raise
+            raise NtStatusError(NtStatus.LOGON_FAILURE, refused.why) from None  # too late to choose
+        return self._answer(step, token.mech_list_mic)
 
     def _answer(self, step: Step[A], mic: bytes | None) -> Step[A]:
         if step.result is None:
