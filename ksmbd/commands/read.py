@@ -28,8 +28,8 @@ def read(work: Work, req: ReadRequest) -> Reply:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"length {req.length}")
     open = work.open(req.persistent_id, req.volatile_id)
     if open.pipe is not None:
-        status, data = open.pipe.read(req.length)
-        return Reply(ReadResponse(data_length=len(data)), data, status)
+        status, answer = open.pipe.read(req.length)
+        return Reply(ReadResponse(data_length=len(answer)), answer, status)
     if open.is_directory:
         raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "a directory")
     open.require(FILE_READ_DATA | FILE_EXECUTE)

@@ -25,7 +25,6 @@ from ksmbd.wire.tree_connect import (
     EXTENSION_PRESENT,
     SHARE_DISK,
     SHARE_PIPE,
-    SHAREFLAG_ACCESS_BASED_DIRECTORY_ENUM,
     SHAREFLAG_MANUAL_CACHING,
     SHAREFLAG_NO_CACHING,
     TreeConnectRequest,
@@ -124,10 +123,8 @@ def _connect(
     work: Work, session: Session, share: Share, tree_id: int, decision: TreeConnectReply
 ) -> TreeConnect:
     writable = bool(decision.flags & TREE_WRITABLE)
-    if share.is_pipe:
-        access = _PIPE_ACCESS
-    else:
-        access = FILE_ALL_ACCESS if writable else _READ_ONLY_ACCESS
+    files = FILE_ALL_ACCESS if writable else _READ_ONLY_ACCESS
+    access = _PIPE_ACCESS if share.is_pipe else files
     acting = credentials_for(session, share, decision)
     tree = TreeConnect(
         tree_id,
@@ -144,7 +141,4 @@ def _connect(
 
 
 def _share_flags(share: Share) -> int:
-    flags = SHAREFLAG_NO_CACHING if share.is_pipe else SHAREFLAG_MANUAL_CACHING
-    if share.hide_unreadable:
-        flags |= SHAREFLAG_ACCESS_BASED_DIRECTORY_ENUM
-    return flags
+    return SHAREFLAG_NO_CACHING if share.is_pipe else SHAREFLAG_MANUAL_CACHING

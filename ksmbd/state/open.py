@@ -45,6 +45,7 @@ class Open:
         "position",
         "posix_delete",
         "resume_key",
+        "scan_lock",
         "session",
         "share_access",
         "tree",
@@ -88,7 +89,8 @@ class Open:
         self.oplock_level = 0
         self.mode = 0  # FileModeInformation
         self.position = 0  # FilePositionInformation; kept for the client, never used
-        self.enumeration: Enumeration | None = None  # of a directory; by self.lock
+        self.scan_lock = threading.Lock()  # held over the I/O of a directory scan
+        self.enumeration: Enumeration | None = None  # by self.scan_lock
         self.resume_key = b""  # 24 bytes once asked for
         self.write_time_frozen = False  # the client set it: our own updates stop
         # Called with a status when the open goes away while a request waits on it; by self.lock.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ksmbd.state.tree import TreeConnect
     from ksmbd.vfs.access import Token
     from ksmbd.vfs.credentials import Credentials
+    from ksmbd.vfs.sid import Domain
 
 MAX_TREES = 4096  # tree connects of one session
 
@@ -81,6 +82,11 @@ class Session:
         self.trees: dict[int, TreeConnect] = {}
         self.opens: dict[int, Open] = {}  # volatile id -> Open
         self._next_tree_id = 1
+
+    @property
+    def domain(self) -> Domain:
+        """The machine's domain, whose SIDs our users have."""
+        return self.connection.server.domain
 
     @property
     def account(self) -> str:

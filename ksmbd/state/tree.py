@@ -61,6 +61,13 @@ class TreeConnect:
             raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "no file system on a pipe share")
         return self.share.root
 
+    @property
+    def the_token(self) -> Token:
+        """The token of its user; every tree that checks let through has one."""
+        if self.token is None:
+            raise NtStatusError(NtStatus.ACCESS_DENIED, "nobody is logged on")
+        return self.token
+
     def require_writable(self) -> None:
         """ACCESS_DENIED   the share, or this user's use of it, is read-only"""
         if not self.writable:

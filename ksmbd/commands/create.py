@@ -1,0 +1,320 @@
+"""SMB2 CREATE, [MS-SMB2] 3.3.5.9 and [MS-FSA] 2.1.5.1: the steps of an open, in order.
+
+validate -> find -> existing: check type, rights, sharing; overwrite
+                 -> missing:  check the parent's rights; make it
+         -> attach to the inode -> FileId -> answer with its contexts
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ksmbd.commands import create_contexts
+from ksmbd.commands.create_contexts import Contexts
+from ksmbd.commands.create_pipe import create_pipe
+from ksmbd.commands.create_request import Wanted, wanted
+from ksmbd.state import rights
+from ksmbd.state.open import Open
+from ksmbd.state.tree import TreeConnect
+from ksmbd.state.work import Reply, Work
+from ksmbd.vfs.entry import Entry
+from ksmbd.vfs.handle import Handle
+from ksmbd.vfs.pattern import NameInvalid
+from ksmbd.vfs.root import PathNotFound
+from ksmbd.vfs.stat import Stat
+from ksmbd.wire.access import (
+    ATTR_ARCHIVE,
+    ATTR_HIDDEN,
+    ATTR_NORMAL,
+    ATTR_READONLY,
+    ATTR_REPARSE_POINT,
+    ATTR_SYSTEM,
+    DELETE,
+    FILE_ADD_FILE,
+    FILE_ADD_SUBDIRECTORY,
+    FILE_ALL_ACCESS,
+    FILE_APPEND_DATA,
+    FILE_CREATE,
+    FILE_CREATED,
+    FILE_DELETE_CHILD,
+    FILE_DELETE_ON_CLOSE,
+    FILE_DIRECTORY_FILE,
+    FILE_EXECUTE,
+    FILE_NON_DIRECTORY_FILE,
+    FILE_OPEN,
+    FILE_OPEN_REPARSE_POINT,
+    FILE_OPENED,
+    FILE_OVERWRITE,
+    FILE_OVERWRITE_IF,
+    FILE_OVERWRITTEN,
+    FILE_READ_DATA,
+    FILE_SUPERSEDE,
+    FILE_SUPERSEDED,
+    FILE_WRITE_ATTRIBUTES,
+    FILE_WRITE_DATA,
+    FILE_WRITE_EA,
+    MAXIMUM_ALLOWED,
+    WRITE_DAC,
+    WRITE_OWNER,
+)
+from ksmbd.wire.create import CreateRequest, CreateResponse
+from ksmbd.wire.status import NtStatus, NtStatusError
+from ksmbd.wire.text import filetime_from_ns
+
+_READING: Final = FILE_READ_DATA | FILE_EXECUTE
+_WRITING: Final = FILE_WRITE_DATA | FILE_APPEND_DATA
+_CHANGING: Final = (
+    _WRITING | FILE_WRITE_EA | FILE_WRITE_ATTRIBUTES | FILE_DELETE_CHILD
+    | DELETE | WRITE_DAC | WRITE_OWNER
+)  # fmt: skip
+_OVERWRITING: Final = {
+    FILE_SUPERSEDE: (FILE_SUPERSEDED, DELETE),
+    FILE_OVERWRITE: (FILE_OVERWRITTEN, FILE_WRITE_DATA),
+    FILE_OVERWRITE_IF: (FILE_OVERWRITTEN, FILE_WRITE_DATA),
+}
+_CREATING: Final = frozenset((FILE_SUPERSEDE, FILE_CREATE, FILE_OPEN, FILE_OVERWRITE)) - {
+    FILE_OPEN,
+    FILE_OVERWRITE,
+}
+_TRIES: Final = 3  # a name that comes and goes under our hands
+
+
+def create(work: Work, req: CreateRequest) -> Reply:
+    """Open or create a file, a directory, or a pipe.
+
+    INVALID_PARAMETER        impossible options, offsets, contexts, a leading backslash
+    NOT_SUPPORTED            open by file id, an opfilter
+    BAD_IMPERSONATION_LEVEL  there are four
+    OBJECT_NAME_INVALID      a name no file can have
+    OBJECT_NAME_NOT_FOUND    no such file; a stream where there are none
+    OBJECT_PATH_NOT_FOUND    a parent is missing or no directory
+    OBJECT_NAME_COLLISION    FILE_CREATE of what exists
+    FILE_IS_A_DIRECTORY, NOT_A_DIRECTORY   the options want the other kind
+    ACCESS_DENIED            the descriptor, the share, an attribute, or the kernel says no
+    CANNOT_DELETE            delete-on-close of a read-only file
+    DELETE_PENDING           somebody has deleted it already
+    SHARING_VIOLATION        another open does not share what is asked for
+    TOO_MANY_OPENED_FILES    ``max open files``
+    """
+    tree = work.the_tree()
+    if tree.share.is_pipe:
+        return create_pipe(work, req)
+    want = wanted(work, req)
+    contexts = create_contexts.parse(work, req)
+    work.server.opens.require_room()
+    open, action = _open(work, tree, want, contexts)
+    try:
+        work.server.opens.add(open)
+        work.hold(open)
+        work.compound_open = open
+        st = open.file.stat()
+        answers = create_contexts.answer(work, open, st, contexts)
+    except BaseException:
+        if action == FILE_CREATED:
+            open.delete_on_close = True
+        work.let_go()
+        work.server.opens.close(open)
+        raise
+    return _reply(open, action, st, answers)
+
+
+def _reply(open: Open, action: int, st: Stat, answers: bytes) -> Reply:
+    response = CreateResponse(
+        create_action=action,
+        creation_time=filetime_from_ns(st.birth),
+        last_access_time=filetime_from_ns(st.access),
+        last_write_time=filetime_from_ns(st.write),
+        change_time=filetime_from_ns(st.change),
+        allocation_size=0 if st.is_directory else st.allocation,
+        end_of_file=0 if st.is_directory else st.size,
+        file_attributes=st.attributes or ATTR_NORMAL,
+        persistent_id=open.persistent_id,
+        volatile_id=open.volatile_id,
+    )
+    if answers:
+        response.create_contexts_offset = 64 + response.SIZE
+        response.create_contexts_length = len(answers)
+    return Reply(response, answers)
+
+
+def _open(work: Work, tree: TreeConnect, want: Wanted, contexts: Contexts) -> tuple[Open, int]:
+    """Find or make the file; again if somebody else made or removed it in between."""
+    for last in (False,) * (_TRIES - 1) + (True,):
+        try:
+            with _find(tree, want) as entry:
+                if entry.exists:
+                    return _open_existing(work, tree, want, entry)
+                return _create(work, tree, want, entry, contexts)
+        except FileExistsError:
+            if last or want.disposition == FILE_CREATE:
+                raise
+        except FileNotFoundError:
+            if last:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _find(tree: TreeConnect, want: Wanted) -> Entry:
+    try:
+        return tree.root.resolve(want.path)
+    except PathNotFound as missing:
+        raise NtStatusError(NtStatus.OBJECT_PATH_NOT_FOUND, str(missing)) from None
+    except NameInvalid as invalid:
+        raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, str(invalid)) from None
+    except FileNotFoundError as vetoed:
+        raise NtStatusError(NtStatus.OBJECT_NAME_NOT_FOUND, str(vetoed)) from None
+
+
+# -- what exists -------------------------------------------------------------------------
+
+
+def _open_existing(work: Work, tree: TreeConnect, want: Wanted, entry: Entry) -> tuple[Open, int]:
+    st = entry.stat
+    assert st is not None
+    _check_kind(want, st)
+    overwriting = _OVERWRITING.get(want.disposition)
+    granted = _granted(work, tree, want, entry, st, overwriting[1] if overwriting else 0)
+    if overwriting:
+        _check_overwrite(want, st)
+    handle = tree.root.open(
+        entry,
+        read=bool(granted & _READING),
+        write=bool(granted & _WRITING) or overwriting is not None,
+    )
+    open = _attach(work, tree, want, handle, granted)
+    if overwriting is None:
+        return open, FILE_OPENED
+    try:
+        _overwrite(open, want, st)
+    except BaseException:
+        work.server.opens.close(open)
+        raise
+    return open, overwriting[0]
+
+
+def _check_kind(want: Wanted, st: Stat) -> None:
+    if want.disposition == FILE_CREATE:
+        raise NtStatusError(NtStatus.OBJECT_NAME_COLLISION, want.path)
+    if st.is_directory:
+        if want.options & FILE_NON_DIRECTORY_FILE:
+            raise NtStatusError(NtStatus.FILE_IS_A_DIRECTORY, want.path)
+        if want.disposition in _OVERWRITING:
+            raise NtStatusError(NtStatus.INVALID_PARAMETER, "overwriting a directory")
+    elif want.options & FILE_DIRECTORY_FILE:
+        raise NtStatusError(NtStatus.NOT_A_DIRECTORY, want.path)
+    if st.attributes & ATTR_REPARSE_POINT and not want.options & FILE_OPEN_REPARSE_POINT:
+        # A symlink that is not followed, or a special file: as itself it may be opened.
+        if want.access & (_READING | _WRITING) or want.disposition in _OVERWRITING:
+            raise NtStatusError(NtStatus.ACCESS_DENIED, "a reparse point")
+
+
+def _granted(
+    work: Work, tree: TreeConnect, want: Wanted, entry: Entry, st: Stat, besides: int
+) -> int:
+    """The access the open gets; *besides* is needed for the disposition and not granted."""
+    granted = rights.granted(tree, entry, st, want.access, besides)
+    if not tree.writable:
+        if want.access & MAXIMUM_ALLOWED:
+            granted &= ~_CHANGING | want.access
+        if (granted | besides) & _CHANGING:
+            raise NtStatusError(NtStatus.ACCESS_DENIED, f"{tree.share.name} is read-only")
+    if st.attributes & ATTR_READONLY and not st.is_directory:
+        if want.access & _WRITING:
+            raise NtStatusError(NtStatus.ACCESS_DENIED, "a read-only file")
+        if want.options & FILE_DELETE_ON_CLOSE:
+            raise NtStatusError(NtStatus.CANNOT_DELETE, "a read-only file")
+        granted &= ~_WRITING
+    return granted
+
+
+def _check_overwrite(want: Wanted, st: Stat) -> None:
+    """[MS-FSA] 2.1.5.1.2.1: hidden and system files are overwritten only as such."""
+    kept = st.attributes & (ATTR_HIDDEN | ATTR_SYSTEM)
+    if st.attributes & ATTR_READONLY or kept & ~want.attributes & ~_dot_hidden(want.path):
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "attributes of the file to overwrite")
+
+
+def _dot_hidden(path: str) -> int:
+    """A dot file is hidden by its name, and no client can have meant that."""
+    return ATTR_HIDDEN if path.rpartition("/")[2].startswith(".") else 0
+
+
+def _overwrite(open: Open, want: Wanted, st: Stat) -> None:
+    """Empty it, and give it the new attributes; EAs do not survive."""
+    handle = open.file
+    handle.truncate(0)
+    eas = handle.eas()
+    if eas:
+        handle.set_eas([(name, b"") for name, _ in eas])
+    handle.set_attributes(want.attributes | ATTR_ARCHIVE)
+    if want.disposition == FILE_SUPERSEDE:
+        handle.set_times(birth=want.now)
+
+
+# -- what is missing ---------------------------------------------------------------------
+
+
+def _create(
+    work: Work, tree: TreeConnect, want: Wanted, entry: Entry, contexts: Contexts
+) -> tuple[Open, int]:
+    if want.disposition in (FILE_OPEN, FILE_OVERWRITE):
+        raise NtStatusError(NtStatus.OBJECT_NAME_NOT_FOUND, want.path)
+    tree.require_writable()
+    directory = bool(want.options & FILE_DIRECTORY_FILE)
+    if want.attributes & ATTR_READONLY and want.options & FILE_DELETE_ON_CLOSE and not directory:
+        raise NtStatusError(NtStatus.CANNOT_DELETE, "a read-only file that is to be deleted")
+    _check_parent_alive(work, entry)
+    rights.require_in_parent(tree, entry, FILE_ADD_SUBDIRECTORY if directory else FILE_ADD_FILE)
+    share = tree.share
+    if directory:
+        mode = 0o777 & share.directory_mask | share.force_directory_mode
+        handle = tree.root.create_directory(entry, mode, want.attributes)
+    else:
+        mode = 0o777 & share.create_mask | share.force_create_mode
+        handle = tree.root.create_file(entry, mode, want.attributes | ATTR_ARCHIVE)
+    granted = want.access
+    if granted & MAXIMUM_ALLOWED:
+        granted = granted & ~MAXIMUM_ALLOWED | FILE_ALL_ACCESS
+    open = _attach(work, tree, want, handle, granted)
+    try:
+        rights.give_to_new(tree, open, entry, contexts.security)
+        create_contexts.prepare(open, contexts)
+    except BaseException:
+        open.delete_on_close = True
+        work.server.opens.close(open)
+        raise
+    return open, FILE_CREATED
+
+
+def _check_parent_alive(work: Work, entry: Entry) -> None:
+    """DELETE_PENDING   the directory it would be made in is going to be removed"""
+    inode = work.server.inodes.find(rights.identity_of(entry.parent))
+    if inode is not None and inode.delete_pending:
+        raise NtStatusError(NtStatus.DELETE_PENDING, "the parent is deleted")
+
+
+# -- the open itself ---------------------------------------------------------------------
+
+
+def _attach(work: Work, tree: TreeConnect, want: Wanted, handle: Handle, granted: int) -> Open:
+    """Join the others who have the file open, if their share modes allow."""
+    inodes = work.server.inodes
+    inode = inodes.hold((handle.dev, handle.ino))
+    open = Open(
+        connection=work.connection,
+        tree=tree,
+        granted_access=granted,
+        share_access=want.share_access,
+        create_options=want.options,
+        handle=handle,
+        inode=inode,
+        now=work.server.clock(),
+    )
+    open.delete_on_close = bool(want.options & FILE_DELETE_ON_CLOSE)
+    try:
+        inode.attach(open)
+    except BaseException:
+        inodes.drop(inode)
+        handle.close()
+        raise
+    return open

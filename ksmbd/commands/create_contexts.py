@@ -1,0 +1,170 @@
+"""The create contexts: read all, honour what there is something behind, answer those.
+
+[MS-SMB2] 2.2.13.2, 3.3.5.9.1 and following.  Unknown contexts are ignored, as the specification
+says, and so are those of features that were not negotiated (leases, durable handles, POSIX).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from ksmbd.state import rights
+from ksmbd.state.open import Open
+from ksmbd.state.work import Work
+from ksmbd.vfs.stat import Stat
+from ksmbd.wire import create_context as wire
+from ksmbd.wire.access import FILE_NO_EA_KNOWLEDGE
+from ksmbd.wire.base import Buffer, WireError
+from ksmbd.wire.create import CreateRequest
+from ksmbd.wire.file_chains import unpack_full_eas
+from ksmbd.wire.security import SecurityDescriptor
+from ksmbd.wire.status import NtStatus, NtStatusError
+from ksmbd.wire.text import filetime_from_ns
+
+
+class Contexts:
+    """What the contexts of one CREATE ask for."""
+
+    __slots__ = ("allocation", "eas", "maximal_access", "on_disk_id", "security", "timestamp")
+
+    def __init__(self) -> None:
+        self.eas: list[tuple[str, bytes]] = []
+        self.security: SecurityDescriptor | None = None
+        self.allocation = 0  # bytes to reserve
+        self.maximal_access = False
+        self.timestamp = 0  # of MxAc, FILETIME; 0: answer whatever the file's is
+        self.on_disk_id = False
+
+
+def parse(work: Work, req: CreateRequest) -> Contexts:
+    """Read the chain.  The first of several equal contexts counts.
+
+    INVALID_PARAMETER       a malformed chain or context, a reconnect among other requests
+    OBJECT_NAME_NOT_FOUND   a previous version, or a durable handle, that is not there
+    ACCESS_DENIED           EAs from a client that says it knows none
+    """
+    found = Contexts()
+    if not req.create_contexts_length:
+        return found
+    offset, length = req.create_contexts_offset, req.create_contexts_length
+    seen: set[bytes] = set()
+    for context in wire.contexts(work.buffer(offset, length, after=req.SIZE)):
+        read = _READERS.get(context.name)
+        if read is None or context.name in seen:
+            continue
+        seen.add(context.name)
+        read(found, req, context.data)
+    _check_durable(seen)
+    return found
+
+
+def _check_durable(seen: set[bytes]) -> None:
+    """No open outlives its connection here, so that there is nothing to reconnect to."""
+    reconnects = seen & {wire.DURABLE_HANDLE_RECONNECT, wire.DURABLE_HANDLE_RECONNECT_V2}
+    if not reconnects:
+        return
+    if len(seen & _DURABLE) > 1:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, "a durable reconnect among others")
+    raise NtStatusError(NtStatus.OBJECT_NAME_NOT_FOUND, "no durable handle to reconnect")
+
+
+def _eas(found: Contexts, req: CreateRequest, data: Buffer) -> None:
+    if req.create_options & FILE_NO_EA_KNOWLEDGE:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "EAs without knowing EAs")
+    try:
+        found.eas = [(ea.name, ea.value) for ea in unpack_full_eas(data)]
+    except WireError as malformed:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, str(malformed)) from None
+
+
+def _security(found: Contexts, req: CreateRequest, data: Buffer) -> None:
+    found.security = SecurityDescriptor.unpack(data)
+
+
+def _allocation(found: Contexts, req: CreateRequest, data: Buffer) -> None:
+    found.allocation = wire.unpack_exact(wire.AllocationSize, data).allocation_size
+
+
+def _maximal_access(found: Contexts, req: CreateRequest, data: Buffer) -> None:
+    found.maximal_access = True
+    if len(data):
+        found.timestamp = wire.unpack_exact(wire.MaximalAccessRequest, data).timestamp
+
+
+def _on_disk_id(found: Contexts, req: CreateRequest, data: Buffer) -> None:
+    found.on_disk_id = True
+
+
+def _timewarp(found: Contexts, req: CreateRequest, data: Buffer) -> None:
+    """There are no previous versions."""
+    if wire.unpack_exact(wire.TimewarpToken, data).timestamp:
+        raise NtStatusError(NtStatus.OBJECT_NAME_NOT_FOUND, "no previous version")
+
+
+def _durable(structure: type[wire.W]) -> Callable[[Contexts, CreateRequest, Buffer], None]:
+    def check(found: Contexts, req: CreateRequest, data: Buffer) -> None:
+        wire.unpack_exact(structure, data)
+
+    return check
+
+
+def _lease(found: Contexts, req: CreateRequest, data: Buffer) -> None:
+    wire.unpack_lease(data)
+
+
+_READERS: Final[dict[bytes, Callable[[Contexts, CreateRequest, Buffer], None]]] = {
+    wire.EA_BUFFER: _eas,
+    wire.SD_BUFFER: _security,
+    wire.ALLOCATION_SIZE: _allocation,
+    wire.QUERY_MAXIMAL_ACCESS: _maximal_access,
+    wire.QUERY_ON_DISK_ID: _on_disk_id,
+    wire.TIMEWARP_TOKEN: _timewarp,
+    wire.DURABLE_HANDLE_REQUEST: _durable(wire.DurableHandleRequest),
+    wire.DURABLE_HANDLE_RECONNECT: _durable(wire.DurableHandleReconnect),
+    wire.DURABLE_HANDLE_REQUEST_V2: _durable(wire.DurableHandleRequestV2),
+    wire.DURABLE_HANDLE_RECONNECT_V2: _durable(wire.DurableHandleReconnectV2),
+    wire.REQUEST_LEASE: _lease,
+}
+_DURABLE: Final = frozenset(
+    (
+        wire.DURABLE_HANDLE_REQUEST,
+        wire.DURABLE_HANDLE_RECONNECT,
+        wire.DURABLE_HANDLE_REQUEST_V2,
+        wire.DURABLE_HANDLE_RECONNECT_V2,
+    )
+)
+
+
+def prepare(open: Open, contexts: Contexts) -> None:
+    """What a new file gets besides its descriptor: EAs and space."""
+    handle = open.file
+    if contexts.eas:
+        handle.set_eas(contexts.eas)
+    if contexts.allocation and not handle.is_directory:
+        handle.allocate(contexts.allocation)
+
+
+def answer(work: Work, open: Open, st: Stat, contexts: Contexts) -> bytes:
+    """The response's chain of contexts, in the order Windows has them."""
+    answers: list[tuple[bytes, bytes]] = []
+    if contexts.maximal_access:
+        answers.append(
+            (wire.QUERY_MAXIMAL_ACCESS, _answer_maximal_access(work, open, st, contexts))
+        )
+    if contexts.on_disk_id:
+        share = open.tree.share
+        ids = wire.OnDiskIdResponse(disk_file_id=st.ino, volume_id=share.volume_serial)
+        answers.append((wire.QUERY_ON_DISK_ID, ids.pack()))
+    return wire.pack_contexts(answers) if answers else b""
+
+
+def _answer_maximal_access(work: Work, open: Open, st: Stat, contexts: Contexts) -> bytes:
+    """NONE_MAPPED if the client's timestamp says that it knows the answer, 3.3.5.9.5."""
+    if contexts.timestamp and contexts.timestamp == filetime_from_ns(st.write):
+        return wire.MaximalAccessResponse(query_status=_NONE_MAPPED, maximal_access=0).pack()
+    mask = rights.maximal(open.tree, open)
+    return wire.MaximalAccessResponse(query_status=0, maximal_access=mask).pack()
+
+
+_NONE_MAPPED: Final = 0xC0000073

@@ -1,0 +1,144 @@
+"""What a CREATE asks for, checked and in our terms, [MS-SMB2] 3.3.5.9 and [MS-FSA] 2.1.5.1."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from ksmbd.state.work import Work
+from ksmbd.wire.access import (
+    ATTR_ARCHIVE,
+    ATTR_DIRECTORY,
+    ATTR_HIDDEN,
+    ATTR_NORMAL,
+    ATTR_NOT_CONTENT_INDEXED,
+    ATTR_OFFLINE,
+    ATTR_READONLY,
+    ATTR_SYSTEM,
+    ATTR_TEMPORARY,
+    DELETE,
+    FILE_CREATE_TREE_CONNECTION,
+    FILE_DELETE_ON_CLOSE,
+    FILE_DIRECTORY_FILE,
+    FILE_NON_DIRECTORY_FILE,
+    FILE_OPEN_BY_FILE_ID,
+    FILE_OVERWRITE,
+    FILE_OVERWRITE_IF,
+    FILE_RESERVE_OPFILTER,
+    FILE_SUPERSEDE,
+    MAXIMUM_ALLOWED,
+    map_generic,
+)
+from ksmbd.wire.base import WireError
+from ksmbd.wire.create import DELEGATE, CreateRequest
+from ksmbd.wire.status import NtStatus, NtStatusError
+from ksmbd.wire.text import from_utf16
+
+_VALID_OPTIONS: Final = 0x00FFFFFF
+_UNSUPPORTED: Final = FILE_CREATE_TREE_CONNECTION | FILE_OPEN_BY_FILE_ID | FILE_RESERVE_OPFILTER
+_VALID_ACCESS: Final = 0xF31F01FF
+_VALID_ATTRIBUTES: Final = 0x00007FB7
+_KEPT_ATTRIBUTES: Final = (
+    ATTR_READONLY | ATTR_HIDDEN | ATTR_SYSTEM | ATTR_ARCHIVE | ATTR_TEMPORARY
+    | ATTR_OFFLINE | ATTR_NOT_CONTENT_INDEXED
+)  # fmt: skip
+_REPLACING: Final = frozenset((FILE_SUPERSEDE, FILE_OVERWRITE, FILE_OVERWRITE_IF))
+
+
+class Wanted(NamedTuple):
+    """A CREATE's wishes."""
+
+    path: str  # share-relative, '/' between components
+    access: int  # generic rights resolved; MAXIMUM_ALLOWED may be set
+    attributes: int  # those a file keeps
+    share_access: int
+    disposition: int
+    options: int
+    now: int  # ns since 1970
+
+
+def wanted(work: Work, req: CreateRequest) -> Wanted:
+    """Everything that can be refused without looking at the disk."""
+    if req.impersonation_level > DELEGATE:
+        raise NtStatusError(NtStatus.BAD_IMPERSONATION_LEVEL, f"{req.impersonation_level}")
+    _check_numbers(req)
+    access = map_generic(req.desired_access)
+    if req.create_options & FILE_DELETE_ON_CLOSE and not access & (DELETE | MAXIMUM_ALLOWED):
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, "delete-on-close without DELETE")
+    path, directory_stream = _path(work, req)
+    options = req.create_options
+    if directory_stream:
+        options |= FILE_DIRECTORY_FILE
+    return Wanted(
+        path=path,
+        access=access,
+        attributes=req.file_attributes & _KEPT_ATTRIBUTES,
+        share_access=req.share_access,
+        disposition=req.create_disposition,
+        options=options,
+        now=int(work.server.clock() * 1e9),
+    )
+
+
+def _check_numbers(req: CreateRequest) -> None:
+    options = req.create_options
+    if options & ~_VALID_OPTIONS:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"options {options:#x}")
+    if options & _UNSUPPORTED:
+        raise NtStatusError(NtStatus.NOT_SUPPORTED, f"options {options:#x}")
+    if req.create_disposition > FILE_OVERWRITE_IF or req.share_access > 7:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"disposition {req.create_disposition}")
+    if options & FILE_DIRECTORY_FILE and (
+        options & FILE_NON_DIRECTORY_FILE or req.create_disposition in _REPLACING
+    ):
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"options {options:#x}")
+    if req.desired_access & ~_VALID_ACCESS or not req.desired_access:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, f"access {req.desired_access:#x}")
+    attributes = req.file_attributes
+    if attributes & ~_VALID_ATTRIBUTES:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"attributes {attributes:#x}")
+    # NORMAL and DIRECTORY say nothing that the options do not say, and are not kept.
+    if attributes & ATTR_DIRECTORY and attributes & ATTR_NORMAL:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"attributes {attributes:#x}")
+
+
+def _path(work: Work, req: CreateRequest) -> tuple[str, bool]:
+    """The name as a path, and whether it names the directory's own (only) stream."""
+    raw = work.buffer(req.name_offset, req.name_length, after=CreateRequest.SIZE)
+    if len(raw) % 2:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, "a name of an odd length")
+    try:
+        name = from_utf16(raw)
+    except WireError as malformed:
+        raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, str(malformed)) from None
+    if name.startswith("\\"):
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, "a leading backslash")
+    if "/" in name:
+        raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, name)
+    name, directory_stream = _without_stream(name, req.create_options)
+    return name.replace("\\", "/"), directory_stream
+
+
+def _without_stream(name: str, options: int) -> tuple[str, bool]:
+    """Drop the name of the unnamed stream; other streams this server has not, [MS-FSCC] 2.1.5.
+
+    OBJECT_NAME_INVALID     a colon where no stream can be
+    OBJECT_NAME_NOT_FOUND   a named stream
+    FILE_IS_A_DIRECTORY and NOT_A_DIRECTORY are left to what the name leads to
+    """
+    head, colon, tail = name.rpartition("\\")
+    parts = tail.split(":")
+    if ":" in head or len(parts) > 3:
+        raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, name)
+    if len(parts) == 1:
+        return name, False
+    stream = parts[1]
+    kind = parts[2].upper() if len(parts) == 3 else "$DATA"
+    if kind == "$INDEX_ALLOCATION" and stream.upper() in ("", "$I30"):
+        return head + colon + parts[0], True
+    if kind != "$DATA" or (len(parts) == 2 and not stream):
+        raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, name)
+    if stream:
+        raise NtStatusError(NtStatus.OBJECT_NAME_NOT_FOUND, f"{name}: no streams here")
+    if options & FILE_DIRECTORY_FILE:
+        raise NtStatusError(NtStatus.NOT_A_DIRECTORY, name)
+    return head + colon + parts[0], False

@@ -1,0 +1,96 @@
+"""SMB2 QUERY_DIRECTORY, [MS-SMB2] 3.3.5.18."""
+
+from __future__ import annotations
+
+from ksmbd.state.open import Open
+from ksmbd.state.work import Reply, Work
+from ksmbd.vfs.directory import Enumeration
+from ksmbd.vfs.pattern import NameInvalid
+from ksmbd.wire.access import FILE_LIST_DIRECTORY
+from ksmbd.wire.base import WireError
+from ksmbd.wire.dir_info import LAYOUTS, Listing, fixed_size
+from ksmbd.wire.file_info import FileInfo
+from ksmbd.wire.query_directory import (
+    REOPEN,
+    RESTART_SCANS,
+    RETURN_SINGLE_ENTRY,
+    QueryDirectoryRequest,
+    QueryDirectoryResponse,
+)
+from ksmbd.wire.status import NtStatus, NtStatusError
+from ksmbd.wire.text import from_utf16
+
+
+def query_directory(work: Work, req: QueryDirectoryRequest) -> Reply:
+    """List as many entries as fit, from where the last request ended.
+
+    INVALID_INFO_CLASS     a class that is none of directories
+    INVALID_PARAMETER      no directory, or more than MaxTransactSize asked for
+    ACCESS_DENIED          the open may not list
+    OBJECT_NAME_INVALID    an impossible pattern
+    INFO_LENGTH_MISMATCH   not even one entry fits
+    NO_SUCH_FILE           the first request of a scan finds nothing
+    NO_MORE_FILES          a later one does
+    """
+    if req.file_information_class not in LAYOUTS or req.file_information_class == FileInfo.POSIX:
+        raise NtStatusError(NtStatus.INVALID_INFO_CLASS, f"{req.file_information_class}")
+    if req.output_buffer_length > work.connection.max_transact_size:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, "longer than MaxTransactSize")
+    if req.output_buffer_length < fixed_size(req.file_information_class):
+        raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{req.output_buffer_length} bytes")
+    open = work.open(req.persistent_id, req.volatile_id)
+    if not open.is_directory:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, "no directory")
+    open.require(FILE_LIST_DIRECTORY)
+    pattern = _pattern(work, req)
+    # A scan is a sequence: requests on one open take turns, over the I/O as well.
+    with open.scan_lock:
+        entries, first = _scan(open, req, pattern)
+        listing = _fill(entries, req)
+    if not listing.count:
+        raise NtStatusError(NtStatus.NO_SUCH_FILE if first else NtStatus.NO_MORE_FILES, pattern)
+    data = listing.finish()
+    return Reply(QueryDirectoryResponse(output_buffer_length=len(data)), data)
+
+
+def _pattern(work: Work, req: QueryDirectoryRequest) -> str:
+    raw = work.buffer(req.file_name_offset, req.file_name_length, after=req.SIZE)
+    try:
+        pattern = from_utf16(raw)
+    except WireError as malformed:
+        raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, str(malformed)) from None
+    if not pattern or "\\" in pattern or "/" in pattern or "\0" in pattern:
+        raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, f"pattern {pattern!r}")
+    return pattern
+
+
+def _scan(open: Open, req: QueryDirectoryRequest, pattern: str) -> tuple[Enumeration, bool]:
+    """The scan to go on with, and whether it begins now."""
+    entries = open.enumeration
+    if entries is not None and not req.flags & (RESTART_SCANS | REOPEN):
+        return entries, False
+    if entries is None:
+        entries = open.file.entries()
+    try:
+        entries.restart(pattern)
+    except NameInvalid as invalid:
+        raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, str(invalid)) from None
+    open.enumeration = entries
+    return entries, True
+
+
+def _fill(entries: Enumeration, req: QueryDirectoryRequest) -> Listing:
+    listing = Listing(req.file_information_class, req.output_buffer_length)
+    single = req.flags & RETURN_SINGLE_ENTRY
+    while True:
+        entry = entries.next()
+        if entry is None:
+            return listing
+        tag = entry.stat.reparse_tag
+        if not listing.add(entry.name, entry.stat, 0, tag):
+            entries.push_back(entry)
+            if not listing.count:
+                raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, entry.name)
+            return listing
+        if single:
+            return listing

@@ -1,0 +1,103 @@
+"""What a tree's user may do with a file: the descriptor on disk, asked with the tree's token."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from ksmbd.vfs import access, acl
+from ksmbd.wire.access import FILE_ALL_ACCESS, MAXIMUM_ALLOWED
+from ksmbd.wire.security import SecurityDescriptor
+from ksmbd.wire.status import NtStatus, NtStatusError
+
+if TYPE_CHECKING:
+    from ksmbd.state.open import Open
+    from ksmbd.state.tree import TreeConnect
+    from ksmbd.vfs.entry import Entry
+    from ksmbd.vfs.stat import Stat
+
+
+class _Descriptor:
+    """A descriptor's face towards ``acl``, which looks at ``fd`` alone."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+
+def identity_of(fd: int) -> tuple[int, int]:
+    """The inode table's key of what a descriptor refers to."""
+    st = os.fstat(fd)
+    return st.st_dev, st.st_ino
+
+
+def _parent(tree: TreeConnect, path: str) -> SecurityDescriptor | None:
+    """The parent directory's descriptor; the share's root has no parent that matters."""
+    if not path:
+        return None
+    fd = tree.root.open_directory(path.rpartition("/")[0])
+    try:
+        return acl.descriptor(_Descriptor(fd), tree.session.domain, tree.share.acl_xattr)
+    finally:
+        os.close(fd)
+
+
+def granted(tree: TreeConnect, entry: Entry, st: Stat, desired: int, besides: int) -> int:
+    """The access an open of an existing file is granted, [MS-FSA] 2.1.5.1.2.
+
+    *besides* must be allowed too (the disposition needs it) without being granted.
+
+    ACCESS_DENIED        the descriptor does not give it
+    PRIVILEGE_NOT_HELD   ACCESS_SYSTEM_SECURITY without the privilege
+    """
+    token = tree.the_token
+    if token.privileged:
+        wanted = desired & ~MAXIMUM_ALLOWED
+        return wanted | FILE_ALL_ACCESS if desired & MAXIMUM_ALLOWED else wanted
+    sd = acl.descriptor(entry, tree.session.domain, tree.share.acl_xattr)
+    try:
+        mask = access.granted(sd, token, desired | besides, lambda: _parent(tree, entry.path))
+    except access.PrivilegeNotHeld as refused:
+        raise NtStatusError(NtStatus.PRIVILEGE_NOT_HELD, str(refused)) from None
+    if desired & MAXIMUM_ALLOWED:
+        return mask
+    return mask & ~(besides & ~desired)
+
+
+def maximal(tree: TreeConnect, open: Open) -> int:
+    """MaximalAccess of MxAc: everything the tree's user could ask for."""
+    token = tree.the_token
+    if token.privileged:
+        held = FILE_ALL_ACCESS
+    else:
+        sd = acl.descriptor(open.file, tree.session.domain, tree.share.acl_xattr)
+        held = access.maximum(sd, token, lambda: _parent(tree, open.path))
+    return held & tree.maximal_access
+
+
+def require_in_parent(tree: TreeConnect, entry: Entry, right: int) -> None:
+    """ACCESS_DENIED unless *right* is held in the directory a new file would be made in."""
+    token = tree.the_token
+    if token.privileged:
+        return
+    sd = acl.descriptor(_Descriptor(entry.parent), tree.session.domain, tree.share.acl_xattr)
+    access.granted(sd, token, right)
+
+
+def give_to_new(
+    tree: TreeConnect, open: Open, entry: Entry, explicit: SecurityDescriptor | None
+) -> None:
+    """Owner and descriptor of a file just made: asked for, inherited, or as the kernel made it."""
+    share = tree.share
+    if share.inherit_owner:
+        open.file.set_owner(os.fstat(entry.parent).st_uid, -1)
+    if explicit is not None or share.acl_xattr:
+        acl.settle(
+            open.file,
+            _Descriptor(entry.parent),
+            tree.the_token,
+            tree.session.domain,
+            share.acl_xattr,
+            explicit,
+        )
