@@ -31,7 +31,7 @@ class Transport(Protocol):
 class Cancellable(Protocol):
     """A timer that has not fired yet."""
 
-    def cancel(self) -> None: ...
+    def cancel(self) -> object: ...
 
 
 class Scheduler(Protocol):

@@ -1,0 +1,129 @@
+"""The command ``ksmbd-control``: what an administrator tells or asks the running server."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from control import actions
+from control.client import NotRunning, Refused
+from ksmbd.wire.ipc import RUN_DIR
+
+log = logging.getLogger("ksmbd.control")
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="ksmbd-control",
+        description="Tells the running ksmbd and ksmbd-mountd what to do, or asks how they are.",
+        epilog="Exactly one action per call.  The exit status is 0 only if it was done.",
+    )
+    _add_common(made)
+    made.add_argument("-V", "--version", action="version", version=_version())
+    action = made.add_mutually_exclusive_group()
+    add = action.add_argument
+    add("-s", "--shutdown", action="store_true", help="end both daemons and all connections")
+    add("-r", "--reload", action="store_true", help="have ksmbd-mountd read its files again")
+    add("-l", "--list", action="store_true", help="list the shares")
+    add(
+        *("-d", "--debug"),
+        metavar="COMPONENT",
+        help="switch a component of the server's log over and show all: all, or one of "
+        "smb auth vfs oplock ipc conn rdma",
+    )
+    add("-c", "--ksmbd-version", action="store_true", help="show the version of the server")
+    commands = made.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    status = commands.add_parser(
+        "status",
+        help="show connections, sessions, shares, open files and workers",
+        description="Shows connections, sessions, connected shares, open files and workers.",
+    )
+    status.add_argument("--json", action="store_true", help="everything, for programs")
+    pool = commands.add_parser(
+        "pool",
+        help="show the worker threads, or change their maximum",
+        description="Shows the worker threads, after changing their maximum if one is given.",
+    )
+    pool.add_argument("--max-workers", metavar="N", type=int, help="most threads from now on")
+    stats = commands.add_parser("stats", help="one line for scripts: version state port heartbeat")
+    for command in (status, pool, stats):
+        _add_common(command, sub_command=True)
+    return made
+
+
+def _add_common(to: argparse.ArgumentParser, *, sub_command: bool = False) -> None:
+    """What may stand before and behind a sub-command."""
+    to.add_argument(
+        "--run-dir",
+        metavar="DIR",
+        type=Path,
+        default=argparse.SUPPRESS if sub_command else Path(RUN_DIR),
+        help=f"where the server has its sockets (default: {RUN_DIR})",
+    )
+    to.add_argument(
+        *("-v", "--verbose"),
+        action="store_true",
+        default=argparse.SUPPRESS if sub_command else False,
+        help="say more",
+    )
+
+
+def run(chosen: argparse.Namespace) -> str | None:
+    """Do the one action; what to print, None if there is no action."""
+    folder: Path = chosen.run_dir
+    if chosen.shutdown:
+        return actions.shutdown(folder)
+    if chosen.reload:
+        return actions.reload(folder)
+    if chosen.list:
+        return actions.list_shares(folder, bold=sys.stdout.isatty())
+    if chosen.debug is not None:
+        return actions.debug(folder, chosen.debug)
+    if chosen.ksmbd_version:
+        return actions.version(folder)
+    if chosen.command == "status":
+        return actions.show_status(folder, as_json=chosen.json)
+    if chosen.command == "pool":
+        return actions.pool(folder, chosen.max_workers)
+    return actions.stats(folder) if chosen.command == "stats" else None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    made = parser()
+    chosen = made.parse_args(arguments)
+    logging.basicConfig(
+        format=f"[ksmbd.control/{os.getpid()}]: %(levelname)s: %(message)s",
+        level=logging.DEBUG if chosen.verbose else logging.INFO,
+        force=True,
+    )
+    option = chosen.shutdown or chosen.reload or chosen.list or chosen.ksmbd_version
+    if chosen.command is not None and (option or chosen.debug is not None):
+        made.error("exactly one action per call")
+    try:
+        text = run(chosen)
+    except (NotRunning, Refused, OSError) as error:
+        log.error("%s", error)
+        return 1
+    if text is None:
+        made.print_usage(sys.stderr)
+        return 1
+    if text:
+        print(text)
+    return 0
+
+
+def _version() -> str:
+    try:
+        number = importlib.metadata.version("ksmbd")
+    except importlib.metadata.PackageNotFoundError:
+        number = "not installed"
+    return f"ksmbd-tools version : {number}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

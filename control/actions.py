@@ -1,0 +1,87 @@
+"""What ksmbd-control does, one function per option.
+
+Each returns what is to be printed.  Raises NotRunning, Refused, or OSError.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any, Final
+
+from control import status
+from control.client import Client, NotRunning, Refused
+from ksmbd.wire.ipc import LOCK_NAME, SHARE_BROWSEABLE
+from mountd import lock
+
+BOLD: Final = "\x1b[1m"
+PLAIN: Final = "\x1b[m"
+
+
+def shutdown(run_dir: Path) -> str:
+    """End ksmbd with all connections, and mountd; return when ksmbd has ended."""
+    ended = False
+    try:
+        with Client(run_dir) as client:
+            client.ask("kill", how="hard")
+            ended = client.wait_ended()
+            if not ended:
+                raise Refused("ksmbd has not ended yet")
+    except NotRunning:
+        ended = False
+    if not lock.notify(str(run_dir / LOCK_NAME), signal.SIGTERM) and not ended:
+        raise NotRunning(f"neither ksmbd nor ksmbd-mountd is running in {run_dir}")
+    return ""
+
+
+def reload(run_dir: Path) -> str:
+    """Have mountd read its files again."""
+    pid = lock.notify(str(run_dir / LOCK_NAME), signal.SIGHUP)
+    if not pid:
+        raise NotRunning(f"ksmbd-mountd is not running: nobody holds {run_dir / LOCK_NAME}")
+    return ""
+
+
+def list_shares(run_dir: Path, *, bold: bool = False) -> str:
+    """Name and comment of every share, in the form of ksmbd-tools."""
+    with Client(run_dir) as client:
+        shares: list[dict[str, Any]] = client.ask("list")
+    title = f"{'Name':>28}    Comment"
+    lines = [f"{BOLD}{title}{PLAIN}" if bold else title]
+    for share in shares:
+        comment = status.printable(share["comment"])
+        hidden = "" if share["flags"] & SHARE_BROWSEABLE else " (hidden)"
+        lines.append(f"{status.printable(share['name']):>28}    {comment}{hidden}".rstrip())
+    return "\n".join(lines)
+
+
+def debug(run_dir: Path, component: str) -> str:
+    """Switch a debug component over; all components, those that are on in brackets."""
+    with Client(run_dir) as client:
+        return str(client.ask("debug", component=component))
+
+
+def version(run_dir: Path) -> str:
+    """The version of the running server."""
+    with Client(run_dir) as client:
+        return f"ksmbd version : {client.ask('version')}"
+
+
+def show_status(run_dir: Path, *, as_json: bool = False) -> str:
+    """Connections, sessions, shares, open files, workers."""
+    with Client(run_dir) as client:
+        report = client.ask("status")
+    return json.dumps(report, indent=2) if as_json else status.render(report)
+
+
+def stats(run_dir: Path) -> str:
+    """One line for scripts, as in /sys/class/ksmbd-control/stats."""
+    with Client(run_dir) as client:
+        return str(client.ask("stats"))
+
+
+def pool(run_dir: Path, max_workers: int | None = None) -> str:
+    """The worker pool; with *max_workers* change its maximum first."""
+    with Client(run_dir) as client:
+        return status.pool(client.ask("pool", max_workers=max_workers))

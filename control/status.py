@@ -1,0 +1,135 @@
+"""``ksmbd-control status``: the server's report as tables that a person can read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+Row = Mapping[str, Any]
+
+
+class Column(NamedTuple):
+    """One column: its title and what it shows of a row."""
+
+    title: str
+    text: Callable[[Row], str]
+    right: bool = False  # aligned to the right, for numbers
+
+
+def _field(name: str) -> Callable[[Row], str]:
+    return lambda row: printable(str(row[name]))
+
+
+def _flag(name: str) -> Callable[[Row], str]:
+    return lambda row: "yes" if row[name] else "no"
+
+
+def _kind(row: Row) -> str:
+    return "pipe" if row["pipe"] else "directory" if row["directory"] else "file"
+
+
+CONNECTIONS: Final = (
+    Column("Number", _field("number"), right=True),
+    Column("Client", _field("peer")),
+    Column("Dialect", _field("dialect")),
+    Column("Sessions", _field("sessions"), right=True),
+    Column("Running", _field("requests"), right=True),
+    Column("Waiting", _field("pending"), right=True),
+    Column("Frames", _field("frames"), right=True),
+    Column("Slow", _flag("slow")),
+)
+SESSIONS: Final = (
+    Column("Session", _field("id")),
+    Column("Account", _field("account")),
+    Column("Client", _field("peer")),
+    Column("State", _field("state")),
+    Column("Guest", _flag("guest")),
+    Column("Signed", _flag("signed")),
+    Column("Encrypted", _flag("encrypted")),
+    Column("Shares", _field("trees"), right=True),
+    Column("Opens", _field("opens"), right=True),
+)
+TREES: Final = (
+    Column("Share", _field("share")),
+    Column("Account", _field("account")),
+    Column("Session", _field("session")),
+    Column("Writable", _flag("writable")),
+)
+OPENS: Final = (
+    Column("Share", _field("share")),
+    Column("Path", _field("path")),
+    Column("Kind", _kind),
+    Column("Access", _field("access")),
+    Column("Oplock", _field("oplock"), right=True),
+    Column("Account", _field("account")),
+)
+TABLES: Final = (
+    ("connections", "Connections", CONNECTIONS),
+    ("sessions", "Sessions", SESSIONS),
+    ("trees", "Connected shares", TREES),
+    ("opens", "Open files", OPENS),
+)
+
+
+def render(report: Row) -> str:
+    """The whole report."""
+    lines = [summary(report)]
+    if "pool" in report:
+        lines.append(pool(report["pool"]))
+        for key, title, columns in TABLES:
+            lines += ["", f"{title}: {report.get(f'{key[:-1]}_count', len(report[key]))}"]
+            lines += table(columns, report[key])
+    return "\n".join(lines)
+
+
+def summary(report: Row) -> str:
+    mountd = "connected" if report["mountd"] else "away"
+    line = f"ksmbd {report['version']}: {report['state']}, port {report['port']}, mountd {mountd}"
+    if "started" in report:
+        line += f", up {duration(report['now'] - report['started'])}"
+    return line
+
+
+def pool(figures: Row) -> str:
+    """One line about the worker threads."""
+    line = (
+        f"Workers: {figures['workers']} of at most {figures['max_workers']} "
+        f"({figures['busy']} busy, {figures['idle']} idle), {figures['queued']} requests queued; "
+        f"{figures['grown']} started and {figures['shrunk']} retired so far"
+    )
+    if figures.get("direct_dispatch") is False:
+        line += "; no direct dispatch"
+    return line
+
+
+def duration(seconds: float) -> str:
+    """Days, hours, minutes, seconds; the two largest that are not zero."""
+    left = max(int(seconds), 0)
+    parts = []
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"
+
+
+def table(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
+    """Titles and rows, as wide as they need to be; nothing at all without rows."""
+    if not rows:
+        return []
+    cells = [[column.title for column in columns]]
+    cells += [[column.text(row) for column in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  "
+        + "  ".join(
+            cell.rjust(width) if column.right else cell.ljust(width)
+            for cell, width, column in zip(row, widths, columns, strict=True)
+        ).rstrip()
+        for row in cells
+    ]
+
+
+def printable(text: str) -> str:
+    """Names come from clients: nothing in them may steer the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

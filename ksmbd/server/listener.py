@@ -1,0 +1,240 @@
+"""Accepting connections: one thread per listening socket, limits in total and per address.
+
+    bind_all   every address asked for, or an error that names the one that failed
+    Admission  who may come in; each ``admit`` has one ``leave``, whatever happens between
+    Listener   the thread ``ksmbd/<port>-<address>``
+
+There is no SO_REUSEPORT: a port that is served already is refused when the server starts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import logging
+import socket
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ksmbd.server.tcp import address_text
+
+log = logging.getLogger("ksmbd.conn")
+
+BACKLOG: Final = 256
+ANY: Final = ("0.0.0.0", "::")
+PORT_ATTEMPTS: Final = 16  # for one free port on several addresses
+PAUSE_S: Final = 0.2  # out of descriptors or memory: let some connections end first
+
+# accept() fails because of one connection that is gone again; the others are fine
+_THAT_ONE_ONLY: Final = frozenset(
+    {
+        errno.ECONNABORTED,
+        errno.EPROTO,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENONET,
+        errno.ENOPROTOOPT,
+        errno.EOPNOTSUPP,
+        errno.EPERM,  # a firewall rule
+    }
+)
+_NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+_NOT_ENOUGH: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class BindError(OSError):
+    """An address cannot be listened on; the text is for the administrator."""
+
+    def __str__(self) -> str:
+        return str(self.args[1])
+
+
+class Admission:
+    """Counts connections.  0 means no limit."""
+
+    def __init__(self, total: int = 0, per_address: int = 0) -> None:
+        self._lock = threading.Lock()
+        self._total = total  # by self._lock
+        self._per_address = per_address  # by self._lock
+        self._counts: Counter[str] = Counter()  # by self._lock; no entry is 0
+        self._now = 0  # by self._lock
+
+    def set_limits(self, total: int, per_address: int) -> None:
+        """For connections from now on."""
+        with self._lock:
+            self._total, self._per_address = total, per_address
+
+    def admit(self, address: str) -> str | None:
+        """Count a connection from *address*; returns why not if it may not come in."""
+        host = _host(address)
+        with self._lock:
+            if self._total and self._now >= self._total:
+                return f"{self._total} connections are the limit"
+            if self._per_address and self._counts[host] >= self._per_address:
+                return f"{self._per_address} connections from one address are the limit"
+            self._counts[host] += 1
+            self._now += 1
+            return None
+
+    def leave(self, address: str) -> None:
+        """A connection that was admitted has ended."""
+        host = _host(address)
+        with self._lock:
+            self._now -= 1
+            self._counts[host] -= 1
+            if not self._counts[host]:
+                del self._counts[host]
+
+    def figures(self) -> tuple[int, int]:
+        """Connections and addresses they come from, now."""
+        with self._lock:
+            return self._now, len(+self._counts)
+
+
+def _host(address: str) -> str:
+    """Who counts as one: an IPv4 address, or the /64 network that one IPv6 host owns."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv6Address) and not ip.is_link_local and not ip.is_loopback:
+        return str(ipaddress.ip_network((ip.packed[:8] + bytes(8), 64)))
+    return address
+
+
+class Listener:
+    """The accept loop of one listening socket."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        admission: Admission,
+        serve: Callable[[socket.socket, str], None],
+    ) -> None:
+        """*serve* takes an admitted socket over; if it raises, the socket is closed for it."""
+        host, self.port = sock.getsockname()[:2]
+        self.address = str(host)
+        self._socket = sock
+        self._admission = admission
+        self._serve = serve
+        self._closed = threading.Event()
+        name = f"ksmbd/{self.port}-{self.address}"
+        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Accept nothing more; returns when the thread has ended."""
+        self._closed.set()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # wakes accept()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._socket.close()
+
+    def _loop(self) -> None:
+        while not self._closed.is_set():
+            try:
+                sock, address = self._socket.accept()
+            except OSError as error:
+                if not self._accept_failed(error):
+                    return
+                continue
+            self._take(sock, address_text(address))
+
+    def _accept_failed(self, error: OSError) -> bool:
+        """Whether to go on."""
+        if self._closed.is_set():
+            return False
+        if error.errno in _NOT_ENOUGH:
+            log.warning("cannot accept a connection: %s", error.strerror)
+            self._closed.wait(PAUSE_S)
+        elif error.errno not in _THAT_ONE_ONLY:
+            log.error("%s: accept: %s", self._thread.name, error.strerror)
+            self._closed.wait(PAUSE_S)
+        return True
+
+    def _take(self, sock: socket.socket, peer: str) -> None:
+        refusal = self._admission.admit(peer)
+        if refusal is not None:
+            log.info("%s: refused: %s", peer, refusal)
+            sock.close()
+            return
+        try:
+            self._serve(sock, peer)
+        except OSError as error:  # it is gone again
+            log.debug("%s: %s", peer, error.strerror)
+        except Exception:
+            log.exception("%s: cannot be served", peer)
+        else:
+            return
+        self._admission.leave(peer)
+        sock.close()
+
+
+def bind_all(addresses: Sequence[str], port: int) -> list[socket.socket]:
+    """Listen on every address; without addresses on all, IPv6 where there is any.
+
+    Port 0 takes a free one, the same on each address.  Raises BindError.
+    """
+    for attempt in range(PORT_ATTEMPTS):
+        try:
+            return _bind_once(addresses, port)
+        except BindError as error:
+            if port or error.errno != errno.EADDRINUSE or attempt == PORT_ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _bind_once(addresses: Sequence[str], port: int) -> list[socket.socket]:
+    sockets: list[socket.socket] = []
+    for address in addresses or ANY:
+        try:
+            sock = _bind(address, port)
+        except BindError as error:
+            if not addresses and sockets and error.errno in _NO_IPV6:
+                log.debug("no IPv6 here: %s", error)
+                continue
+            for bound in sockets:
+                bound.close()
+            raise
+        sockets.append(sock)
+        port = sock.getsockname()[1]
+    return sockets
+
+
+def _bind(address: str, port: int) -> socket.socket:
+    where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    try:
+        family, _, _, _, target = socket.getaddrinfo(
+            address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+        )[0]
+    except socket.gaierror:
+        raise BindError(errno.EINVAL, f"{address!r} is not an IP address") from None
+    sock = None
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(target)
+        sock.listen(BACKLOG)
+    except OSError as error:
+        if sock is not None:
+            sock.close()
+        raise BindError(error.errno, f"cannot listen on {where}: {_reason(error)}") from None
+    return sock
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "another server has this port"
+    if error.errno == errno.EACCES:
+        return "ports below 1024 need root or CAP_NET_BIND_SERVICE"
+    return error.strerror or str(error)

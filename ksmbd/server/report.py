@@ -1,0 +1,111 @@
+"""What the server looks like now, as JSON for ``ksmbd-control status``.
+
+Read without stopping anything: the rows of one report may be of slightly different moments.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ksmbd.server.clients import Client
+from ksmbd.server.pool import PoolFigures
+from ksmbd.state.open import Open
+from ksmbd.state.server import Server
+from ksmbd.state.session import Session
+
+DIALECTS: Final = {
+    0x0202: "2.0.2",
+    0x0210: "2.1",
+    0x02FF: "2.???",
+    0x0300: "3.0",
+    0x0302: "3.0.2",
+    0x0311: "3.1.1",
+}
+MAX_OPENS: Final = 10_000  # rows
+
+
+def report(
+    server: Server, clients: list[Client], figures: PoolFigures, *, direct: bool
+) -> dict[str, Any]:
+    """Everything, in plain dictionaries and lists."""
+    with server.lock:
+        sessions = list(server.sessions.values())
+    opens = server.opens.all()
+    return {
+        "started": server.start_time,
+        "now": server.clock(),
+        "pool": {**figures._asdict(), "direct_dispatch": direct},
+        "connections": [_connection(client) for client in clients],
+        "sessions": [_session(session) for session in sessions],
+        "trees": [row for session in sessions for row in _trees(session)],
+        "opens": [_open(open) for open in opens[:MAX_OPENS]],
+        "open_count": len(opens),
+    }
+
+
+def _connection(client: Client) -> dict[str, Any]:
+    connection = client.connection
+    with connection.lock:
+        sessions, requests = len(connection.sessions), len(connection.requests)
+        pending = len(connection.async_commands)
+    return {
+        "number": connection.number,
+        "peer": connection.peer,
+        "local": client.transport.local,
+        "dialect": DIALECTS.get(connection.dialect, "not negotiated"),
+        "sessions": sessions,
+        "requests": requests,
+        "pending": pending,
+        "frames": client.reader.frames,
+        "slow": client.transport.slow,
+        "since": connection.creation_time,
+    }
+
+
+def _session(session: Session) -> dict[str, Any]:
+    with session.lock:
+        channels, trees, opens = len(session.channels), len(session.trees), len(session.opens)
+    return {
+        "id": f"{session.session_id:#x}",
+        "account": session.account,
+        "guest": session.is_guest or session.is_anonymous,
+        "state": session.state.name.lower(),
+        "peer": session.connection.peer,
+        "connection": session.connection.number,
+        "channels": channels,
+        "trees": trees,
+        "opens": opens,
+        "signed": session.signing_required,
+        "encrypted": session.encrypt_data,
+        "since": session.creation_time,
+    }
+
+
+def _trees(session: Session) -> list[dict[str, Any]]:
+    with session.lock:
+        trees = list(session.trees.values())
+    return [
+        {
+            "id": tree.tree_id,
+            "session": f"{session.session_id:#x}",
+            "account": session.account,
+            "share": tree.share.name,
+            "writable": tree.writable,
+            "since": tree.creation_time,
+        }
+        for tree in trees
+    ]
+
+
+def _open(open: Open) -> dict[str, Any]:
+    return {
+        "id": f"{open.volatile_id:#x}",
+        "account": open.session.account,
+        "share": open.tree.share.name,
+        "path": open.path,
+        "directory": open.is_directory,
+        "pipe": open.pipe is not None,
+        "access": f"{open.granted_access:#010x}",
+        "oplock": open.oplock_level,
+        "since": open.creation_time,
+    }

@@ -1,0 +1,326 @@
+"""The life of the process: start-up on mountd's word, orders from everywhere, shutdown.
+
+    waiting --STARTING_UP--> serving --order to stop--> stopping --> ended
+       |                        | ^
+       | cannot bind, mountd    | | mountd away and back: sessions and cached shares go on
+       v is misconfigured       | '
+     ended, exit status 1
+
+Whatever wants the server to do something (a signal, mountd, the control socket) puts an order
+into a queue; the main thread takes them out.  A queue's ``put`` may be called from a signal
+handler, an Event's ``set`` may not.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Final, NamedTuple
+
+from ksmbd.auth import spnego
+from ksmbd.ipc.client import Mountd
+from ksmbd.server import dispatch, startup
+from ksmbd.server.child import Child
+from ksmbd.server.clients import Clients
+from ksmbd.server.commands import Commands
+from ksmbd.server.control import SOCKET_NAME, ControlServer
+from ksmbd.server.interfaces import choose, local_addresses
+from ksmbd.server.listener import Admission, BindError, Listener, bind_all
+from ksmbd.server.notify import READY, STOPPING, WATCHDOG, Notifier
+from ksmbd.server.pool import DEFAULT_WORKERS, Pool
+from ksmbd.server.timers import Timer, Timers
+from ksmbd.server.watchdog import Watchdog
+from ksmbd.state.server import Server
+from ksmbd.vfs.sid import Domain
+from ksmbd.wire import ipc
+from ksmbd.wire.spnego import NTLMSSP
+
+log = logging.getLogger("ksmbd")
+
+PID_NAME: Final = "ksmbd.pid"  # in the run directory
+MOUNTD: Final = (sys.executable, "-m", "mountd", "--nodetach")
+
+# shutdown, in seconds; together below five
+CLIENTS_S: Final = 1.0
+WORKERS_S: Final = 1.0
+MOUNTD_S: Final = 1.0
+IPC_S: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line."""
+
+    run_dir: Path = Path(ipc.RUN_DIR)
+    port: int | None = None  # None: as mountd says; 0: any free one
+    bind: tuple[str, ...] = ()  # addresses; none: as mountd says
+    config: Path | None = None  # for mountd
+    pwddb: Path | None = None  # for mountd
+    with_mountd: bool = False
+    mountd_uid: int | None = None  # may connect besides root and ourselves
+    direct_dispatch: bool = True
+    max_workers: int = DEFAULT_WORKERS
+
+
+class StartError(Exception):
+    """The server cannot start; the text is for the administrator."""
+
+
+class Stop(NamedTuple):
+    """Order: end with this exit status."""
+
+    status: int
+    reason: str
+
+
+class Serve(NamedTuple):
+    """Order: mountd is here and the sockets are bound; accept connections."""
+
+
+class Reload(NamedTuple):
+    """Order: have mountd read its files again."""
+
+
+class Kworkers:
+    """What ``state`` knows of our threads, ``ksmbd.state.transport.Scheduler``."""
+
+    def __init__(self, pool: Pool, timers: Timers) -> None:
+        self.run = pool.run
+        self._timers = timers
+
+    def call_later(self, seconds: float, fn: Callable[..., Any], *args: Any) -> Timer:
+        return self._timers.call_later(seconds, fn, *args)
+
+
+class Daemon:
+    """The running program.  ``run`` returns its exit status."""
+
+    def __init__(self, options: Options, notifier: Notifier | None = None) -> None:
+        self.options = options
+        self.pool = Pool(options.max_workers)
+        self.timers = Timers()
+        self.watchdog = Watchdog()
+        self.admission = Admission()
+        self.mountd = Mountd(str(options.run_dir / ipc.SOCKET_NAME), mountd_uid=options.mountd_uid)
+        self.server: Server | None = None  # both from the first STARTING_UP on
+        self.clients: Clients | None = None
+        self.port = 0
+        self.state = "startup"  # as in ksmbd's stats: startup, running, shutdown
+        self._notifier = notifier or Notifier()
+        self._orders: SimpleQueue[Stop | Serve | Reload] = SimpleQueue()
+        self._listeners: list[Listener] = []
+        self._control = ControlServer(str(options.run_dir / SOCKET_NAME), Commands(self).table())
+        self._ipc = threading.Thread(target=self._run_ipc, name="ksmbd/ipc", daemon=True)
+        self._child = Child(_mountd_command(options), self._mountd_ended)
+
+    # -- orders, from any thread ---------------------------------------------------------
+
+    def order_stop(self, status: int, reason: str) -> None:
+        self._orders.put(Stop(status, reason))
+
+    def order_reload(self) -> None:
+        self._orders.put(Reload())
+
+    # -- the main thread -----------------------------------------------------------------
+
+    def run(self) -> int:
+        """Serve until an order to stop; raises StartError if the run directory is not ours."""
+        pid_file = _take_run_dir(self.options.run_dir)
+        try:
+            self._install_signals()
+            try:
+                self._control.start()
+            except OSError as error:
+                raise StartError(f"cannot make the control socket: {error}") from None
+            self._ipc.start()
+            if self.options.with_mountd:
+                self._child.start()
+            status = self._obey()
+            self._shut_down()
+            return status
+        finally:
+            self._control.close()
+            (self.options.run_dir / PID_NAME).unlink(missing_ok=True)
+            os.close(pid_file)
+
+    def _obey(self) -> int:
+        while True:
+            match self._orders.get():
+                case Stop(status, reason):
+                    log.log(logging.ERROR if status else logging.INFO, "%s", reason)
+                    return status
+                case Serve():
+                    self._accept()
+                case Reload():
+                    self._reload()
+
+    def _install_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            name = signal.Signals(number).name
+            stop = Stop(0, f"{name}: shutting down")
+            signal.signal(number, lambda *_, stop=stop: self._orders.put(stop))
+        signal.signal(signal.SIGHUP, lambda *_: self._orders.put(Reload()))
+
+    def _accept(self) -> None:
+        """Start the accept loops and say so, once mountd can be asked."""
+        pause = threading.Event()
+        while not self.mountd.connected:
+            if not self._ipc.is_alive():
+                return
+            pause.wait(0.001)  # it is sending STARTED
+        for listener in self._listeners:
+            listener.start()
+        self.state = "running"
+        for listener in self._listeners:
+            host = f"[{listener.address}]" if ":" in listener.address else listener.address
+            print(f"ksmbd: ready on {host}:{listener.port}", flush=True)
+        self._notifier.send(READY, f"MAINPID={os.getpid()}", f"STATUS=Port {self.port}")
+        self._sign_of_life()
+
+    def _sign_of_life(self) -> None:
+        """systemd's watchdog hears from the clockwork, by way of a kworker."""
+        if self._notifier.watchdog_s:
+            self.pool.run(self._notifier.send, WATCHDOG)
+            self.timers.call_later(self._notifier.watchdog_s, self._sign_of_life)
+
+    def _reload(self) -> None:
+        if not self.options.with_mountd:
+            log.warning("SIGHUP belongs to ksmbd-mountd; ksmbd-control --reload sends it there")
+            return
+        self._notifier.reloading()
+        self._child.signal(signal.SIGHUP)
+        self._notifier.send(READY)
+
+    def _shut_down(self) -> None:
+        """End everything, each within its time."""
+        self.state = "shutdown"
+        self._notifier.send(STOPPING)
+        for listener in self._listeners:
+            listener.close()
+        if self.clients is not None:
+            self.clients.close_all()
+            if not self.clients.wait_gone(CLIENTS_S):
+                log.warning("shutdown: some connections do not end")
+        self.timers.close()
+        self.watchdog.close()
+        self.pool.shutdown_within(WORKERS_S)
+        if self.options.with_mountd:
+            self._child.stop(MOUNTD_S)
+        self.mountd.stop()
+        self._ipc.join(IPC_S)
+
+    # -- mountd's word, on the thread ksmbd/ipc ------------------------------------------
+
+    def _run_ipc(self) -> None:
+        try:
+            self.mountd.run(self)
+        except OSError as error:
+            self.order_stop(1, f"cannot listen for mountd: {error}")
+        except Exception:
+            log.exception("the link to mountd: a bug in the server")
+            self.order_stop(1, "the link to mountd failed")
+
+    def starting_up(self, settings: ipc.StartingUp) -> int:
+        """mountd is here.  The first time bind the sockets; later take over what has changed."""
+        new = startup.settings_from(settings)
+        self.admission.set_limits(new.max_connections, new.max_connections_per_address)
+        if self.server is not None:
+            self.server.settings = new
+            self.server.forget_shares()
+            return self.port
+        try:
+            sockets = self._bind(settings)
+        except BindError as error:
+            self.order_stop(1, str(error))
+            raise
+        self.server = Server(
+            scheduler=Kworkers(self.pool, self.timers),
+            mountd=self.mountd,
+            random=secrets.token_bytes,
+            guid=startup.server_guid(settings),
+            negotiate_token=spnego.hint((NTLMSSP,)),
+            domain=Domain(startup.sub_authorities(settings)),
+            settings=new,
+        )
+        self.clients = Clients(
+            self.server,
+            dispatch=dispatch,
+            admission=self.admission,
+            watchdog=self.watchdog,
+            timers=self.timers,
+            direct=self.options.direct_dispatch,
+        )
+        self._listeners = [Listener(s, self.admission, self.clients.serve) for s in sockets]
+        self.port = self._listeners[0].port
+        self._orders.put(Serve())
+        return self.port
+
+    def shutting_down(self, reason: str) -> None:
+        self.order_stop(0, f"mountd ends ({reason}): shutting down")
+
+    def state_changed(self, notice: ipc.StateChanged) -> None:
+        log.info("shares changed: %s", ", ".join((*notice.changed, *notice.removed)) or "none")
+        if self.server is not None:
+            self.server.forget_shares()
+
+    def link_lost(self, hung: bool) -> None:
+        """Sessions go on without mountd, unless ``ipc timeout`` says that they must not."""
+        if hung and self.clients is not None:
+            log.warning("mountd hangs: all connections are closed")
+            self.clients.drop_all()
+
+    def _bind(self, settings: ipc.StartingUp) -> list[socket.socket]:
+        """The listening sockets that the command line or else mountd asks for."""
+        port = settings.tcp_port if self.options.port is None else self.options.port
+        addresses = list(self.options.bind)
+        if not addresses and settings.flags & ipc.BIND_INTERFACES_ONLY:
+            addresses = choose(settings.interfaces, local_addresses())
+            if not addresses:
+                wanted = " ".join(settings.interfaces)
+                raise BindError(0, f"no address of this machine is one of `interfaces`: {wanted}")
+        return bind_all(addresses, port)
+
+    def _mountd_ended(self, status: int) -> bool:
+        """The child ended by itself; it is not started again if it never got to work."""
+        if self.server is None:
+            self.order_stop(1, f"mountd ended with status {status} before it had started")
+            return False
+        return True
+
+
+def _mountd_command(options: Options) -> list[str]:
+    command = [*MOUNTD, "--run-dir", str(options.run_dir)]
+    if options.config is not None:
+        command += ["--config", str(options.config)]
+    if options.pwddb is not None:
+        command += ["--pwddb", str(options.pwddb)]
+    return command
+
+
+def _take_run_dir(run_dir: Path) -> int:
+    """Make the run directory ours: the locked descriptor of its pid file."""
+    try:
+        run_dir.mkdir(mode=0o755 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        path = run_dir / PID_NAME
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        raise StartError(f"cannot use the run directory: {error}") from None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = os.pread(fd, 16, 0).decode().strip()
+        os.close(fd)
+        raise StartError(f"another ksmbd (process {pid}) uses {run_dir}") from None
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd

@@ -1,0 +1,79 @@
+"""mountd's start-up message in the server's own terms."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import struct
+from typing import Final
+
+from ksmbd.state.settings import Settings, SigningPolicy
+from ksmbd.wire import negotiate
+from ksmbd.wire.ipc import MapToGuest, Signing, StartingUp
+
+log = logging.getLogger("ksmbd.ipc")
+
+PROTOCOLS: Final = {
+    "SMB2_02": negotiate.SMB_2_0_2,
+    "SMB2_10": negotiate.SMB_2_1,
+    "SMB3_00": negotiate.SMB_3_0,
+    "SMB3_02": negotiate.SMB_3_0_2,
+    "SMB3_11": negotiate.SMB_3_1_1,
+}
+SIGNING_ALGORITHMS: Final = {
+    "AES-128-GMAC": negotiate.AES_GMAC,
+    "AES-128-CMAC": negotiate.AES_CMAC,
+    "HMAC-SHA256": negotiate.HMAC_SHA256,
+}
+POLICIES: Final[dict[int, SigningPolicy]] = {
+    Signing.DISABLED: SigningPolicy.DISABLED,
+    Signing.ENABLED: SigningPolicy.AUTO,
+    Signing.AUTO: SigningPolicy.AUTO,
+    Signing.MANDATORY: SigningPolicy.MANDATORY,
+}
+
+
+def settings_from(message: StartingUp) -> Settings:
+    """The global parameters; what is missing or unknown keeps its default."""
+    default = Settings()
+    algorithms = tuple(
+        SIGNING_ALGORITHMS[name]
+        for name in message.signing_algorithms
+        if name in SIGNING_ALGORITHMS
+    )
+    return Settings(
+        netbios_name=message.netbios_name or default.netbios_name,
+        workgroup=message.workgroup or default.workgroup,
+        server_string=message.server_string or default.server_string,
+        signing=POLICIES.get(message.signing, default.signing),
+        min_dialect=PROTOCOLS.get(message.min_protocol, default.min_dialect),
+        max_dialect=PROTOCOLS.get(message.max_protocol, default.max_dialect),
+        signing_algorithms=algorithms or default.signing_algorithms,
+        max_read=message.max_read or default.max_read,
+        max_write=message.max_write or default.max_write,
+        max_trans=message.max_trans or default.max_trans,
+        max_credits=message.max_credits or default.max_credits,
+        max_open_files=message.file_max or default.max_open_files,
+        max_sessions=message.max_sessions or default.max_sessions,
+        max_connections=message.max_connections,
+        max_connections_per_address=message.max_ip_connections,
+        deadtime_s=message.deadtime * 60,
+        wrong_password_is_guest=message.map_to_guest == MapToGuest.BAD_PASSWORD,
+        restrict_anonymous=message.restrict_anonymous,
+        fake_fscaps=message.fake_fscaps,
+        sub_authorities=sub_authorities(message),
+        ipc_timeout_s=message.ipc_timeout,
+    )
+
+
+def sub_authorities(message: StartingUp) -> tuple[int, int, int]:
+    return message.sub_auth_1, message.sub_auth_2, message.sub_auth_3
+
+
+def server_guid(message: StartingUp) -> bytes:
+    """ServerGuid, [MS-SMB2] 3.3.1.5: 16 bytes, the same after every start of this server.
+
+    The sub-authorities are random and kept on disk by mountd: the machine's one identity.
+    """
+    identity = struct.pack("<3I", *sub_authorities(message))
+    return hashlib.sha256(b"ksmbd ServerGuid" + identity).digest()[:16]
