@@ -6,8 +6,6 @@ Events are not delivered yet; clients refresh when they are asked to.
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from ksmbd.state.open import Open
 from ksmbd.state.wait import Event, Wait
 from ksmbd.state.work import Reply, Work
@@ -45,10 +43,10 @@ def change_notify(work: Work, req: ChangeNotifyRequest) -> Reply:
     if not open.is_directory or not req.completion_filter & CHANGE_VALID:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"filter {req.completion_filter:#x}")
     open.require(FILE_LIST_DIRECTORY)
-    _wait(work, open)
+    raise _waiting(work, open)
 
 
-def _wait(work: Work, open: Open) -> NoReturn:
+def _waiting(work: Work, open: Open) -> Wait:
     watch = work.memo = _Watch()
     with open.lock:
         if open.closed:
@@ -60,4 +58,4 @@ def _wait(work: Work, open: Open) -> NoReturn:
             if watch.open_closed in open.waiters:
                 open.waiters.remove(watch.open_closed)
 
-    raise Wait(watch.event, on_cancel=forget)
+    return Wait(watch.event, on_cancel=forget)

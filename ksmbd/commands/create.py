@@ -72,10 +72,6 @@ _OVERWRITING: Final = {
     FILE_OVERWRITE: (FILE_OVERWRITTEN, FILE_WRITE_DATA),
     FILE_OVERWRITE_IF: (FILE_OVERWRITTEN, FILE_WRITE_DATA),
 }
-_CREATING: Final = frozenset((FILE_SUPERSEDE, FILE_CREATE, FILE_OPEN, FILE_OVERWRITE)) - {
-    FILE_OPEN,
-    FILE_OVERWRITE,
-}
 _TRIES: Final = 3  # a name that comes and goes under our hands
 
 
@@ -202,10 +198,10 @@ def _check_kind(want: Wanted, st: Stat) -> None:
             raise NtStatusError(NtStatus.INVALID_PARAMETER, "overwriting a directory")
     elif want.options & FILE_DIRECTORY_FILE:
         raise NtStatusError(NtStatus.NOT_A_DIRECTORY, want.path)
-    if st.attributes & ATTR_REPARSE_POINT and not want.options & FILE_OPEN_REPARSE_POINT:
-        # A symlink that is not followed, or a special file: as itself it may be opened.
-        if want.access & (_READING | _WRITING) or want.disposition in _OVERWRITING:
-            raise NtStatusError(NtStatus.ACCESS_DENIED, "a reparse point")
+    # A symlink that is not followed, or a special file: only as itself it may be opened.
+    used = want.access & (_READING | _WRITING) or want.disposition in _OVERWRITING
+    if used and st.attributes & ATTR_REPARSE_POINT and not want.options & FILE_OPEN_REPARSE_POINT:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "a reparse point")
 
 
 def _granted(

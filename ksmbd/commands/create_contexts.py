@@ -73,7 +73,7 @@ def _eas(found: Contexts, req: CreateRequest, data: Buffer) -> None:
     if req.create_options & FILE_NO_EA_KNOWLEDGE:
         raise NtStatusError(NtStatus.ACCESS_DENIED, "EAs without knowing EAs")
     try:
-        found.eas = [(ea.name, ea.value) for ea in unpack_full_eas(data)]
+        found.eas = unpack_full_eas(data)
     except WireError as malformed:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, str(malformed)) from None
 
@@ -159,7 +159,7 @@ def answer(work: Work, open: Open, st: Stat, contexts: Contexts) -> bytes:
     return wire.pack_contexts(answers) if answers else b""
 
 
-def _answer_maximal_access(work: Work, open: Open, st: Stat, contexts: Contexts) -> bytes:
+def _maximal_access_of(open: Open, st: Stat, contexts: Contexts) -> bytes:
     """NONE_MAPPED if the client's timestamp says that it knows the answer, 3.3.5.9.5."""
     if contexts.timestamp and contexts.timestamp == filetime_from_ns(st.write):
         return wire.MaximalAccessResponse(query_status=_NONE_MAPPED, maximal_access=0).pack()

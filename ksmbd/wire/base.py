@@ -72,7 +72,7 @@ class Wire:
             raise WireError(f"{cls.__name__}: short buffer") from None
 
     def pack(self) -> bytes:
-        return self._out.pack(*self._values(self))  # type: ignore[no-any-return]
+        return self._out.pack(*self._values(self))
 
     def pack_into(self, buf: bytearray | memoryview, offset: int) -> None:
         self._out.pack_into(buf, offset, *self._values(self))
