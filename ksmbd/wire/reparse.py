@@ -103,7 +103,7 @@ class NfsData(NamedTuple):
     def unpack(cls, data: Buffer) -> Self:
         """WireError if the type is unknown or its data has another length."""
         view = memoryview(data)
-        kind = int.from_bytes(view[:8], "little")
+        kind = int.from_bytes(view[:8], "little") if len(view) >= 8 else 0
         rest = view[8:]
         if kind == NFS_LNK and len(rest):
             return cls(kind, target=from_utf16(rest))

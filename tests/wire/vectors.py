@@ -40,7 +40,7 @@ _RANGES |= {
 def instances(structure: type[Wire]) -> st.SearchStrategy[Any]:
     """Any value of *structure*, each field anywhere in its range."""
     hints = get_type_hints(structure, include_extras=True)
-    fields = {}
+    fields: dict[str, st.SearchStrategy[Any]] = {}
     for field in dataclasses.fields(structure):  # type: ignore[arg-type]
         code = typing.get_args(hints[field.name])[1]
         if code.endswith("s"):
