@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from ksmbd.wire.status import NtStatus
 from mountd.rpc import errors
 from mountd.rpc.errors import RpcError, RpcFault
 
@@ -17,7 +18,6 @@ T = TypeVar("T")
 HANDLE_SIZE: Final = 20
 CLOSED: Final = bytes(HANDLE_SIZE)
 MAX_HANDLES: Final = 256  # per pipe; a Windows client keeps a handful
-INSUFFICIENT_RESOURCES: Final = 0xC000009A  # STATUS_INSUFFICIENT_RESOURCES
 
 
 class Handles:
@@ -33,7 +33,7 @@ class Handles:
     def open(self, value: object) -> bytes:
         """Return a new handle for *value*; INSUFFICIENT_RESOURCES beyond MAX_HANDLES."""
         if len(self._open) >= MAX_HANDLES:
-            raise RpcError(INSUFFICIENT_RESOURCES, "too many context handles")
+            raise RpcError(NtStatus.INSUFFICIENT_RESOURCES, "too many context handles")
         handle = bytes(4) + self._random(16)
         self._open[handle] = value
         return handle

@@ -151,6 +151,9 @@ class Context(Protocol):
     def user_name(self, uid: int) -> str | None:
         """Name of a Unix user, in the account database or not."""
 
+    def user_id(self, name: str) -> int | None:
+        """Id of the Unix user of that name, without regard to case if need be."""
+
     def group_name(self, gid: int) -> str | None:
         """Name of a Unix group."""
 

@@ -5,7 +5,8 @@ count is compared with the bytes that are there before anything is allocated,
 and whatever does not fit is a ``WireError``.
 
 A *field table* is a tuple of (attribute, kind); a kind is the name of a scalar
-method that reader and writer share, or ``unique_wstring``.  The same table
+method that reader and writer share, or a pointer with its referent deferred:
+``unique_wstring``, ``unicode``, ``sid``, ``null``.  The same table
 packs a reply from objects and unpacks a request into dictionaries.
 """
 
@@ -16,11 +17,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from ksmbd.wire.base import Buffer, WireError
+from ksmbd.wire.security import MAX_SUB_AUTHORITIES, Sid
 
 T = TypeVar("T")
 Fields = tuple[tuple[str, str], ...]
 
 REFERENT: Final = 0x00020000  # the first referent id we write; any non-zero value will do
+POINTERS: Final = frozenset({"unique_wstring", "unicode", "sid", "null"})
 _U16: Final = struct.Struct("<H")
 _U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
@@ -47,6 +50,10 @@ class NdrReader:
             raise WireError(f"{count} bytes at {start} leave the stub of {len(self._buf)}")
         self._pos = end
         return bytes(self._buf[start:end])
+
+    def align(self, size: int) -> None:
+        """Skip to the next multiple of *size*."""
+        self.raw(0, size)
 
     def u8(self) -> int:
         return self.raw(1)[0]
@@ -87,33 +94,70 @@ class NdrReader:
         """Read a top-level ``[unique]`` pointer, whose referent follows at once."""
         return read() if self.u32() else None
 
+    def unicode(self) -> str:
+        """Read a top-level RPC_UNICODE_STRING, [MS-DTYP] 2.3.10."""
+        return self._referent("unicode", self._head("unicode")) or ""
+
+    def sid(self) -> Sid:
+        """Read an RPC_SID, [MS-DTYP] 2.4.2.3: the conformance repeats SubAuthorityCount."""
+        count = self.u32()
+        if count > MAX_SUB_AUTHORITIES:
+            raise WireError(f"SID of {count} sub-authorities")
+        sid = Sid.unpack(self.raw(8 + 4 * count))
+        if len(sid) != 8 + 4 * count:
+            raise WireError(f"SID says {sid[1]} sub-authorities and has {count}")
+        return sid
+
     def struct(self, fields: Fields) -> dict[str, Any]:
         """Read one structure and then the referents of its pointers."""
         return self.structs(fields, 1)[0]
 
     def structs(self, fields: Fields, count: int) -> list[dict[str, Any]]:
         """Read *count* structures in a row, then the referents of all their pointers."""
-        rows = []
-        for _ in range(count):
-            row = {name: self.u32() if pointer(kind) else self._read(kind) for name, kind in fields}
-            rows.append(row)
+        rows = [{name: self._head(kind) for name, kind in fields} for _ in range(count)]
         for row in rows:
             for name, kind in fields:
-                if pointer(kind):
-                    row[name] = self.wstring() if row[name] else None
+                if kind in POINTERS:
+                    row[name] = self._referent(kind, row[name])
         return rows
 
     def array(self, fields: Fields) -> list[dict[str, Any]]:
         """Read a container: EntriesRead and a ``[size_is]`` pointer to that many structures."""
         entries = self.u32()
-        if not self.u32():
-            return []
+        return self.conformant(fields, entries) if self.u32() else []
+
+    def conformant(self, fields: Fields, entries: int) -> list[dict[str, Any]]:
+        """Read a conformant array that must have *entries* structures."""
         if self.conformance(each=4) != entries:
-            raise WireError(f"container of {entries} has another array")
+            raise WireError(f"array of {entries} has another conformance")
         return self.structs(fields, entries)
 
-    def _read(self, kind: str) -> Any:
-        return getattr(self, kind)()
+    def _head(self, kind: str) -> Any:
+        """Read what a field has inside its structure: of a pointer, the referent id."""
+        if kind == "unicode":
+            self.align(4)
+            length, maximum = self.u16(), self.u16()
+            if length % 2 or length > maximum:
+                raise WireError(f"string of {length} bytes in {maximum}")
+            return (length, maximum, self.u32())
+        return self.u32() if kind in POINTERS else getattr(self, kind)()
+
+    def _referent(self, kind: str, head: Any) -> Any:
+        if kind == "unicode":
+            return self._units(*head)
+        if not head:
+            return None
+        return self.sid() if kind == "sid" else self.wstring()
+
+    def _units(self, length: int, _maximum: int, referent: int) -> str | None:
+        if not referent:
+            if length:
+                raise WireError(f"string of {length} bytes that points nowhere")
+            return None
+        units = self.varying()
+        if len(units) != length:
+            raise WireError(f"string of {length} bytes has {len(units)}")
+        return units.decode("utf-16-le", "replace").rstrip("\0")
 
 
 class NdrWriter:
@@ -174,6 +218,31 @@ class NdrWriter:
     def unique_u32(self, value: int | None) -> None:
         self.pointer(None if value is None else lambda: self.u32(value))
 
+    def unicode(self, text: str | None) -> None:
+        """Write an RPC_UNICODE_STRING; None and "" are the empty one, the latter with a referent.
+
+        The length does not count a NUL, and none is sent, as Windows does it.
+        """
+        self.align(4)
+        units = (text or "").encode("utf-16-le", "replace")[:0xFFFE]
+        self.u16(len(units))
+        self.u16(len(units))
+        self.pointer(None if text is None else lambda: self._units(units))
+
+    def _units(self, units: bytes) -> None:
+        self.u32(len(units) // 2)
+        self.u32(0)
+        self.u32(len(units) // 2)
+        self.raw(units)
+
+    def sid(self, sid: Sid | None) -> None:
+        """Write a pointer to an RPC_SID."""
+        self.pointer(None if sid is None else lambda: self._sid(sid))
+
+    def _sid(self, sid: Sid) -> None:
+        self.u32(sid[1])
+        self.raw(sid)
+
     def null(self, _value: object = None) -> None:
         """Write a pointer to nothing, whatever the value."""
         self.u32(0)
@@ -199,11 +268,6 @@ class NdrWriter:
         """Write a container: EntriesRead and a pointer to that many structures."""
         self.u32(len(rows))
         self.pointer(lambda: self.rows(fields, rows))
-
-
-def pointer(kind: str) -> bool:
-    """Tell whether a field of this *kind* is a pointer with a deferred referent."""
-    return kind in ("unique_wstring", "null")
 
 
 def size_of(fields: Fields, value: object) -> int:

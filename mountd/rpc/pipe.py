@@ -18,9 +18,11 @@ from typing import Final, NamedTuple
 from ksmbd.wire.base import Buffer
 from mountd.rpc import association
 from mountd.rpc.association import Association
+from mountd.rpc.dssetup import DSSETUP
 from mountd.rpc.errors import RpcError, Win32
 from mountd.rpc.handles import Handles
 from mountd.rpc.interface import Caller, Context, Interface
+from mountd.rpc.lsarpc import LSARPC
 from mountd.rpc.srvsvc import SRVSVC
 from mountd.rpc.wkssvc import WKSSVC
 
@@ -34,6 +36,7 @@ FAIR_SHARE: Final = 64 << 10  # ... beyond which a pipe that holds this much may
 PIPES: Final[Mapping[str, tuple[Interface, ...]]] = {
     "srvsvc": (SRVSVC,),
     "wkssvc": (WKSSVC,),
+    "lsarpc": (LSARPC, DSSETUP),
 }
 
 

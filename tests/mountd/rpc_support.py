@@ -83,6 +83,9 @@ class FakeDaemon:
     def user_name(self, uid: int) -> str | None:
         return {0: "root", 1001: "alice", 1002: "bob", 1003: "carol"}.get(uid)
 
+    def user_id(self, name: str) -> int | None:
+        return {"root": 0, "alice": 1001, "bob": 1002, "carol": 1003}.get(name.casefold())
+
     def group_name(self, gid: int) -> str | None:
         return {0: "root", 100: "users"}.get(gid)
 
