@@ -9,11 +9,10 @@ from __future__ import annotations
 import hmac
 from typing import Final, NamedTuple
 
-SMB_3_0: Final = 0x0300
-SMB_3_1_1: Final = 0x0311
+from ksmbd.wire.negotiate import AES_256_CCM, AES_256_GCM, SMB_3_0, SMB_3_1_1
 
 KEY_LENGTH: Final = 16  # bytes of Session.SessionKey and of every signing key
-LONG_CIPHERS: Final = frozenset((3, 4))  # AES-256-CCM, AES-256-GCM: 32-byte keys
+LONG_CIPHERS: Final = frozenset((AES_256_CCM, AES_256_GCM))  # with 32-byte keys
 
 
 class CipherKeys(NamedTuple):

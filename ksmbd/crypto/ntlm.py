@@ -7,12 +7,8 @@ import hmac
 from typing import Final
 
 from ksmbd.wire.base import Buffer
+from ksmbd.wire.ntlm import NEGOTIATE_56, NEGOTIATE_128, NEGOTIATE_KEY_EXCH
 from ksmbd.wire.text import upcase, utf16
-
-# NegotiateFlags that choose how keys and signatures are made, [MS-NLMP] 2.2.2.5
-NEGOTIATE_KEY_EXCH: Final = 0x40000000
-NEGOTIATE_128: Final = 0x20000000
-NEGOTIATE_56: Final = 0x80000000
 
 _SIGN_VERSION: Final = b"\1\0\0\0"
 _CLIENT: Final = b"session key to client-to-server %s key magic constant\0"

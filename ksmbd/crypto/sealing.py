@@ -23,15 +23,15 @@ from ksmbd.wire.header import (
     TRANSFORM_SIZE,
     TransformHeader,
 )
+from ksmbd.wire.negotiate import AES_128_CCM, AES_128_GCM, AES_256_CCM, AES_256_GCM
 from ksmbd.wire.status import Disconnect
 
-# CipherId, [MS-SMB2] 2.2.3.1.2
-AES_128_CCM: Final = 1
-AES_128_GCM: Final = 2
-AES_256_CCM: Final = 3
-AES_256_GCM: Final = 4
-
-KEY_LENGTHS: Final = {AES_128_CCM: 16, AES_128_GCM: 16, AES_256_CCM: 32, AES_256_GCM: 32}
+KEY_LENGTHS: Final = {  # by CipherId
+    AES_128_CCM: 16,
+    AES_128_GCM: 16,
+    AES_256_CCM: 32,
+    AES_256_GCM: 32,
+}
 _CCM: Final = frozenset((AES_128_CCM, AES_256_CCM))
 
 TAG_SIZE: Final = 16

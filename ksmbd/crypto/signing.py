@@ -20,11 +20,7 @@ from cryptography.hazmat.primitives.hmac import HMAC
 
 from ksmbd.wire.base import Buffer
 from ksmbd.wire.header import HEADER_SIZE, SIGNATURE_OFFSET
-
-# SigningAlgorithmId, [MS-SMB2] 2.2.3.1.7
-HMAC_SHA256: Final = 0
-AES_CMAC: Final = 1
-AES_GMAC: Final = 2
+from ksmbd.wire.negotiate import AES_CMAC, AES_GMAC, HMAC_SHA256
 
 _FROM_SERVER: Final = 1
 _IS_CANCEL: Final = 2
@@ -38,7 +34,7 @@ class Signer:
     __slots__ = ("_gmac", "_keyed", "algorithm")
 
     def __init__(self, algorithm: int, key: bytes) -> None:
-        """*key* has 16 bytes. ValueError for an algorithm outside 0 to 2."""
+        """*algorithm* is a SigningAlgorithmId, *key* has 16 bytes. ValueError for others."""
         self.algorithm = algorithm
         self._gmac: AESGCM | None = None
         self._keyed: HMAC

@@ -6,6 +6,7 @@ import pytest
 
 from ksmbd.crypto import ntlm
 from ksmbd.crypto.md4 import nt_hash
+from ksmbd.wire.ntlm import NEGOTIATE_56, NEGOTIATE_128, NEGOTIATE_KEY_EXCH
 from tests.crypto import vectors
 from tests.crypto.vectors import h
 
@@ -56,8 +57,8 @@ def test_sign_and_seal_keys_are_those_of_the_example() -> None:
 
 
 def test_a_seal_key_shrinks_with_the_negotiated_strength() -> None:
-    full = ntlm.seal_key(ntlm.NEGOTIATE_128 | ntlm.NEGOTIATE_56, EXPORTED, client=False)
-    medium = ntlm.seal_key(ntlm.NEGOTIATE_56, EXPORTED, client=False)
+    full = ntlm.seal_key(NEGOTIATE_128 | NEGOTIATE_56, EXPORTED, client=False)
+    medium = ntlm.seal_key(NEGOTIATE_56, EXPORTED, client=False)
     weak = ntlm.seal_key(0, EXPORTED, client=False)
     assert len({full, medium, weak}) == 3
 
@@ -97,7 +98,7 @@ def test_signatures_count_and_never_repeat() -> None:
 
 
 def test_without_a_key_exchange_the_checksum_is_plain() -> None:
-    signer = ntlm.MessageSigner(FLAGS & ~ntlm.NEGOTIATE_KEY_EXCH, EXPORTED, client=True)
+    signer = ntlm.MessageSigner(FLAGS & ~NEGOTIATE_KEY_EXCH, EXPORTED, client=True)
     key = ntlm.sign_key(EXPORTED, client=True)
     assert signer.sign(b"text")[4:12] == ntlm.hmac_md5(key, bytes(4), b"text")[:8]
 

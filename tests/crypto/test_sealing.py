@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from ksmbd.crypto.sealing import KEY_LENGTHS, TAG_SIZE, Sealer, Unsealer, nonce_length
+from ksmbd.wire.base import Buffer
 from ksmbd.wire.header import TRANSFORM_SIZE, TransformHeader
 from ksmbd.wire.status import Disconnect
 from tests.crypto import vectors
@@ -20,7 +21,7 @@ def key_of(cipher: int) -> bytes:
     return bytes(range(KEY_LENGTHS[cipher]))
 
 
-def spare(frame: bytes) -> memoryview:
+def spare(frame: Buffer) -> memoryview:
     return memoryview(bytearray(frame) + bytearray(TAG_SIZE))
 
 

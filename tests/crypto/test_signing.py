@@ -8,8 +8,9 @@ import threading
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ksmbd.crypto.signing import AES_CMAC, AES_GMAC, HMAC_SHA256, Signer
+from ksmbd.crypto.signing import Signer
 from ksmbd.wire.base import Buffer
+from ksmbd.wire.negotiate import AES_CMAC, AES_GMAC, HMAC_SHA256
 from tests.crypto import vectors
 from tests.crypto.vectors import h
 
