@@ -70,7 +70,7 @@ class AttributeStore:
         if known is None:
             known = self._read(st, proc_path(fd) if path_only else fd, fd, b"")
         hidden = self._hide_dot_files and name[:1] == "."
-        return stat_from(st, known[1], known[2], hidden=hidden)
+        return stat_from(st, known[1], known[2], hidden)
 
     def stat_in(self, dir_fd: int, name: str, reader: XattrReader | None) -> Stat:
         """Stat *name* in a directory, itself if it is a symlink. OSError if it is gone."""
@@ -81,7 +81,7 @@ class AttributeStore:
             source = reader or f"{proc_path(dir_fd)}/{name}"
             known = self._read(st, source, dir_fd, encoded)
         hidden = self._hide_dot_files and name[:1] == "."
-        return stat_from(st, known[1], known[2], hidden=hidden)
+        return stat_from(st, known[1], known[2], hidden)
 
     def reader(self) -> XattrReader | None:
         """What makes stat_in() fast, for one thread; None where the kernel is too old."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from ksmbd.vfs.names import is_utf8
@@ -34,8 +35,7 @@ class Enumeration:
         self._handle = handle
         self._root = handle.root
         self._fd = -1
-        self._matches: Callable[[str], bool] = compile_pattern("*")
-        self._names: Iterator[str] = iter(())
+        self._entries: Iterator[DirEntry] = iter(())
         self._pushed: list[DirEntry] = []
         self._reader = self._root.attributes.reader()
 
@@ -43,31 +43,20 @@ class Enumeration:
         """Take a new snapshot, of names that match *pattern*. OSError if it cannot be listed."""
         self.close()
         self._fd = os.open(proc_path(self._handle.fd), os.O_RDONLY | os.O_DIRECTORY)
-        self._matches = compile_pattern(pattern)
+        matches = compile_pattern(pattern)
         if pattern and not has_wildcards(pattern) and pattern not in (".", ".."):
-            self._names = iter(self._single(pattern))
+            self._entries = self._produce(self._single(pattern))
             return
         listed = os.listdir(self._fd)
         if pattern != "*":
-            listed = [name for name in listed if self._matches(name)]
-        dots = [name for name in (".", "..") if self._matches(name)]
-        self._names = iter(dots + listed)
+            listed = [name for name in listed if matches(name)]
+        dots = [name for name in (".", "..") if matches(name)]
+        first = [DirEntry(name, self._stat_dot(name)) for name in dots]
+        self._entries = chain(first, self._produce(listed))
 
     def next(self) -> DirEntry | None:
         """The next entry, None after the last."""
-        if self._pushed:
-            return self._pushed.pop()
-        veto = self._root.vetoed
-        for name in self._names:
-            if name in (".", ".."):
-                return DirEntry(name, self._stat_dot(name))
-            if not is_utf8(name) or (veto is not None and veto(name)):
-                continue
-            try:
-                return DirEntry(name, self._stat(name))
-            except (FileNotFoundError, PermissionError):
-                continue  # gone since, or in a directory that may be listed but not entered
-        return None
+        return self._pushed.pop() if self._pushed else next(self._entries, None)
 
     def push_back(self, entry: DirEntry) -> None:
         """Let *entry* be the next again: it did not fit into the reply."""
@@ -75,18 +64,15 @@ class Enumeration:
 
     def batch(self, limit: int) -> list[DirEntry]:
         """Up to *limit* entries; none after the last."""
-        entries: list[DirEntry] = []
-        while len(entries) < limit:
-            entry = self.next()
-            if entry is None:
-                break
-            entries.append(entry)
+        entries = self._pushed[: -limit - 1 : -1]
+        del self._pushed[len(self._pushed) - len(entries) :]
+        entries.extend(islice(self._entries, limit - len(entries)))
         return entries
 
     def close(self) -> None:
         """Forget the snapshot; a second call does nothing."""
         fd, self._fd = self._fd, -1
-        self._names = iter(())
+        self._entries = iter(())
         self._pushed.clear()
         if fd >= 0:
             os.close(fd)
@@ -96,7 +82,7 @@ class Enumeration:
 
     def _single(self, name: str) -> list[str]:
         """A name without wildcards: no need to read the directory for it."""
-        if "/" in name or "\0" in name:  # a path would lead out of the directory
+        if "/" in name or "\0" in name or not is_utf8(name):  # a path would lead out of the directory
             return []
         try:
             os.stat(name, dir_fd=self._fd, follow_symlinks=False)
@@ -107,12 +93,23 @@ class Enumeration:
             return [] if found is None else [found]
         return [name]
 
-    def _stat(self, name: str) -> Stat:
-        found = self._root.attributes.stat_in(self._fd, name, self._reader)
-        if stat.S_ISLNK(found.mode) and self._root.options.follow_symlinks:
-            parent = self._handle.path
-            return self._root.stat_behind(f"{parent}/{name}" if parent else name) or found
-        return found
+    def _produce(self, names: list[str]) -> Iterator[DirEntry]:
+        """Stat each name when it is asked for."""
+        fd, veto, reader = self._fd, self._root.vetoed, self._reader
+        follow = self._root.options.follow_symlinks
+        stat_in = self._root.attributes.stat_in
+        for name in names:
+            if not (name.isascii() or is_utf8(name)) or (veto is not None and veto(name)):
+                continue
+            try:
+                found = stat_in(fd, name, reader)
+            except (FileNotFoundError, PermissionError):
+                continue  # gone since, or in a directory that may be listed but not entered
+            if follow and stat.S_ISLNK(found.mode):
+                parent = self._handle.path
+                path = f"{parent}/{name}" if parent else name
+                found = self._root.stat_behind(path) or found
+            yield DirEntry(name, found)
 
     def _stat_dot(self, name: str) -> Stat:
         """The directory itself or its parent; above the share's root nothing is shown."""

@@ -107,12 +107,13 @@ class ShareRoot:
         FileExistsError if it has come to exist, PermissionError if its name is vetoed.
         """
         self._check_free(entry)
+        name = entry.name
         token = self.names.before_change(entry.parent)
-        fd = os.open(entry.name, _CREATE, mode, dir_fd=entry.parent)
+        fd = os.open(name, _CREATE, mode, dir_fd=entry.parent)
         try:
-            self.names.changed(token, entry.parent, added=entry.name)
+            self.names.changed(token, entry.parent, added=name)
             self.attributes.store_new(fd, attributes)
-            st = self.attributes.stat_fd(fd, entry.name, path_only=False)
+            st = self.attributes.stat_fd(fd, name, path_only=False)
         except BaseException:
             os.close(fd)
             raise
@@ -246,8 +247,8 @@ class ShareRoot:
         try:
             asked = _join(parent, name)
             spellings = [] if parent == wanted_parent else [name]
-            if not sensitive:
-                spellings.append(self.names.find(fd, name) or name)
+            if not sensitive and (spelling := self.names.find(fd, name)) is not None:
+                spellings.append(spelling)
             for spelling in spellings:
                 try:
                     found = self._open(_join(parent, spelling).encode())

@@ -64,39 +64,29 @@ class FsStat(NamedTuple):
     fsid: int
 
 
-def stat_from(
-    st: os.stat_result, attributes: int, birth: int | None, *, hidden: bool = False
-) -> Stat:
+def stat_from(st: os.stat_result, attributes: int, birth: int | None, hidden: bool = False) -> Stat:
     """Join the kernel's answer with stored *attributes* and *birth* time (None = unknown).
 
-    *hidden* adds HIDDEN, whatever is stored.
+    *hidden* adds HIDDEN, whatever is stored. A directory has no size, as on NTFS.
     """
-    mode = st.st_mode
+    mode, ino, dev, nlink, uid, gid, size, _, _, _ = st
+    access, write, change = st.st_atime_ns, st.st_mtime_ns, st.st_ctime_ns
+    allocation = st.st_blocks * BLOCK
     kind = mode & 0o170000
+    is_directory = kind == stat.S_IFDIR
     if hidden:
         attributes |= ATTR_HIDDEN
-    if kind == stat.S_IFDIR:
+    if is_directory:
         attributes |= ATTR_DIRECTORY
+        size = allocation = 0
     elif kind != stat.S_IFREG:
         attributes |= ATTR_REPARSE_POINT
-    access, write, change = st.st_atime_ns, st.st_mtime_ns, st.st_ctime_ns
+    if birth is None:
+        birth = min(access, write, change)
     return Stat(
-        st.st_dev,
-        st.st_ino,
-        mode,
-        st.st_nlink,
-        st.st_uid,
-        st.st_gid,
-        st.st_size if kind != stat.S_IFDIR else 0,
-        st.st_blocks * BLOCK if kind != stat.S_IFDIR else 0,
-        min(access, write, change) if birth is None else birth,
-        access,
-        write,
-        change,
-        attributes,
-        kind == stat.S_IFDIR,
-        st.st_rdev,
-    )
+        dev, ino, mode, nlink, uid, gid, size, allocation,
+        birth, access, write, change, attributes, is_directory, st.st_rdev,
+    )  # fmt: skip
 
 
 def default_attributes(mode: int) -> int:
