@@ -27,7 +27,12 @@ NAMES: Final[Fields] = (("use", "u16"), ("name", "unicode"), ("domain_index", "u
 NAMES_EX: Final[Fields] = (*NAMES, ("flags", "u32"))
 SIDS: Final[Fields] = (("use", "u16"), ("rid", "u32"), ("domain_index", "u32"))
 SIDS_EX: Final[Fields] = (*SIDS, ("flags", "u32"))
-SIDS_EX2: Final[Fields] = (("use", "u16"), ("sid", "sid"), ("domain_index", "u32"), ("flags", "u32"))
+SIDS_EX2: Final[Fields] = (
+    ("use", "u16"),
+    ("sid", "sid"),
+    ("domain_index", "u32"),
+    ("flags", "u32"),
+)
 DOMAINS: Final[Fields] = (("name", "unicode"), ("sid", "sid"))
 SID_POINTERS: Final[Fields] = (("sid", "sid"),)
 NAME_STRINGS: Final[Fields] = (("name", "unicode"),)

@@ -23,6 +23,7 @@ from mountd.rpc.errors import RpcError, Win32
 from mountd.rpc.handles import Handles
 from mountd.rpc.interface import Caller, Context, Interface
 from mountd.rpc.lsarpc import LSARPC
+from mountd.rpc.samr import SAMR
 from mountd.rpc.srvsvc import SRVSVC
 from mountd.rpc.wkssvc import WKSSVC
 
@@ -36,7 +37,9 @@ FAIR_SHARE: Final = 64 << 10  # ... beyond which a pipe that holds this much may
 PIPES: Final[Mapping[str, tuple[Interface, ...]]] = {
     "srvsvc": (SRVSVC,),
     "wkssvc": (WKSSVC,),
-    "lsarpc": (LSARPC, DSSETUP),
+    "lsarpc": (LSARPC, DSSETUP, SAMR),
+    "samr": (SAMR, LSARPC, DSSETUP),
+    "lsass": (LSARPC, SAMR, DSSETUP),
 }
 
 
