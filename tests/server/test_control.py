@@ -176,4 +176,6 @@ def test_close_from_a_command_does_not_wait_for_itself(path: Path) -> None:
             client.recv(100)
         except ConnectionError:
             pass
+    control._thread.join(SOON)
+    assert not control._thread.is_alive()
     assert not path.exists()
