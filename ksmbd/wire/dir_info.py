@@ -1,6 +1,6 @@
 """Directory listings: one layout per class, packed straight into the reply's buffer.
 
-[MS-FSCC] 2.4.10, 2.4.8, 2.4.17 to 2.4.25, 2.4.33. This is the hot path of listings: an
+[MS-FSCC] 2.4. This is the hot path of listings: an
 entry is one ``pack`` and two appends to the reply's buffer.
 """
 

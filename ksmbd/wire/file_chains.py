@@ -1,6 +1,6 @@
 """Information classes that are chains: extended attributes, streams, hard links.
 
-[MS-FSCC] 2.4.15.1, 2.4.16, 2.4.49 and 2.4.22.
+[MS-FSCC] 2.4, and the driver kit for hard links.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ksmbd.wire.text import from_utf16, utf16
 
 @wire()
 class FileFullEaInformation(Wire):
-    """[MS-FSCC] 2.4.16; the name, its NUL, and the value follow."""
+    """[MS-FSCC] 2.4; the name, its NUL, and the value follow."""
 
     next_entry_offset: u32 = 0
     flags: u8 = 0
@@ -25,7 +25,7 @@ class FileFullEaInformation(Wire):
 
 @wire()
 class FileGetEaInformation(Wire):
-    """[MS-FSCC] 2.4.15.1; the name and its NUL follow."""
+    """[MS-FSCC] 2.4; the name and its NUL follow."""
 
     next_entry_offset: u32 = 0
     ea_name_length: u8
@@ -92,7 +92,7 @@ def _ea_name(entry: memoryview, start: int, length: int) -> str:
 
 @wire()
 class FileStreamInformation(Wire):
-    """[MS-FSCC] 2.4.49; the name follows."""
+    """[MS-FSCC] 2.4; the name follows."""
 
     next_entry_offset: u32 = 0
     stream_name_length: u32

@@ -2,6 +2,8 @@
 
 The classes of directory listings are in ``dir_info``, chains of entries in ``file_chains``,
 the POSIX level in ``posix``.
+
+Its subsections bear the names of the classes; their numbers change with the revisions.
 """
 
 from __future__ import annotations
@@ -93,19 +95,19 @@ class FileInfo(IntEnum):
     POSIX = 100
 
 
-# Times of FileBasicInformation that are not times, [MS-FSCC] 2.4.7
+# Times of FileBasicInformation that are not times, [MS-FSCC] 2.4
 TIME_KEEP: Final = 0
 TIME_FREEZE: Final = 0xFFFF_FFFF_FFFF_FFFF  # stop updating this time for this open
 TIME_THAW: Final = 0xFFFF_FFFF_FFFF_FFFE
 
-# Flags of FileDispositionInformationEx, [MS-FSCC] 2.4.12
+# Flags of FileDispositionInformationEx, [MS-FSCC] 2.4
 DISPOSITION_DELETE: Final = 0x00000001
 DISPOSITION_POSIX_SEMANTICS: Final = 0x00000002
 DISPOSITION_FORCE_IMAGE_SECTION_CHECK: Final = 0x00000004
 DISPOSITION_ON_CLOSE: Final = 0x00000008
 DISPOSITION_IGNORE_READONLY_ATTRIBUTE: Final = 0x00000010
 
-# Flags of FileRenameInformationEx and FileLinkInformationEx, [MS-FSCC] 2.4.43
+# Flags of FileRenameInformationEx and FileLinkInformationEx, [MS-FSCC] 2.4
 REPLACE_IF_EXISTS: Final = 0x00000001
 POSIX_SEMANTICS: Final = 0x00000002
 SUPPRESS_PIN_STATE_INHERITANCE: Final = 0x00000004
@@ -114,7 +116,7 @@ NO_INCREASE_AVAILABLE_SPACE: Final = 0x00000010
 NO_DECREASE_AVAILABLE_SPACE: Final = 0x00000020
 IGNORE_READONLY_ATTRIBUTE: Final = 0x00000040
 
-# Mode bits that may be set, [MS-FSCC] 2.4.31
+# Mode bits that may be set, [MS-FSCC] 2.4
 MODE_WRITE_THROUGH: Final = 0x00000002
 MODE_SEQUENTIAL_ONLY: Final = 0x00000004
 MODE_NO_INTERMEDIATE_BUFFERING: Final = 0x00000008
@@ -130,7 +132,7 @@ COMPRESSION_FORMAT_LZNT1: Final = 0x0002
 
 CASE_SENSITIVE_DIR: Final = 0x00000001
 
-# Pipes, [MS-FSCC] 2.4.37 and 2.4.36
+# Pipes, [MS-FSCC] 2.4
 PIPE_BYTE_STREAM_MODE: Final = 0
 PIPE_MESSAGE_MODE: Final = 1
 PIPE_QUEUE_OPERATION: Final = 0
@@ -143,7 +145,7 @@ PIPE_SERVER_END: Final = 1
 
 @wire()
 class FileBasicInformation(Wire):
-    """[MS-FSCC] 2.4.7; in SET_INFO attributes of 0 mean "keep", times see TIME_KEEP."""
+    """[MS-FSCC] 2.4; in SET_INFO attributes of 0 mean "keep", times see TIME_KEEP."""
 
     creation_time: filetime
     last_access_time: filetime
@@ -155,7 +157,7 @@ class FileBasicInformation(Wire):
 
 @wire()
 class FileStandardInformation(Wire):
-    """[MS-FSCC] 2.4.47."""
+    """[MS-FSCC] 2.4."""
 
     allocation_size: u64
     end_of_file: u64
@@ -167,21 +169,21 @@ class FileStandardInformation(Wire):
 
 @wire()
 class FileInternalInformation(Wire):
-    """[MS-FSCC] 2.4.26."""
+    """[MS-FSCC] 2.4."""
 
     index_number: u64
 
 
 @wire()
 class FileEaInformation(Wire):
-    """[MS-FSCC] 2.4.13."""
+    """[MS-FSCC] 2.4."""
 
     ea_size: u32
 
 
 @wire()
 class FileAccessInformation(Wire):
-    """[MS-FSCC] 2.4.1."""
+    """[MS-FSCC] 2.4."""
 
     access_flags: u32
 
@@ -195,7 +197,7 @@ class FileNameInformation(Wire):
 
 @wire()
 class FileRenameInformation(Wire):
-    """FileRenameInformation for SMB2, [MS-FSCC] 2.4.42.2; the new name follows."""
+    """FileRenameInformation for SMB2, [MS-FSCC] 2.4; the new name follows."""
 
     replace_if_exists: u8
     reserved: bytes7 = bytes(7)
@@ -205,7 +207,7 @@ class FileRenameInformation(Wire):
 
 @wire()
 class FileRenameInformationEx(Wire):
-    """[MS-FSCC] 2.4.43; the new name follows."""
+    """[MS-FSCC] 2.4; the new name follows."""
 
     flags: u32
     reserved: u32 = 0
@@ -215,7 +217,7 @@ class FileRenameInformationEx(Wire):
 
 @wire()
 class FileLinkInformation(Wire):
-    """FileLinkInformation for SMB2, [MS-FSCC] 2.4.27.2; the new name follows."""
+    """FileLinkInformation for SMB2, [MS-FSCC] 2.4; the new name follows."""
 
     replace_if_exists: u8
     reserved: bytes7 = bytes(7)
@@ -225,7 +227,7 @@ class FileLinkInformation(Wire):
 
 @wire()
 class FileLinkInformationEx(Wire):
-    """[MS-FSCC] 2.4.28; the new name follows."""
+    """[MS-FSCC] 2.4; the new name follows."""
 
     flags: u32
     reserved: u32 = 0
@@ -235,42 +237,42 @@ class FileLinkInformationEx(Wire):
 
 @wire()
 class FileDispositionInformation(Wire):
-    """[MS-FSCC] 2.4.11."""
+    """[MS-FSCC] 2.4."""
 
     delete_pending: u8
 
 
 @wire()
 class FileDispositionInformationEx(Wire):
-    """[MS-FSCC] 2.4.12."""
+    """[MS-FSCC] 2.4."""
 
     flags: u32
 
 
 @wire()
 class FilePositionInformation(Wire):
-    """[MS-FSCC] 2.4.40."""
+    """[MS-FSCC] 2.4."""
 
     current_byte_offset: u64
 
 
 @wire()
 class FileModeInformation(Wire):
-    """[MS-FSCC] 2.4.31."""
+    """[MS-FSCC] 2.4."""
 
     mode: u32
 
 
 @wire()
 class FileAlignmentInformation(Wire):
-    """[MS-FSCC] 2.4.3."""
+    """[MS-FSCC] 2.4."""
 
     alignment_requirement: u32 = 0
 
 
 @wire()
 class FileAllInformation(Wire):
-    """[MS-FSCC] 2.4.2, all its parts in one; the name follows."""
+    """[MS-FSCC] 2.4, all its parts in one; the name follows."""
 
     creation_time: filetime
     last_access_time: filetime
@@ -295,28 +297,28 @@ class FileAllInformation(Wire):
 
 @wire()
 class FileAllocationInformation(Wire):
-    """[MS-FSCC] 2.4.4."""
+    """[MS-FSCC] 2.4."""
 
     allocation_size: u64
 
 
 @wire()
 class FileEndOfFileInformation(Wire):
-    """[MS-FSCC] 2.4.14."""
+    """[MS-FSCC] 2.4."""
 
     end_of_file: u64
 
 
 @wire()
 class FileValidDataLengthInformation(Wire):
-    """[MS-FSCC] 2.4.54."""
+    """[MS-FSCC] 2.4."""
 
     valid_data_length: u64
 
 
 @wire()
 class FilePipeInformation(Wire):
-    """[MS-FSCC] 2.4.37."""
+    """[MS-FSCC] 2.4."""
 
     read_mode: u32
     completion_mode: u32
@@ -324,7 +326,7 @@ class FilePipeInformation(Wire):
 
 @wire()
 class FilePipeLocalInformation(Wire):
-    """[MS-FSCC] 2.4.36."""
+    """[MS-FSCC] 2.4."""
 
     named_pipe_type: u32 = PIPE_MESSAGE_MODE
     named_pipe_configuration: u32 = PIPE_FULL_DUPLEX
@@ -340,7 +342,7 @@ class FilePipeLocalInformation(Wire):
 
 @wire()
 class FilePipeRemoteInformation(Wire):
-    """[MS-FSCC] 2.4.38."""
+    """[MS-FSCC] 2.4."""
 
     collect_data_time: u64
     maximum_collection_count: u32
@@ -348,7 +350,7 @@ class FilePipeRemoteInformation(Wire):
 
 @wire()
 class FileCompressionInformation(Wire):
-    """[MS-FSCC] 2.4.9."""
+    """[MS-FSCC] 2.4."""
 
     compressed_file_size: u64
     compression_format: u16 = COMPRESSION_FORMAT_NONE
@@ -360,7 +362,7 @@ class FileCompressionInformation(Wire):
 
 @wire()
 class FileNetworkOpenInformation(Wire):
-    """[MS-FSCC] 2.4.34."""
+    """[MS-FSCC] 2.4."""
 
     creation_time: filetime
     last_access_time: filetime
@@ -374,7 +376,7 @@ class FileNetworkOpenInformation(Wire):
 
 @wire()
 class FileAttributeTagInformation(Wire):
-    """[MS-FSCC] 2.4.6."""
+    """[MS-FSCC] 2.4."""
 
     file_attributes: u32
     reparse_tag: u32 = 0
@@ -382,7 +384,7 @@ class FileAttributeTagInformation(Wire):
 
 @wire()
 class FileIdInformation(Wire):
-    """[MS-FSCC] 2.4.26."""
+    """[MS-FSCC] 2.4."""
 
     volume_serial_number: u64
     file_id: bytes16

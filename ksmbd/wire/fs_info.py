@@ -1,4 +1,4 @@
-"""File system information classes, [MS-FSCC] 2.5."""
+"""File system information classes, [MS-FSCC] 2.5; its subsections bear their names."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class FsInfo(IntEnum):
     POSIX = 100
 
 
-# FileSystemAttributes, [MS-FSCC] 2.5.1
+# FileSystemAttributes, [MS-FSCC] 2.5
 FS_CASE_SENSITIVE_SEARCH: Final = 0x00000001
 FS_CASE_PRESERVED_NAMES: Final = 0x00000002
 FS_UNICODE_ON_DISK: Final = 0x00000004
@@ -65,7 +65,7 @@ FS_SUPPORTS_INTEGRITY_STREAMS: Final = 0x04000000
 FS_SUPPORTS_BLOCK_REFCOUNTING: Final = 0x08000000
 FS_SUPPORTS_SPARSE_VDL: Final = 0x10000000
 
-# DeviceType and Characteristics, [MS-FSCC] 2.5.10
+# DeviceType and Characteristics, [MS-FSCC] 2.5
 DEVICE_CD_ROM: Final = 0x00000002
 DEVICE_DISK: Final = 0x00000007
 DEVICE_NAMED_PIPE: Final = 0x00000011
@@ -75,14 +75,14 @@ REMOTE_DEVICE: Final = 0x00000010
 DEVICE_IS_MOUNTED: Final = 0x00000020
 VIRTUAL_VOLUME: Final = 0x00000040
 
-# FileSystemControlFlags, [MS-FSCC] 2.5.2
+# FileSystemControlFlags, [MS-FSCC] 2.5
 QUOTA_TRACK: Final = 0x00000001
 QUOTA_ENFORCE: Final = 0x00000002
 CONTENT_INDEX_DISABLED: Final = 0x00000008
 
 NO_QUOTA: Final = 0xFFFF_FFFF_FFFF_FFFF  # DefaultQuotaThreshold and DefaultQuotaLimit
 
-# Flags of FileFsSectorSizeInformation, [MS-FSCC] 2.5.7
+# Flags of FileFsSectorSizeInformation, [MS-FSCC] 2.5
 SECTOR_ALIGNED_DEVICE: Final = 0x00000001
 SECTOR_PARTITION_ALIGNED: Final = 0x00000002
 SECTOR_NO_SEEK_PENALTY: Final = 0x00000004
@@ -93,7 +93,7 @@ OFFSET_UNKNOWN: Final = 0xFFFF_FFFF
 
 @wire()
 class FileFsVolumeInformation(Wire):
-    """[MS-FSCC] 2.5.9; the label follows."""
+    """[MS-FSCC] 2.5; the label follows."""
 
     volume_creation_time: filetime
     volume_serial_number: u32
@@ -104,14 +104,14 @@ class FileFsVolumeInformation(Wire):
 
 @wire()
 class FileFsLabelInformation(Wire):
-    """[MS-FSCC] 2.5.5; the label follows."""
+    """[MS-FSCC] 2.5; the label follows."""
 
     volume_label_length: u32
 
 
 @wire()
 class FileFsSizeInformation(Wire):
-    """[MS-FSCC] 2.5.8."""
+    """[MS-FSCC] 2.5."""
 
     total_allocation_units: u64
     available_allocation_units: u64
@@ -121,7 +121,7 @@ class FileFsSizeInformation(Wire):
 
 @wire()
 class FileFsDeviceInformation(Wire):
-    """[MS-FSCC] 2.5.10."""
+    """[MS-FSCC] 2.5."""
 
     device_type: u32
     characteristics: u32
@@ -129,7 +129,7 @@ class FileFsDeviceInformation(Wire):
 
 @wire()
 class FileFsAttributeInformation(Wire):
-    """[MS-FSCC] 2.5.1; the file system's name follows."""
+    """[MS-FSCC] 2.5; the file system's name follows."""
 
     file_system_attributes: u32
     maximum_component_name_length: i32 = 255  # characters
@@ -138,7 +138,7 @@ class FileFsAttributeInformation(Wire):
 
 @wire()
 class FileFsControlInformation(Wire):
-    """[MS-FSCC] 2.5.2."""
+    """[MS-FSCC] 2.5."""
 
     free_space_start_filtering: i64 = 0
     free_space_threshold: i64 = 0
@@ -151,7 +151,7 @@ class FileFsControlInformation(Wire):
 
 @wire()
 class FileFsFullSizeInformation(Wire):
-    """[MS-FSCC] 2.5.4."""
+    """[MS-FSCC] 2.5."""
 
     total_allocation_units: u64
     caller_available_allocation_units: u64
@@ -162,7 +162,7 @@ class FileFsFullSizeInformation(Wire):
 
 @wire()
 class FileFsObjectIdInformation(Wire):
-    """[MS-FSCC] 2.5.6."""
+    """[MS-FSCC] 2.5."""
 
     object_id: bytes16
     extended_info: bytes48 = bytes(48)
@@ -170,7 +170,7 @@ class FileFsObjectIdInformation(Wire):
 
 @wire()
 class FileFsSectorSizeInformation(Wire):
-    """[MS-FSCC] 2.5.7."""
+    """[MS-FSCC] 2.5."""
 
     logical_bytes_per_sector: u32
     physical_bytes_per_sector_for_atomicity: u32

@@ -1,6 +1,6 @@
 """FSCTL codes and their buffers, [MS-SMB2] 2.2.31 and 2.2.32, [MS-FSCC] 2.3.
 
-Reparse points have a module of their own.
+Subsections of 2.3 bear the names of the codes. Reparse points have a module of their own.
 """
 
 from __future__ import annotations
@@ -219,19 +219,19 @@ class FileObjectIdBuffer(Wire):
 
 @wire()
 class SetObjectIdExtended(Wire):
-    """FSCTL_SET_OBJECT_ID_EXTENDED, [MS-FSCC] 2.3.79."""
+    """FSCTL_SET_OBJECT_ID_EXTENDED, [MS-FSCC] 2.3."""
 
     extended_info: bytes48
 
 
 def unpack_sparse(buf: Buffer) -> bool:
-    """FILE_SET_SPARSE_BUFFER, [MS-FSCC] 2.3.83: an empty buffer means True."""
+    """FILE_SET_SPARSE_BUFFER, [MS-FSCC] 2.3: an empty buffer means True."""
     return not len(buf) or buf[0] != 0
 
 
 @wire()
 class FileZeroDataInformation(Wire):
-    """FSCTL_SET_ZERO_DATA, [MS-FSCC] 2.3.85."""
+    """FSCTL_SET_ZERO_DATA, [MS-FSCC] 2.3."""
 
     file_offset: i64
     beyond_final_zero: i64
@@ -239,7 +239,7 @@ class FileZeroDataInformation(Wire):
 
 @wire()
 class FileAllocatedRange(Wire):
-    """FILE_ALLOCATED_RANGE_BUFFER, [MS-FSCC] 2.3.52 and 2.3.53."""
+    """FILE_ALLOCATED_RANGE_BUFFER, [MS-FSCC] 2.3."""
 
     file_offset: i64
     length: i64
@@ -247,7 +247,7 @@ class FileAllocatedRange(Wire):
 
 @wire()
 class PipeWaitRequest(Wire):
-    """FSCTL_PIPE_WAIT, [MS-FSCC] 2.3.49; the name follows, without ``\\pipe\\``."""
+    """FSCTL_PIPE_WAIT, [MS-FSCC] 2.3; the name follows, without ``\\pipe\\``."""
 
     timeout: i64  # 100 ns units
     name_length: u32
@@ -266,7 +266,7 @@ def unpack_pipe_wait(buf: Buffer) -> tuple[PipeWaitRequest, str]:
 
 @wire()
 class PipePeekResponse(Wire):
-    """FSCTL_PIPE_PEEK, [MS-FSCC] 2.3.46; the data follows."""
+    """FSCTL_PIPE_PEEK, [MS-FSCC] 2.3; the data follows."""
 
     named_pipe_state: u32 = 3  # connected
     read_data_available: u32
@@ -276,21 +276,21 @@ class PipePeekResponse(Wire):
 
 @wire()
 class CompressionState(Wire):
-    """FSCTL_GET_COMPRESSION and FSCTL_SET_COMPRESSION, [MS-FSCC] 2.3.18 and 2.3.69."""
+    """FSCTL_GET_COMPRESSION and FSCTL_SET_COMPRESSION, [MS-FSCC] 2.3."""
 
     compression_state: u16
 
 
 @wire()
 class VolumeDirty(Wire):
-    """FSCTL_IS_VOLUME_DIRTY, [MS-FSCC] 2.3.38."""
+    """FSCTL_IS_VOLUME_DIRTY, [MS-FSCC] 2.3."""
 
     flags: u32 = 0
 
 
 @wire()
 class NtfsVolumeData(Wire):
-    """NTFS_VOLUME_DATA_BUFFER, [MS-FSCC] 2.3.29."""
+    """NTFS_VOLUME_DATA_BUFFER, [MS-FSCC] 2.3."""
 
     volume_serial_number: u64
     number_sectors: u64
@@ -310,7 +310,7 @@ class NtfsVolumeData(Wire):
 
 @wire()
 class FileLevelTrim(Wire):
-    """FILE_LEVEL_TRIM, [MS-FSCC] 2.3.13; the ranges follow."""
+    """FILE_LEVEL_TRIM, [MS-FSCC] 2.3; the ranges follow."""
 
     key: u32 = 0
     num_ranges: u32
@@ -318,13 +318,13 @@ class FileLevelTrim(Wire):
 
 @wire()
 class FileLevelTrimOutput(Wire):
-    """FILE_LEVEL_TRIM_OUTPUT, [MS-FSCC] 2.3.14."""
+    """FILE_LEVEL_TRIM_OUTPUT, [MS-FSCC] 2.3."""
 
     num_ranges_processed: u32
 
 
 class TrimRange(NamedTuple):
-    """FILE_LEVEL_TRIM_RANGE, [MS-FSCC] 2.3.13.1."""
+    """FILE_LEVEL_TRIM_RANGE, [MS-FSCC] 2.3."""
 
     offset: int
     length: int
@@ -342,7 +342,7 @@ def unpack_trim(buf: Buffer) -> list[TrimRange]:
 
 @wire()
 class DuplicateExtentsData(Wire):
-    """SMB2_DUPLICATE_EXTENTS_DATA, [MS-FSCC] 2.3.7.2."""
+    """SMB2_DUPLICATE_EXTENTS_DATA, [MS-FSCC] 2.3."""
 
     source_persistent_id: u64
     source_volatile_id: u64
@@ -356,7 +356,7 @@ DUPLICATE_EXTENTS_SOURCE_ATOMIC: Final = 0x00000001
 
 @wire()
 class DuplicateExtentsDataEx(Wire):
-    """SMB2_DUPLICATE_EXTENTS_DATA_EX, [MS-FSCC] 2.3.9.2."""
+    """SMB2_DUPLICATE_EXTENTS_DATA_EX, [MS-FSCC] 2.3."""
 
     structure_size: u64 = 0x30
     source_persistent_id: u64
@@ -370,7 +370,7 @@ class DuplicateExtentsDataEx(Wire):
 
 @wire()
 class FileRegionInput(Wire):
-    """FILE_REGION_INPUT, [MS-FSCC] 2.3.55."""
+    """FILE_REGION_INPUT, [MS-FSCC] 2.3."""
 
     file_offset: i64
     length: i64
@@ -380,7 +380,7 @@ class FileRegionInput(Wire):
 
 @wire()
 class FileRegionOutput(Wire):
-    """FILE_REGION_OUTPUT, [MS-FSCC] 2.3.56; the regions follow."""
+    """FILE_REGION_OUTPUT, [MS-FSCC] 2.3; the regions follow."""
 
     flags: u32 = 0
     total_region_entry_count: u32
@@ -394,7 +394,7 @@ REGION_USAGE_VALID_NONCACHED_DATA: Final = 0x00000002
 
 @wire()
 class FileRegionInfo(Wire):
-    """FILE_REGION_INFO, [MS-FSCC] 2.3.56.1."""
+    """FILE_REGION_INFO, [MS-FSCC] 2.3."""
 
     file_offset: i64
     length: i64
@@ -404,7 +404,7 @@ class FileRegionInfo(Wire):
 
 @wire()
 class GetIntegrityInformation(Wire):
-    """FSCTL_GET_INTEGRITY_INFORMATION_BUFFER, [MS-FSCC] 2.3.21."""
+    """FSCTL_GET_INTEGRITY_INFORMATION_BUFFER, [MS-FSCC] 2.3."""
 
     checksum_algorithm: u16 = 0
     reserved: u16 = 0
@@ -415,7 +415,7 @@ class GetIntegrityInformation(Wire):
 
 @wire()
 class SetIntegrityInformation(Wire):
-    """FSCTL_SET_INTEGRITY_INFORMATION_BUFFER, [MS-FSCC] 2.3.73."""
+    """FSCTL_SET_INTEGRITY_INFORMATION_BUFFER, [MS-FSCC] 2.3."""
 
     checksum_algorithm: u16
     reserved: u16 = 0
