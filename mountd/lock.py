@@ -6,6 +6,12 @@ import errno
 import fcntl
 import os
 import signal
+import struct
+from typing import Final
+
+# struct flock; OFD locks stay with the descriptor over a fork and can be looked at without taking
+_FLOCK: Final = struct.Struct("hhqqi4x")
+_WHOLE_FILE: Final = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 
 class Locked(Exception):
@@ -28,12 +34,12 @@ class LockFile:
         while True:
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WHOLE_FILE)
             except OSError as error:
-                holder = _pid(fd)
+                pid_of_holder = _pid(fd)
                 os.close(fd)
-                if error.errno == errno.EWOULDBLOCK:
-                    raise Locked(self.path, holder) from None
+                if error.errno in (errno.EAGAIN, errno.EACCES):
+                    raise Locked(self.path, pid_of_holder) from None
                 raise
             if _same_file(fd, self.path):
                 break
@@ -61,12 +67,11 @@ def holder(path: str) -> int:
     except FileNotFoundError:
         return 0
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _pid(fd)
+        answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _WHOLE_FILE)
+        free = _FLOCK.unpack(answer)[0] == fcntl.F_UNLCK
+        return 0 if free else _pid(fd)
     finally:
         os.close(fd)
-    return 0
 
 
 def notify(path: str, number: int = signal.SIGHUP) -> int:

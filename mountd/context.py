@@ -1,0 +1,148 @@
+"""The daemon as the RPC interfaces see it (``mountd.rpc.interface.Context``)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from mountd.rpc.interface import (
+    DISK,
+    IPC,
+    SPECIAL,
+    SV_TYPE,
+    Account,
+    Caller,
+    ConnectionInfo,
+    FileInfo,
+    SessionInfo,
+    Share,
+)
+from mountd.sessions import Tree
+from mountd.shares import on_list
+from mountd.state import State
+from mountd.system import Identity
+
+NOBODY: Final = Identity(65534, 65534)
+VERSION: Final = (6, 1)  # what Samba shows, too: newer clients behave best with it
+
+
+class RpcContext:
+    """Answers from ``State``, afresh with each call."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    @property
+    def server_name(self) -> str:
+        return self._state.files.globals.netbios_name
+
+    @property
+    def workgroup(self) -> str:
+        return self._state.files.globals.workgroup
+
+    @property
+    def server_string(self) -> str:
+        return self._state.files.globals.server_string
+
+    @property
+    def version(self) -> tuple[int, int]:
+        return VERSION
+
+    @property
+    def server_type(self) -> int:
+        return SV_TYPE
+
+    @property
+    def sub_authorities(self) -> tuple[int, int, int]:
+        return self._state.sub_authorities
+
+    def clock(self) -> float:
+        return self._state.clock()
+
+    def uptime(self) -> float:
+        return max(self._state.clock() - self._state.started, 0.0)
+
+    def minutes_west(self) -> int:
+        return -(time.localtime(self._state.clock()).tm_gmtoff // 60)
+
+    def shares(self) -> Sequence[Share]:
+        return [
+            Share(
+                name=share.name,
+                type=IPC | SPECIAL if share.is_pipe else DISK,
+                comment=share.params.comment,
+                path=share.path,
+                browseable=share.params.browseable,
+                max_users=share.params.max_connections,
+                current_users=self._state.sessions.count(share.name),
+            )
+            for share in self._state.files.shares
+            if share.params.available
+        ]
+
+    def sessions(self) -> Sequence[SessionInfo]:
+        first: dict[int, Tree] = {}
+        for tree in self._state.sessions.trees():
+            known = first.setdefault(tree.session_id, tree)
+            if tree.since < known.since:
+                first[tree.session_id] = tree
+        return [
+            SessionInfo(tree.peer, tree.account, time_s=self._age(tree), guest=tree.guest)
+            for tree in first.values()
+        ]
+
+    def files(self) -> Sequence[FileInfo]:
+        """None: only ksmbd knows which files are open, and it is not asked."""
+        return ()
+
+    def connections(self) -> Sequence[ConnectionInfo]:
+        return [
+            ConnectionInfo(
+                id=tree.connect_id & 0xFFFFFFFF,
+                share=tree.share,
+                client=tree.peer,
+                user=tree.account,
+                type=IPC | SPECIAL if tree.share.casefold() == "ipc$" else DISK,
+                time_s=self._age(tree),
+            )
+            for tree in self._state.sessions.trees()
+        ]
+
+    def accounts(self) -> Sequence[Account]:
+        return [self._account(name) for name in sorted(self._state.files.accounts)]
+
+    def user_name(self, uid: int) -> str | None:
+        return self._state.system.user_name(uid)
+
+    def group_name(self, gid: int) -> str | None:
+        return self._state.system.group_name(gid)
+
+    def group_id(self, name: str) -> int | None:
+        return self._state.system.group_id(name)
+
+    def caller(self, account: str, peer: str, *, guest: bool) -> Caller:
+        """Who opens a pipe; root and the members of the global ``admin users`` administer."""
+        identity = self._state.identity(account) or NOBODY
+        admins = self._state.files.configuration.defaults.admin_users
+        admin = identity.uid == 0 or on_list(account, admins, identity, self._state.system)
+        return Caller(
+            account=account,
+            domain=self.workgroup,
+            uid=identity.uid,
+            gid=identity.gid,
+            is_guest=guest,
+            is_anonymous=not account,
+            admin=admin and not guest,
+            peer=peer,
+            server_name=self.server_name,
+        )
+
+    def _account(self, name: str) -> Account:
+        identity = self._state.identity(name)
+        if identity is None:
+            return Account(name, NOBODY.uid, NOBODY.gid, disabled=True)
+        return Account(name, identity.uid, identity.gid, identity.full_name)
+
+    def _age(self, tree: Tree) -> int:
+        return max(int(self._state.clock() - tree.since), 0)

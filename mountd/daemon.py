@@ -1,0 +1,170 @@
+"""The life of mountd: lock, signals, reload, end."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import os
+import signal
+import socket
+from types import FrameType
+from typing import Final
+
+from ksmbd.wire.ipc import SOCKET_NAME, ShuttingDown
+from mountd.conf import ConfError
+from mountd.lock import LockFile
+from mountd.server import SdNotify, Server
+from mountd.state import State
+from mountd.worker import Services, Worker
+
+log = logging.getLogger("mountd")
+
+SYSLOG: Final = "/dev/log"
+ENDING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+SIGNALS: Final = (*ENDING, signal.SIGHUP, signal.SIGUSR1)
+
+
+class Daemon:
+    """Runs until a signal ends it."""
+
+    def __init__(
+        self, state: State, run_dir: str, lock: LockFile, notify: SdNotify, parent: int = 0
+    ) -> None:
+        """*parent*, if given, is the process with whose end this one ends."""
+        self._state = state
+        self._parent = parent
+        self._lock = lock
+        self._notify = notify
+        services = Services(state, os.urandom)
+        self._worker = Worker(services)
+        self._server = Server(os.path.join(run_dir, SOCKET_NAME), state, services, self._worker)
+        self._wake_receive, self._wake_send = socket.socketpair()
+        self._pending: list[int] = []  # signals not yet handled, main thread only
+
+    def run(self) -> None:
+        """Serve; needs the main thread, for the signals."""
+        self._catch_signals()
+        warn(self._state)
+        self._notify("READY=1")
+        try:
+            while not self._handle_signals() and not self._orphaned():
+                self._server.turn(self._wake_receive)
+            self._notify("STOPPING=1")
+            self._server.tell(ShuttingDown(reason="mountd was told to end"))
+        finally:
+            self._server.close()
+            self._worker.stop()
+            self._lock.release()
+
+    def _orphaned(self) -> bool:
+        """Whether our parent is gone; its end closes the link, so that nobody has to poll."""
+        return bool(self._parent) and os.getppid() != self._parent
+
+    def _catch_signals(self) -> None:
+        self._wake_send.setblocking(False)
+        self._wake_receive.setblocking(False)
+        signal.set_wakeup_fd(self._wake_send.fileno(), warn_on_full_buffer=False)
+        for number in SIGNALS:
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._pending.append(number)
+
+    def _handle_signals(self) -> bool:
+        """Do what the signals ask for; True if it is time to end."""
+        try:
+            self._wake_receive.recv(4096)
+        except BlockingIOError:
+            pass
+        while self._pending:
+            number = self._pending.pop(0)
+            if number in ENDING:
+                log.info("%s: shutting down", signal.Signals(number).name)
+                return True
+            if number == signal.SIGHUP:
+                self._reload()
+            else:
+                self._list_shares()
+        return False
+
+    def _reload(self) -> None:
+        self._notify("RELOADING=1")
+        try:
+            notice = self._state.reload()
+        except ConfError as error:
+            log.error("not reloaded, the old configuration stays: %s", error)
+        else:
+            log.info("reloaded: %d changed, %d removed", len(notice.changed), len(notice.removed))
+            warn(self._state)
+            self._server.reloaded(notice)
+        self._notify("READY=1")
+
+    def _list_shares(self) -> None:
+        for share in self._state.files.shares:
+            log.info("share %s: %s", share.name, share.path or share.params.comment)
+
+
+def warn(state: State) -> None:
+    """Tell the administrator what the files leave open."""
+    for line in state.warnings():
+        log.warning("%s", line)
+
+
+class Format(logging.Formatter):
+    """``[ksmbd.mountd/PID]: LEVEL: text``, as ksmbd-tools writes."""
+
+    def __init__(self, tool: str) -> None:
+        super().__init__(
+            "[%(tool)s/%(process)d]: %(levelname)s: %(message)s", defaults={"tool": tool}
+        )
+
+
+def log_to_stderr(tool: str, *, verbose: bool) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(Format(tool))
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True
+    )
+
+
+def log_to_syslog(*, verbose: bool) -> None:
+    """Facility LOCAL5, ident ``ksmbd``; where there is no syslog the messages are lost."""
+    handler: logging.Handler = logging.NullHandler()
+    if os.path.exists(SYSLOG):
+        syslog = logging.handlers.SysLogHandler(
+            SYSLOG, facility=logging.handlers.SysLogHandler.LOG_LOCAL5
+        )
+        syslog.ident = "ksmbd: "
+        handler = syslog
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True
+    )
+
+
+def detach(lock: LockFile) -> int | None:
+    """Become a daemon: None in the daemon, the exit status in the process that was started.
+
+    The latter returns once the lock file has the daemon's process id.
+    """
+    ready_receive, ready_send = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(ready_send)
+        ready = os.read(ready_receive, 1)
+        os.close(ready_receive)
+        os.waitpid(child, 0)
+        return 0 if ready else 1
+    os.close(ready_receive)
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    os.chdir("/")
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
+    lock.write(os.getpid())
+    os.write(ready_send, b"1")
+    os.close(ready_send)
+    return None

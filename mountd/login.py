@@ -1,0 +1,250 @@
+"""Who may log in, and who may connect to which share."""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+from ksmbd.wire import ipc
+from ksmbd.wire.ipc import (
+    LoginResponse,
+    MapToGuest,
+    TreeConnectRequest,
+    TreeConnectResponse,
+    TreeStatus,
+)
+from mountd import hosts, users
+from mountd.sessions import Limits, Tree
+from mountd.shares import Share, forced, on_list
+from mountd.state import Files, State
+from mountd.system import Identity
+
+log = logging.getLogger("mountd")
+
+
+class Refused(Exception):
+    """A tree connect is refused with ``status``."""
+
+    def __init__(self, status: TreeStatus, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+class Member(NamedTuple):
+    """For whom a share is opened."""
+
+    account: str
+    identity: Identity | None
+    guest: bool
+    replaced: bool  # the tree acts as ``identity``, not as the session's user
+
+
+# -- log-in ------------------------------------------------------------------------------
+
+
+def login(state: State, handle: int, account: str) -> LoginResponse:
+    """Who is *account*? ksmbd checks the password against the hash.
+
+    USER_OK                  the account; with USER_DELAY_SESSION after too many wrong passwords
+    USER_OK | USER_GUEST     no such account and `map to guest` allows it, or the anonymous user
+    USER_OK | USER_BAD_UID   no system user: a guest once the password is right (`bad uid`)
+    USER_BAD_UID             no system user
+    USER_BAD_USER            no such account
+    """
+    files = state.files
+    if not account:
+        return guest(state, files, handle)
+    name = users.lookup(files.accounts, account)
+    if name is None:
+        if files.globals.map_to_guest in (MapToGuest.BAD_USER, MapToGuest.BAD_PASSWORD):
+            return guest(state, files, handle)
+        log.debug("there is no account %r", account)
+        return LoginResponse(handle=handle, status=ipc.USER_BAD_USER, account=account)
+    identity = state.identity(name)
+    if identity is None:
+        return _without_identity(state, files, handle, name)
+    delay = state.failures.delay_ms(name)
+    return LoginResponse(
+        handle=handle,
+        status=ipc.USER_OK | (ipc.USER_DELAY_SESSION if delay else 0),
+        uid=identity.uid,
+        gid=identity.gid,
+        delay_ms=delay,
+        account=name,
+        hash=files.accounts[name],
+        groups=identity.groups,
+    )
+
+
+def guest(state: State, files: Files, handle: int) -> LoginResponse:
+    """The guest account, USER_BAD_USER if the system does not know it."""
+    account = files.globals.guest_account
+    identity = state.guest_identity(account)
+    if identity is None:
+        log.warning("guest account %r has no system user: guest refused", account)
+        return LoginResponse(handle=handle, status=ipc.USER_BAD_USER, account=account)
+    return LoginResponse(
+        handle=handle,
+        status=ipc.USER_OK | ipc.USER_GUEST,
+        uid=identity.uid,
+        gid=identity.gid,
+        account=account,
+        groups=identity.groups,
+    )
+
+
+def _without_identity(state: State, files: Files, handle: int, name: str) -> LoginResponse:
+    identity = None
+    if files.globals.map_to_guest == MapToGuest.BAD_UID:
+        identity = state.guest_identity(files.globals.guest_account)
+    if identity is None:
+        log.info("account %r has no system user: refused", name)
+        return LoginResponse(handle=handle, status=ipc.USER_BAD_UID, account=name)
+    return LoginResponse(
+        handle=handle,
+        status=ipc.USER_OK | ipc.USER_BAD_UID,
+        uid=identity.uid,
+        gid=identity.gid,
+        account=files.globals.guest_account,
+        hash=files.accounts[name],
+        groups=identity.groups,
+    )
+
+
+def logout(state: State, account: str, flags: int) -> None:
+    """A log-on failed (USER_BAD_PASSWORD) or a session ended."""
+    name = users.lookup(state.files.accounts, account)
+    if name is not None and flags & ipc.USER_BAD_PASSWORD:
+        state.failures.failed(name)
+
+
+# -- tree connect ------------------------------------------------------------------------
+
+
+def tree_connect(state: State, request: TreeConnectRequest) -> TreeConnectResponse:
+    """May this session connect to this share? The tree is counted if so.
+
+    TOO_MANY_SESSIONS  `max active sessions`
+    INVALID_USER       a wrong password, `invalid users`, or not among `valid users`
+    NO_SHARE           there is none of that name, or it is not available
+    TOO_MANY_CONNS     the share's `max connections`
+    HOST_DENIED        `hosts allow`, `hosts deny`
+    ERROR              a guest where none may be, or a forced user that does not exist
+    NO_USER            the account is gone
+    CONN_EXIST         the session has a tree connect of that id
+    """
+    try:
+        return _tree_connect(state, request)
+    except Refused as refused:
+        log.info("%s at %s: %r refused: %s", request.peer, request.share, request.account, refused)
+        return TreeConnectResponse(handle=request.handle, status=refused.status)
+
+
+def _tree_connect(state: State, request: TreeConnectRequest) -> TreeConnectResponse:
+    files = state.files
+    limit = files.globals.max_active_sessions
+    if state.sessions.session_room(request.session_id, limit):
+        raise Refused(TreeStatus.TOO_MANY_SESSIONS, "max active sessions")
+    if request.account_flags & ipc.USER_BAD_PASSWORD and not files.globals.map_to_guest:
+        raise Refused(TreeStatus.INVALID_USER, "wrong password")
+    share = _share(state, files, request)
+    member = _member(state, files, share, request)
+    flags = _rights(state, share, member)
+    tree = Tree(
+        request.session_id,
+        request.connect_id,
+        member.account,
+        share.name,
+        request.peer,
+        member.guest,
+        state.clock(),
+    )
+    if status := state.sessions.add(tree, Limits(limit, share.params.max_connections)):
+        raise Refused(status, "no room, or the tree connect exists")
+    if not member.guest:
+        state.failures.succeeded(member.account)
+    identity = member.identity if member.replaced else None
+    return TreeConnectResponse(
+        handle=request.handle,
+        status=TreeStatus.OK,
+        connection_flags=flags,
+        uid=identity.uid if identity else ipc.NO_ID,
+        gid=identity.gid if identity else ipc.NO_ID,
+        groups=identity.groups if identity else (),
+    )
+
+
+def _share(state: State, files: Files, request: TreeConnectRequest) -> Share:
+    """The share, if it has room and the peer may reach it."""
+    share = files.shares.get(request.share)
+    if share is None or not share.params.available:
+        raise Refused(TreeStatus.NO_SHARE, "there is no such share")
+    if state.sessions.share_room(share.name, share.params.max_connections):
+        raise Refused(TreeStatus.TOO_MANY_CONNS, "max connections")
+    if not hosts.allowed(request.peer, share.params.hosts_allow, share.params.hosts_deny):
+        raise Refused(TreeStatus.HOST_DENIED, "hosts allow, hosts deny")
+    if problem := forced(share.params, state.system)[1]:
+        raise Refused(TreeStatus.ERROR, problem)
+    return share
+
+
+def _member(state: State, files: Files, share: Share, request: TreeConnectRequest) -> Member:
+    """Whom the share sees: the account, or the guest in its place."""
+    is_guest = bool(request.account_flags & ipc.USER_GUEST) or _mapped(request.account_flags)
+    if is_guest and not share.params.guest_ok:
+        why = "restrict anonymous" if share.is_pipe else "no guest ok"
+        raise Refused(TreeStatus.ERROR, why)
+    if is_guest or share.params.guest_only:
+        own = share.params.guest_account
+        account = own or files.globals.guest_account
+        identity = state.guest_identity(account)
+        if identity is None:
+            raise Refused(TreeStatus.NO_USER, f"guest account {account!r}")
+        return Member(account, identity, True, bool(own) or not is_guest)
+    name = users.lookup(files.accounts, request.account) or request.account
+    identity = state.identity(name)
+    if name not in files.accounts and state.system.user(name) is None:
+        raise Refused(TreeStatus.NO_USER, "there is no such account")
+    return Member(name, identity, False, False)
+
+
+def _mapped(account_flags: int) -> bool:
+    """A guest by `map to guest = bad uid`, or by `bad password`."""
+    return bool(account_flags & (ipc.USER_BAD_UID | ipc.USER_BAD_PASSWORD))
+
+
+def _rights(state: State, share: Share, member: Member) -> int:
+    """The connection flags; refuses who is not to be let in."""
+    params = share.params
+
+    def listed(items: tuple[str, ...]) -> bool:
+        return on_list(member.account, items, member.identity, state.system)
+
+    flags = ipc.TREE_READ_ONLY if params.read_only else ipc.TREE_WRITABLE
+    if listed(params.admin_users):
+        flags |= ipc.TREE_ADMIN
+    if listed(params.invalid_users):
+        raise Refused(TreeStatus.INVALID_USER, "invalid users")
+    if listed(params.read_list):
+        flags = flags & ~ipc.TREE_WRITABLE | ipc.TREE_READ_ONLY
+    if listed(params.write_list):
+        flags = flags & ~ipc.TREE_READ_ONLY | ipc.TREE_WRITABLE
+    if params.valid_users and not listed(params.valid_users):
+        raise Refused(TreeStatus.INVALID_USER, "not among the valid users")
+    if member.guest:
+        flags |= ipc.TREE_GUEST
+    return flags | (ipc.TREE_UPDATE if share.updated else 0)
+
+
+def restore(state: State, request: ipc.TreeRestore) -> None:
+    """Count a tree connect that an earlier mountd granted, whatever the limits are now."""
+    tree = Tree(
+        request.session_id,
+        request.connect_id,
+        request.account,
+        request.share,
+        "",
+        False,
+        state.clock(),
+    )
+    state.sessions.add(tree, Limits(0, 0))

@@ -1,0 +1,175 @@
+"""Shares as they are served: parameters, flags, and who is on their lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from ksmbd.wire import ipc
+from ksmbd.wire.ipc import NO_ID, ShareConfigResponse, Signing
+from mountd.conf import IPC, Configuration
+from mountd.params import ShareParams
+from mountd.system import Identity, System
+
+GROUP_MARKS: Final = "@+&"
+
+BOOLEAN_FLAGS: Final = (  # attribute, flag
+    ("available", ipc.SHARE_AVAILABLE),
+    ("browseable", ipc.SHARE_BROWSEABLE),
+    ("read_only", ipc.SHARE_READONLY),
+    ("guest_ok", ipc.SHARE_GUEST_OK),
+    ("guest_only", ipc.SHARE_GUEST_ONLY),
+    ("store_dos_attributes", ipc.SHARE_STORE_DOS_ATTRS),
+    ("oplocks", ipc.SHARE_OPLOCKS),
+    ("hide_dot_files", ipc.SHARE_HIDE_DOT_FILES),
+    ("inherit_owner", ipc.SHARE_INHERIT_OWNER),
+    ("follow_symlinks", ipc.SHARE_FOLLOW_SYMLINKS),
+    ("crossmnt", ipc.SHARE_CROSSMNT),
+    ("continuous_availability", ipc.SHARE_CONTINUOUS_AVAILABILITY),
+    ("hide_unreadable", ipc.SHARE_HIDE_UNREADABLE),
+    ("time_machine", ipc.SHARE_TIME_MACHINE),
+    ("allow_insecure_wide_links", ipc.SHARE_WIDE_LINKS),
+    ("case_sensitive", ipc.SHARE_CASE_SENSITIVE),
+)
+VFS_FLAGS: Final = {"acl_xattr": ipc.SHARE_ACL_XATTR, "streams_xattr": ipc.SHARE_STREAMS}
+
+
+@dataclass(slots=True)
+class Share:
+    """One share. Only ``updated`` ever changes."""
+
+    name: str
+    params: ShareParams
+    path: str = ""  # `root directory` in front
+    is_pipe: bool = False
+    updated: bool = False  # since ksmbd last asked for its parameters
+
+    @property
+    def flags(self) -> int:
+        """The flag word of ShareConfigResponse."""
+        params = self.params
+        flags = sum(flag for name, flag in BOOLEAN_FLAGS if getattr(params, name))
+        flags |= sum(flag for name, flag in VFS_FLAGS.items() if name in params.vfs_objects)
+        if not params.read_only:
+            flags |= ipc.SHARE_WRITEABLE
+        if params.smb_encrypt == Signing.MANDATORY:
+            flags |= ipc.SHARE_ENCRYPT_DATA
+        if self.is_pipe:
+            flags |= ipc.SHARE_PIPE
+        return flags | (ipc.SHARE_UPDATE if self.updated else 0)
+
+    def same(self, other: Share) -> bool:
+        return (self.name, self.path, self.params) == (other.name, other.path, other.params)
+
+
+class Shares:
+    """All shares by name, without regard to case."""
+
+    def __init__(self, shares: Mapping[str, Share]) -> None:
+        self._shares = dict(shares)
+
+    def get(self, name: str) -> Share | None:
+        return self._shares.get(name.casefold())
+
+    def __iter__(self) -> Iterator[Share]:
+        return iter(self._shares.values())
+
+    def __len__(self) -> int:
+        return len(self._shares)
+
+    def changes(self, old: Shares) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names new or changed since *old*, marked as updated, and names removed."""
+        changed = []
+        for share in self:
+            before = old.get(share.name)
+            if before is None or not share.same(before):
+                share.updated = before is not None
+                changed.append(share.name)
+            else:
+                share.updated = before.updated
+        removed = tuple(share.name for share in old if self.get(share.name) is None)
+        return tuple(changed), removed
+
+
+def build(configuration: Configuration) -> Shares:
+    """The shares of a configuration, ``IPC$`` among them."""
+    root = configuration.globals.root_directory.rstrip("/")
+    shares = {
+        folded: Share(name, params, root + params.path)
+        for folded, (name, params) in configuration.shares.items()
+    }
+    _, params = configuration.shares.get(IPC, (IPC, replace(configuration.defaults)))
+    params = replace(
+        params,
+        comment=params.comment or f"IPC Service ({configuration.globals.server_string})",
+        guest_ok=configuration.globals.restrict_anonymous == 0,
+        guest_only=False,
+        read_only=False,
+        max_connections=0,
+        vfs_objects=(),
+    )
+    shares[IPC] = Share("IPC$", params, is_pipe=True)
+    return Shares(shares)
+
+
+def on_list(name: str, items: tuple[str, ...], identity: Identity | None, system: System) -> bool:
+    """Whether account *name* is on a user list; ``@group`` and ``+group`` name system groups."""
+    folded = name.casefold()
+    for item in items:
+        group = item.lstrip(GROUP_MARKS)
+        if group == item:
+            if item.casefold() == folded:
+                return True
+        elif _in_group(name, group, identity, system):
+            return True
+    return False
+
+
+def _in_group(name: str, group: str, identity: Identity | None, system: System) -> bool:
+    if name in system.group_members(group):
+        return True
+    gid = system.group_id(group)
+    return identity is not None and gid is not None and gid in (identity.gid, *identity.groups)
+
+
+def forced(params: ShareParams, system: System) -> tuple[Identity, str]:
+    """What ``force user`` and ``force group`` mean, and what is wrong with them, if anything."""
+    uid, gid = NO_ID, NO_ID
+    groups: tuple[int, ...] = ()
+    if params.force_user:
+        user = system.user(params.force_user)
+        if user is None:
+            return Identity(uid, gid), f"force user: there is no user {params.force_user!r}"
+        uid, gid, groups = user.uid, user.gid, user.groups
+    if params.force_group:
+        found = system.group_id(params.force_group)
+        if found is None:
+            return Identity(uid, gid), f"force group: there is no group {params.force_group!r}"
+        gid = found
+    return Identity(uid, gid, groups), ""
+
+
+def config_response(handle: int, share: Share, identity: Identity) -> ShareConfigResponse:
+    """What ksmbd is told about *share*; *identity* as ``forced`` gave it."""
+    params = share.params
+    return ShareConfigResponse(
+        handle=handle,
+        flags=share.flags,
+        create_mask=params.create_mask,
+        directory_mask=params.directory_mask,
+        force_create_mode=params.force_create_mode,
+        force_directory_mode=params.force_directory_mode,
+        force_uid=identity.uid,
+        force_gid=identity.gid,
+        max_connections=params.max_connections,
+        time_machine_max_size=params.time_machine_max_size,
+        name=share.name,
+        comment=params.comment,
+        path=share.path,
+        volume=params.volume,
+        guest_account=params.guest_account,
+        veto=params.veto_files,
+        vfs_objects=params.vfs_objects,
+        force_groups=identity.groups,
+    )
