@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import logging
 import os
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from control import actions
 from control.client import NotRunning, Refused
+from ksmbd import __version__
 from ksmbd.wire.ipc import RUN_DIR
 
 log = logging.getLogger("ksmbd.control")
@@ -24,7 +24,9 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exactly one action per call.  The exit status is 0 only if it was done.",
     )
     _add_common(made)
-    made.add_argument("-V", "--version", action="version", version=_version())
+    made.add_argument(
+        "-V", "--version", action="version", version=f"ksmbd-tools version : {__version__}"
+    )
     action = made.add_mutually_exclusive_group()
     add = action.add_argument
     add("-s", "--shutdown", action="store_true", help="end both daemons and all connections")
@@ -115,14 +117,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if text:
         print(text)
     return 0
-
-
-def _version() -> str:
-    try:
-        number = importlib.metadata.version("ksmbd")
-    except importlib.metadata.PackageNotFoundError:
-        number = "not installed"
-    return f"ksmbd-tools version : {number}"
 
 
 if __name__ == "__main__":

@@ -1,13 +1,11 @@
 """ksmbd-mountd as our child, for those who run both with one command (``--with-mountd``).
 
 One thread, ``ksmbd/mountd``, starts it, waits for it, and starts it again when it ends by
-itself.  The kernel ends it when we die: the parent-death signal belongs to the thread that
-started the child, which is why one thread does it all.
+itself.  It notices by itself when we die (``--with-parent``).
 """
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
@@ -19,9 +17,7 @@ from typing import Final
 log = logging.getLogger("ksmbd.ipc")
 
 RESTART_S: Final = (1.0, 2.0, 5.0, 10.0)  # after the first, second ... end by itself
-PR_SET_PDEATHSIG: Final = 1
-
-_prctl: Final = ctypes.CDLL(None, use_errno=True).prctl
+OURS: Final = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC")  # systemd means us, not it
 
 
 class Child:
@@ -69,20 +65,11 @@ class Child:
 
     def _run(self) -> int:
         """One life of the process; its exit status, negative for a signal."""
-        parent = os.getpid()
+        environment = {name: text for name, text in os.environ.items() if name not in OURS}
         with self._lock:
             if self._stopped.is_set():
                 return 0
             self._process = process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                # only one system call between fork and exec
-                preexec_fn=lambda: _die_with(parent),
+                self._command, stdin=subprocess.DEVNULL, env=environment
             )
         return process.wait()
-
-
-def _die_with(parent: int) -> None:
-    _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it died before we asked
-        os._exit(1)

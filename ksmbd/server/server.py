@@ -48,7 +48,7 @@ from ksmbd.wire.spnego import NTLMSSP
 log = logging.getLogger("ksmbd")
 
 PID_NAME: Final = "ksmbd.pid"  # in the run directory
-MOUNTD: Final = (sys.executable, "-m", "mountd", "--nodetach")
+MOUNTD: Final = (sys.executable, "-m", "mountd", "--nodetach", "--with-parent")
 
 # shutdown, in seconds; together below five
 CLIENTS_S: Final = 1.0
