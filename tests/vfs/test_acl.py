@@ -1,0 +1,601 @@
+"""Descriptors of real files: stored, made from POSIX permissions, inherited."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import which
+
+import pytest
+
+from ksmbd.vfs import acl, ntacl, posix_acl
+from ksmbd.vfs.access import maximum, token
+from ksmbd.vfs.credentials import Credentials, become
+from ksmbd.vfs.sid import CREATOR_OWNER, EVERYONE, Domain
+from ksmbd.wire.access import (
+    FILE_ALL_ACCESS,
+    FILE_GENERIC_READ,
+    FILE_GENERIC_WRITE,
+    GENERIC_ALL,
+    GENERIC_READ,
+)
+from ksmbd.wire.security import (
+    ACCESS_ALLOWED,
+    ACCESS_DENIED,
+    BACKUP_SECURITY_INFORMATION,
+    CONTAINER_INHERIT,
+    DACL_AUTO_INHERIT_REQ,
+    DACL_AUTO_INHERITED,
+    DACL_PRESENT,
+    DACL_PROTECTED,
+    DACL_SECURITY_INFORMATION,
+    GROUP_SECURITY_INFORMATION,
+    INHERIT_ONLY,
+    INHERITED_ACE,
+    LABEL_SECURITY_INFORMATION,
+    OBJECT_INHERIT,
+    OWNER_SECURITY_INFORMATION,
+    PROTECTED_DACL_SECURITY_INFORMATION,
+    SACL_PRESENT,
+    SACL_SECURITY_INFORMATION,
+    SELF_RELATIVE,
+    SUCCESSFUL_ACCESS,
+    SYSTEM_AUDIT,
+    SYSTEM_MANDATORY_LABEL,
+    UNPROTECTED_DACL_SECURITY_INFORMATION,
+    Ace,
+    Acl,
+    SecurityDescriptor,
+    Sid,
+)
+from tests.vfs.samba_files import FILES
+
+DOMAIN = Domain((1, 2, 3))
+UID = os.geteuid()
+GID = os.getegid()
+ME = token(DOMAIN, UID, GID)
+BOB = DOMAIN.uid_to_sid(1001)
+DACL = DACL_SECURITY_INFORMATION
+HEIRS = OBJECT_INHERIT | CONTAINER_INHERIT
+
+needs_root = pytest.mark.skipif(UID != 0, reason="security.* and chown need root")
+
+
+class File:
+    """An open descriptor, as a handle is one."""
+
+    def __init__(self, path: Path, flags: int = os.O_RDONLY) -> None:
+        self.path = path
+        self.fd = os.open(path, flags | os.O_CLOEXEC)
+
+    @property
+    def mode(self) -> int:
+        return stat.S_IMODE(os.fstat(self.fd).st_mode)
+
+    def xattrs(self) -> set[str]:
+        return set(os.listxattr(self.path))
+
+
+@pytest.fixture
+def folder(real_folder: Path, request: pytest.FixtureRequest) -> Iterator[File]:
+    path = real_folder / f"acl-{abs(hash(request.node.nodeid)):x}"
+    path.mkdir(mode=0o755)
+    opened = File(path)
+    yield opened
+    os.close(opened.fd)
+
+
+@pytest.fixture
+def file(folder: File) -> Iterator[File]:
+    (folder.path / "file").touch()
+    opened = File(folder.path / "file")
+    os.fchmod(opened.fd, 0o644)
+    yield opened
+    os.close(opened.fd)
+
+
+@pytest.fixture(params=["security", "user"])
+def kept(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name under which descriptors are stored: both kinds of server."""
+    privileged = request.param == "security"
+    if privileged and not acl._may_write_security():
+        pytest.skip("security.* needs CAP_SYS_ADMIN")
+    monkeypatch.setattr(acl, "_may_write_security", lambda: privileged)
+    return ntacl.NAME if privileged else ntacl.NAME_UNPRIVILEGED
+
+
+def allow(sid: Sid, mask: int, flags: int = 0) -> Ace:
+    return Ace(ACCESS_ALLOWED, flags, mask, sid)
+
+
+def sd(*aces: Ace, control: int = 0) -> SecurityDescriptor:
+    return SecurityDescriptor(SELF_RELATIVE | DACL_PRESENT | control, None, None, None, Acl(aces))
+
+
+OWN = allow(ME.user, FILE_ALL_ACCESS)
+READ = allow(EVERYONE, FILE_GENERIC_READ)
+BOB_WRITES = allow(BOB, FILE_GENERIC_READ | FILE_GENERIC_WRITE)
+
+
+def dacl_of(opened: File, use_xattr: bool = True) -> tuple[Ace, ...]:
+    found = acl.descriptor(opened, DOMAIN, use_xattr).dacl
+    assert found is not None
+    return found.aces
+
+
+# Made from POSIX
+
+
+@pytest.mark.parametrize("use_xattr", [False, True])
+def test_without_a_stored_descriptor_the_mode_speaks(file: File, use_xattr: bool) -> None:
+    found = acl.descriptor(file, DOMAIN, use_xattr)
+    assert found.owner == ME.user
+    assert found.group == DOMAIN.gid_to_sid(GID)
+    assert found.control == SELF_RELATIVE | DACL_PRESENT
+    assert found.dacl == posix_acl.dacl(UID, GID, posix_acl.from_mode(0o644), None, DOMAIN, False)
+    assert acl.stored(file, DOMAIN) is None
+
+
+def test_an_o_path_descriptor_will_do(file: File, kept: str) -> None:
+    acl.store(file, sd(OWN, READ, BOB_WRITES), DACL, DOMAIN, True)
+    path = File(file.path, os.O_PATH)
+    assert acl.descriptor(path, DOMAIN, True) == acl.descriptor(file, DOMAIN, True)
+    acl.store(path, sd(OWN), DACL, DOMAIN, True)
+    assert dacl_of(path) == (OWN,)
+    os.close(path.fd)
+
+
+def test_a_mode_set_by_dacl_reads_back_for_all_modes(file: File) -> None:
+    for mode in range(0o1000):
+        wanted = posix_acl.dacl(UID, GID, posix_acl.from_mode(mode), None, DOMAIN, False)
+        acl.store(file, sd()._replace(dacl=wanted), DACL, DOMAIN, False)
+        assert file.mode == mode
+        assert dacl_of(file, False) == wanted.aces
+
+
+def test_a_local_setfacl_is_seen(file: File) -> None:
+    if which("setfacl") is None:
+        pytest.skip("setfacl is not installed")
+    subprocess.run(["setfacl", "-m", "u:1001:rw-", str(file.path)], check=True)
+    assert BOB_WRITES in dacl_of(file)
+
+
+def test_posix_acls_are_what_getfacl_shows(folder: File) -> None:
+    if which("getfacl") is None:
+        pytest.skip("getfacl is not installed")
+    heir = allow(BOB, FILE_GENERIC_READ, HEIRS)
+    acl.store(folder, sd(OWN, heir, READ), DACL, DOMAIN, False)
+    shown = subprocess.run(
+        ["getfacl", "-nc", "--absolute-names", str(folder.path)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert shown.stdout.split() == [
+        "user::rwx",
+        "user:1001:r--",
+        "group::r--",
+        "mask::r--",
+        "other::r--",
+        "default:user::rwx",
+        "default:user:1001:r--",
+        "default:group::---",
+        "default:mask::r--",
+        "default:other::---",
+    ]
+
+
+def test_a_dacl_without_heirs_removes_the_default_acl(folder: File) -> None:
+    acl.store(folder, sd(OWN, allow(EVERYONE, FILE_GENERIC_READ, HEIRS)), DACL, DOMAIN, False)
+    assert "system.posix_acl_default" in folder.xattrs()
+    acl.store(folder, sd(OWN, READ), DACL, DOMAIN, False)
+    assert folder.xattrs() == set()
+
+
+def test_the_sticky_and_setgid_bits_survive_a_new_dacl(folder: File) -> None:
+    os.fchmod(folder.fd, 0o3755)
+    acl.store(folder, sd(OWN, READ), DACL, DOMAIN, False)
+    assert folder.mode == 0o3744
+    acl.store(folder, sd(OWN, READ, BOB_WRITES), DACL, DOMAIN, False)
+    assert folder.mode & 0o3700 == 0o3700
+    acl.store(folder, sd(OWN, allow(Sid(5, 88, 3, 0o1750), 0)), DACL, DOMAIN, False)
+    assert folder.mode == 0o1750
+
+
+# Stored
+
+
+FANCY = (
+    Ace(ACCESS_DENIED, 0, 0x10, BOB),
+    OWN,
+    allow(Sid(5, 21, 9, 9, 9, 1000), 0x1200A9),
+    allow(EVERYONE, FILE_GENERIC_READ, HEIRS | INHERIT_ONLY),
+)
+
+
+def test_what_is_stored_is_read_back_whole(file: File, kept: str) -> None:
+    acl.store(file, sd(*FANCY, control=DACL_PROTECTED), DACL, DOMAIN, True)
+    found = acl.descriptor(file, DOMAIN, True)
+    assert found.dacl == Acl(FANCY)
+    assert found.control == SELF_RELATIVE | DACL_PRESENT | DACL_PROTECTED
+    assert (found.owner, found.group) == (ME.user, DOMAIN.gid_to_sid(GID))
+    assert acl.stored(file, DOMAIN) == found
+    assert kept in file.xattrs()
+    assert file.mode == 0o700
+
+
+def test_a_share_without_acl_xattr_stores_and_reads_none(file: File, kept: str) -> None:
+    acl.store(file, sd(*FANCY), DACL, DOMAIN, False)
+    assert kept not in file.xattrs()
+    acl.store(file, sd(*FANCY), DACL, DOMAIN, True)
+    assert dacl_of(file, False) != FANCY
+
+
+def test_a_local_chmod_is_honoured(file: File, kept: str) -> None:
+    acl.store(file, sd(*FANCY), DACL, DOMAIN, True)
+    os.fchmod(file.fd, 0o640)
+    assert acl.stored(file, DOMAIN) is None
+    assert dacl_of(file) == dacl_of(file, False) != FANCY
+    os.fchmod(file.fd, 0o700)
+    assert dacl_of(file) == FANCY
+
+
+def test_a_local_setfacl_overrides_the_stored_descriptor(folder: File, kept: str) -> None:
+    acl.store(folder, sd(OWN, READ), DACL, DOMAIN, True)
+    default = posix_acl.pack(posix_acl.from_mode(0o700))
+    os.setxattr(folder.path, "system.posix_acl_default", default)
+    assert acl.stored(folder, DOMAIN) is None
+    os.removexattr(folder.path, "system.posix_acl_default")
+    assert dacl_of(folder) == (OWN, READ)
+
+
+def test_a_null_and_an_empty_dacl_are_kept(file: File, kept: str) -> None:
+    null = SecurityDescriptor(SELF_RELATIVE | DACL_PRESENT)
+    acl.store(file, null, DACL, DOMAIN, True)
+    found = acl.descriptor(file, DOMAIN, True)
+    assert (found.dacl, found.dacl_present, file.mode) == (None, True, 0o777)
+    acl.store(file, sd(), DACL, DOMAIN, True)
+    assert acl.descriptor(file, DOMAIN, True).dacl == Acl()
+    assert file.mode == 0
+
+
+def test_a_descriptor_that_says_nothing_of_a_dacl_changes_none(file: File, kept: str) -> None:
+    before = acl.descriptor(file, DOMAIN, True)
+    acl.store(file, SecurityDescriptor(), DACL, DOMAIN, True)
+    assert acl.descriptor(file, DOMAIN, True) == before
+    assert file.mode == 0o644
+
+
+def test_parts_that_are_not_named_are_not_taken(file: File, kept: str) -> None:
+    acl.store(file, sd(*FANCY), OWNER_SECURITY_INFORMATION, DOMAIN, True)
+    assert acl.stored(file, DOMAIN) is None
+    assert file.mode == 0o644
+
+
+def test_generic_rights_are_stored_as_what_they_mean(file: File, kept: str) -> None:
+    below = allow(CREATOR_OWNER, GENERIC_ALL, HEIRS | INHERIT_ONLY)
+    acl.store(file, sd(OWN, allow(EVERYONE, GENERIC_READ), below), DACL, DOMAIN, True)
+    assert dacl_of(file) == (OWN, READ, below)
+
+
+AI, REQ = DACL_AUTO_INHERITED, DACL_AUTO_INHERIT_REQ
+
+
+@pytest.mark.parametrize(
+    ("sent", "info", "kept_bits"),
+    [
+        (0, 0, 0),
+        (AI, 0, 0),
+        (REQ, 0, 0),
+        (AI | REQ, 0, AI),
+        (DACL_PROTECTED, 0, DACL_PROTECTED),
+        (0, PROTECTED_DACL_SECURITY_INFORMATION, DACL_PROTECTED),
+        (DACL_PROTECTED, UNPROTECTED_DACL_SECURITY_INFORMATION, 0),
+    ],
+)
+def test_control_bits(file: File, sent: int, info: int, kept_bits: int) -> None:
+    acl.store(file, sd(OWN, control=sent), DACL | info, DOMAIN, True)
+    assert acl.descriptor(file, DOMAIN, True).control == SELF_RELATIVE | DACL_PRESENT | kept_bits
+
+
+def test_a_new_dacl_starts_with_new_control_bits(file: File) -> None:
+    acl.store(file, sd(OWN, control=AI | REQ | DACL_PROTECTED), DACL, DOMAIN, True)
+    acl.store(file, sd(OWN), DACL, DOMAIN, True)
+    assert acl.descriptor(file, DOMAIN, True).control == SELF_RELATIVE | DACL_PRESENT
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [b"", b"\4\0\4\0", bytes(400), FILES["plain_file"].ntacl[:-1], b"\xff" * 3000],
+    ids=["empty", "short", "zeros", "truncated", "long"],
+)
+def test_a_poisoned_value_is_ignored(file: File, folder: File, kept: str, blob: bytes) -> None:
+    os.setxattr(file.path, kept, blob)
+    os.setxattr(folder.path, kept, blob)
+    assert acl.stored(file, DOMAIN) is None
+    assert dacl_of(file) == dacl_of(file, False)
+    acl.settle(file, folder, ME, DOMAIN, True)
+    assert acl.stored(file, DOMAIN) is None
+
+
+def test_a_server_with_the_privilege_does_not_trust_the_users_name(
+    file: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acl, "_may_write_security", lambda: False)
+    acl.store(file, sd(*FANCY), DACL, DOMAIN, True)
+    monkeypatch.setattr(acl, "_may_write_security", lambda: True)
+    assert acl.stored(file, DOMAIN) is None
+
+
+@needs_root
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_comes_from_samba_keeps_its_descriptor(folder: File, name: str) -> None:
+    origin = FILES[name]
+    path = folder.path / "moved"
+    if stat.S_ISDIR(origin.mode):
+        path.mkdir()
+    else:
+        path.touch()
+    os.chown(path, origin.uid, origin.gid)
+    os.setxattr(path, "system.posix_acl_access", origin.access)
+    if origin.default:
+        os.setxattr(path, "system.posix_acl_default", origin.default)
+    os.setxattr(path, ntacl.NAME, origin.ntacl)
+    moved = File(path)
+    found = acl.stored(moved, DOMAIN)
+    assert found is not None
+    theirs = ntacl.decode(origin.ntacl).sd
+    assert found.dacl is not None
+    assert theirs.dacl is not None
+    assert [ace.mask for ace in found.dacl.aces] == [ace.mask for ace in theirs.dacl.aces]
+    # The owner's SID was the other machine's; the owner is who owns the file.
+    assert found.owner == DOMAIN.uid_to_sid(2001)
+    assert maximum(found, token(DOMAIN, 2001, 2001)) == FILE_ALL_ACCESS
+    assert found.group == theirs.group
+    os.close(moved.fd)
+
+
+# SACL
+
+
+AUDIT = Ace(SYSTEM_AUDIT, SUCCESSFUL_ACCESS, 2, EVERYONE)
+LABEL = Ace(SYSTEM_MANDATORY_LABEL, 0, 1, Sid(16, 0x2000))
+
+
+def with_sacl(*aces: Ace) -> SecurityDescriptor:
+    return SecurityDescriptor(SELF_RELATIVE | SACL_PRESENT, None, None, Acl(aces), None)
+
+
+def test_a_sacl_is_stored_beside_what_the_mode_says(file: File, kept: str) -> None:
+    before = dacl_of(file)
+    acl.store(file, with_sacl(AUDIT, LABEL), SACL_SECURITY_INFORMATION, DOMAIN, True)
+    found = acl.descriptor(file, DOMAIN, True)
+    assert found.sacl == Acl((AUDIT,))
+    assert found.dacl == Acl(before)
+    acl.store(file, with_sacl(LABEL), LABEL_SECURITY_INFORMATION, DOMAIN, True)
+    assert acl.descriptor(file, DOMAIN, True).sacl == Acl((AUDIT, LABEL))
+    acl.store(file, with_sacl(), SACL_SECURITY_INFORMATION, DOMAIN, True)
+    assert acl.descriptor(file, DOMAIN, True).sacl == Acl((LABEL,))
+    acl.store(file, with_sacl(), LABEL_SECURITY_INFORMATION, DOMAIN, True)
+    found = acl.descriptor(file, DOMAIN, True)
+    assert (found.sacl, found.control & SACL_PRESENT) == (None, 0)
+
+
+def test_a_sacl_is_refused_where_none_is_stored(file: File) -> None:
+    with pytest.raises(OSError, match="SACL") as refused:
+        acl.store(file, with_sacl(AUDIT), SACL_SECURITY_INFORMATION, DOMAIN, False)
+    assert refused.value.errno == errno.EOPNOTSUPP
+
+
+def test_the_parts_asked_for_are_selected() -> None:
+    whole = SecurityDescriptor(
+        SELF_RELATIVE | DACL_PRESENT | SACL_PRESENT | DACL_PROTECTED,
+        BOB,
+        EVERYONE,
+        Acl((AUDIT, LABEL)),
+        Acl((OWN,)),
+    )
+    assert acl.select(whole, 0) == SecurityDescriptor()
+    assert acl.select(whole, OWNER_SECURITY_INFORMATION).owner == BOB
+    assert acl.select(whole, OWNER_SECURITY_INFORMATION).group is None
+    assert acl.select(whole, GROUP_SECURITY_INFORMATION).group == EVERYONE
+    only_dacl = acl.select(whole, DACL)
+    assert only_dacl.control == SELF_RELATIVE | DACL_PRESENT | DACL_PROTECTED
+    assert (only_dacl.dacl, only_dacl.sacl) == (whole.dacl, None)
+    assert acl.select(whole, SACL_SECURITY_INFORMATION).sacl == Acl((AUDIT,))
+    assert acl.select(whole, LABEL_SECURITY_INFORMATION).sacl == Acl((LABEL,))
+    assert acl.select(whole._replace(sacl=Acl((AUDIT,))), LABEL_SECURITY_INFORMATION).sacl is None
+    assert acl.select(whole, BACKUP_SECURITY_INFORMATION) == whole
+
+
+# Owner and group
+
+
+@needs_root
+def test_root_gives_a_file_away_and_the_descriptor_follows(file: File) -> None:
+    acl.store(file, sd(OWN, BOB_WRITES), DACL, DOMAIN, True)
+    given = SecurityDescriptor(SELF_RELATIVE, BOB, DOMAIN.gid_to_sid(500))
+    both = OWNER_SECURITY_INFORMATION | GROUP_SECURITY_INFORMATION
+    acl.store(file, given, both, DOMAIN, True)
+    st = os.fstat(file.fd)
+    assert (st.st_uid, st.st_gid) == (1001, 500)
+    found = acl.stored(file, DOMAIN)
+    assert found is not None
+    assert (found.owner, found.group) == (BOB, DOMAIN.gid_to_sid(500))
+    assert found.dacl == Acl((OWN, BOB_WRITES))
+    assert file.mode & 0o700 == 0o600  # Bob's entry is the owner's now
+
+
+@pytest.mark.parametrize("owner", ["S-1-5-21-9-9-9-1000", "S-1-5-32-544", "S-1-22-2-0"])
+def test_who_is_no_user_here_cannot_own(file: File, owner: str) -> None:
+    asked = SecurityDescriptor(SELF_RELATIVE, Sid.parse(owner))
+    with pytest.raises(acl.InvalidOwner):
+        acl.store(file, asked, OWNER_SECURITY_INFORMATION, DOMAIN, True)
+
+
+def test_a_foreign_group_is_only_stored(file: File) -> None:
+    asked = sd(OWN)._replace(group=DOMAIN.users)
+    info = DACL | GROUP_SECURITY_INFORMATION
+    with pytest.raises(acl.InvalidOwner):
+        acl.store(file, asked, info, DOMAIN, False)
+    acl.store(file, asked, info, DOMAIN, True)
+    assert acl.descriptor(file, DOMAIN, True).group == DOMAIN.users
+    assert os.fstat(file.fd).st_gid == GID
+
+
+def test_only_oneself_may_be_made_owner_without_privilege(file: File) -> None:
+    alice = token(DOMAIN, 1000, 1000)
+    asked = SecurityDescriptor(SELF_RELATIVE, BOB)
+    with pytest.raises(acl.InvalidOwner):
+        acl.store(file, asked, OWNER_SECURITY_INFORMATION, DOMAIN, True, alice)
+
+
+@needs_root
+def test_ownership_may_be_taken_for_a_token(file: File) -> None:
+    alice = token(DOMAIN, 1000, 1000)
+    asked = SecurityDescriptor(SELF_RELATIVE, alice.user)
+    acl.store(file, asked, OWNER_SECURITY_INFORMATION, DOMAIN, True, alice)
+    assert os.fstat(file.fd).st_uid == 1000
+
+
+@needs_root
+def test_the_kernel_judges_by_the_threads_identity(folder: File, file: File) -> None:
+    os.chown(file.path, 1001, 1001)
+    mine = allow(BOB, FILE_ALL_ACCESS)
+    given = SecurityDescriptor(SELF_RELATIVE, Sid(22, 1, 0))
+    try:
+        become(Credentials(1001, 1001, (1001,)))
+        acl.store(file, sd(mine, READ), DACL, DOMAIN, True)
+        with pytest.raises(PermissionError):
+            acl.store(folder, sd(mine), DACL, DOMAIN, True)
+        with pytest.raises(PermissionError):
+            acl.store(file, given, OWNER_SECURITY_INFORMATION, DOMAIN, True)
+    finally:
+        become(None)
+    assert dacl_of(file) == (mine, READ)
+    assert ntacl.NAME in file.xattrs()
+    assert acl.stored(folder, DOMAIN) is None
+
+
+def test_a_list_too_long_to_store_changes_nothing(file: File) -> None:
+    aces = [OWN] * 3000
+    with pytest.raises(OSError, match="ACL") as refused:
+        acl.store(file, sd(*aces), DACL, DOMAIN, True)
+    assert refused.value.errno == errno.E2BIG
+    assert file.mode == 0o644
+
+
+# CREATE
+
+
+HANDED_DOWN = (
+    allow(CREATOR_OWNER, FILE_ALL_ACCESS, HEIRS | INHERIT_ONLY),
+    allow(BOB, FILE_GENERIC_READ, HEIRS),
+)
+
+
+def test_a_new_file_inherits_what_is_stored_above(folder: File, file: File, kept: str) -> None:
+    acl.store(folder, sd(OWN, *HANDED_DOWN, control=AI | REQ), DACL, DOMAIN, True)
+    acl.settle(file, folder, ME, DOMAIN, True)
+    found = acl.stored(file, DOMAIN)
+    assert found is not None
+    assert found.dacl == Acl(
+        (
+            allow(ME.user, FILE_ALL_ACCESS, INHERITED_ACE),
+            allow(BOB, FILE_GENERIC_READ, INHERITED_ACE),
+        )
+    )
+    assert found.owner == ME.user
+    assert found.control & DACL_AUTO_INHERITED
+    assert file.mode == 0o740  # the mask: Bob's entry
+
+
+def test_a_new_directory_hands_down_further(folder: File, kept: str) -> None:
+    acl.store(folder, sd(OWN, *HANDED_DOWN), DACL, DOMAIN, True)
+    (folder.path / "below").mkdir()
+    below = File(folder.path / "below")
+    acl.settle(below, folder, ME, DOMAIN, True)
+    assert dacl_of(below) == (OWN, HANDED_DOWN[0], HANDED_DOWN[1])
+    os.close(below.fd)
+
+
+@pytest.mark.parametrize("use_xattr", [False, True])
+def test_a_new_file_keeps_what_the_kernel_gave_it(
+    folder: File, file: File, use_xattr: bool
+) -> None:
+    if use_xattr:
+        acl.store(folder, sd(OWN, READ), DACL, DOMAIN, True)  # nothing to hand down
+    else:
+        acl.store(folder, sd(OWN, *HANDED_DOWN), DACL, DOMAIN, True)
+    acl.settle(file, folder, ME, DOMAIN, use_xattr)
+    assert acl.stored(file, DOMAIN) is None
+    assert file.mode == 0o644
+
+
+def test_an_asked_for_dacl_takes_the_place_of_the_inherited(
+    folder: File, file: File, kept: str
+) -> None:
+    acl.store(folder, sd(OWN, *HANDED_DOWN), DACL, DOMAIN, True)
+    acl.settle(file, folder, ME, DOMAIN, True, sd(OWN, READ, control=DACL_PROTECTED))
+    found = acl.descriptor(file, DOMAIN, True)
+    assert found.dacl == Acl((OWN, READ))
+    assert found.control & DACL_PROTECTED
+    assert file.mode == 0o744
+
+
+def test_an_asked_for_dacl_sets_the_mode_on_a_share_that_stores_none(
+    folder: File, file: File
+) -> None:
+    acl.settle(file, folder, ME, DOMAIN, False, sd(OWN))
+    assert (file.mode, file.xattrs()) == (0o700, set())
+
+
+def test_an_asked_for_descriptor_without_dacl_leaves_the_inherited(
+    folder: File, file: File, kept: str
+) -> None:
+    acl.store(folder, sd(OWN, *HANDED_DOWN), DACL, DOMAIN, True)
+    acl.settle(file, folder, ME, DOMAIN, True, SecurityDescriptor(SELF_RELATIVE, ME.user))
+    assert dacl_of(file) == (OWN, allow(BOB, FILE_GENERIC_READ))
+
+
+def test_an_inherited_sacl_does_not_open_the_file(folder: File, file: File, kept: str) -> None:
+    heir = AUDIT._replace(flags=AUDIT.flags | HEIRS)
+    acl.store(folder, with_sacl(heir), SACL_SECURITY_INFORMATION, DOMAIN, True)
+    acl.store(folder, sd(OWN), DACL, DOMAIN, True)
+    acl.settle(file, folder, ME, DOMAIN, True)
+    found = acl.stored(file, DOMAIN)
+    assert found is not None
+    assert found.sacl == Acl((AUDIT,))
+    assert found.dacl is not None
+    assert file.mode == 0o644
+
+
+@pytest.mark.parametrize("privileged", [False, True])
+def test_an_asked_for_sacl_needs_the_privilege(folder: File, file: File, privileged: bool) -> None:
+    who = token(DOMAIN, UID, GID, privileged=privileged)
+    acl.settle(file, folder, who, DOMAIN, True, with_sacl(AUDIT))
+    found = acl.stored(file, DOMAIN)
+    assert found is not None
+    assert found.sacl == (Acl((AUDIT,)) if privileged else None)
+
+
+def test_a_foreign_owner_cannot_be_asked_for(folder: File, file: File) -> None:
+    asked = sd(OWN)._replace(owner=Sid(5, 21, 9, 9, 9, 1000))
+    with pytest.raises(acl.InvalidOwner):
+        acl.settle(file, folder, ME, DOMAIN, True, asked)
+
+
+@needs_root
+def test_the_group_below_a_setgid_directory_is_the_directorys(folder: File) -> None:
+    os.chown(folder.path, 0, 500)
+    os.fchmod(folder.fd, 0o2755)
+    acl.store(folder, sd(OWN, *HANDED_DOWN), DACL, DOMAIN, True)
+    (folder.path / "child").touch()
+    child = File(folder.path / "child")
+    acl.settle(child, folder, ME, DOMAIN, True)
+    assert acl.descriptor(child, DOMAIN, True).group == DOMAIN.gid_to_sid(500)
+    os.close(child.fd)
