@@ -6,6 +6,7 @@ Each returns what is to be printed.  Raises NotRunning, Refused, or OSError.
 from __future__ import annotations
 
 import json
+import logging
 import signal
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,8 @@ from control.client import Client, NotRunning, Refused
 from ksmbd.wire.ipc import LOCK_NAME, SHARE_BROWSEABLE
 from mountd import lock
 
+log = logging.getLogger("ksmbd.control")
+
 BOLD: Final = "\x1b[1m"
 PLAIN: Final = "\x1b[m"
 
@@ -23,16 +26,25 @@ def shutdown(run_dir: Path) -> str:
     """End ksmbd with all connections, and mountd; return when ksmbd has ended."""
     ended = False
     try:
-        with Client(run_dir) as client:
-            client.ask("kill", how="hard")
-            ended = client.wait_ended()
-            if not ended:
-                raise Refused("ksmbd has not ended yet")
+        client = Client(run_dir)
     except NotRunning:
-        ended = False
+        log.debug("ksmbd is not running")
+    else:
+        with client:
+            ended = _end(client)
     if not lock.notify(str(run_dir / LOCK_NAME), signal.SIGTERM) and not ended:
         raise NotRunning(f"neither ksmbd nor ksmbd-mountd is running in {run_dir}")
     return ""
+
+
+def _end(client: Client) -> bool:
+    try:
+        client.ask("kill", how="hard")
+    except NotRunning:  # it was faster than its answer
+        return True
+    if not client.wait_ended():
+        raise Refused("ksmbd has not ended yet")
+    return True
 
 
 def reload(run_dir: Path) -> str:

@@ -1,0 +1,92 @@
+"""The report as tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from control.status import duration, printable, render
+
+REPORT: dict[str, Any] = {
+    "version": "1.2", "state": "running", "port": 4450, "mountd": True,
+    "started": 1000.0, "now": 1000.0 + 3 * 86400 + 7200,
+    "pool": {
+        "workers": 2, "busy": 0, "idle": 2, "queued": 0, "grown": 4, "shrunk": 2,
+        "max_workers": 32, "direct_dispatch": False,
+    },
+    "connections": [
+        {"number": 12, "peer": "192.0.2.5", "dialect": "3.1.1", "sessions": 1, "requests": 0,
+         "pending": 2, "frames": 12345, "slow": False},
+    ],
+    "sessions": [
+        {"id": "0x1f", "account": "alice", "peer": "192.0.2.5", "state": "valid", "guest": False,
+         "signed": True, "encrypted": False, "trees": 1, "opens": 2},
+    ],
+    "trees": [{"share": "media", "account": "alice", "session": "0x1f", "writable": True}],
+    "opens": [
+        {"share": "media", "path": "a/b.txt", "pipe": False, "directory": False,
+         "access": "0x00120089", "oplock": 9, "account": "alice"},
+        {"share": "media", "path": "new\nline", "pipe": False, "directory": True,
+         "access": "0x00100081", "oplock": 0, "account": "alice"},
+    ],
+    "open_count": 2,
+}  # fmt: skip
+
+
+def test_the_whole_report() -> None:
+    assert (
+        render(REPORT)
+        == """\
+ksmbd 1.2: running, port 4450, mountd connected, up 3 d 2 h
+Workers: 2 of at most 32 (0 busy, 2 idle), 0 requests queued; 4 started and 2 retired so far; \
+no direct dispatch
+
+Connections: 1
+  Number  Client     Dialect  Sessions  Running  Waiting  Frames  Slow
+      12  192.0.2.5  3.1.1           1        0        2   12345  no
+
+Sessions: 1
+  Session  Account  Client     State  Guest  Signed  Encrypted  Shares  Opens
+  0x1f     alice    192.0.2.5  valid  no     yes     no              1      2
+
+Connected shares: 1
+  Share  Account  Session  Writable
+  media  alice    0x1f     yes
+
+Open files: 2
+  Share  Path       Kind       Access      Oplock  Account
+  media  a/b.txt    file       0x00120089       9  alice
+  media  new\\nline  directory  0x00100081       0  alice"""
+    )
+
+
+def test_before_mountd_has_come_there_is_one_line() -> None:
+    report = {"version": "1.2", "state": "startup", "port": 0, "mountd": False}
+    assert render(report) == "ksmbd 1.2: startup, port 0, mountd away"
+
+
+def test_empty_tables_are_their_titles_only() -> None:
+    empty = REPORT | {name: [] for name in ("connections", "sessions", "trees", "opens")}
+    text = render(empty | {"open_count": 0})
+    assert "Sessions: 0\n" in text
+    assert "Account" not in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (-5, "0 s"),
+        (59.9, "59 s"),
+        (61, "1 min 1 s"),
+        (86400, "1 d"),
+        (90061, "1 d 1 h"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_names_cannot_steer_the_terminal() -> None:
+    assert printable("a\x1b[31mb\u202ec\ud800é日") == "a\\x1b[31mb\\u202ec\\ud800é日"
