@@ -149,9 +149,7 @@ def answer(work: Work, open: Open, st: Stat, contexts: Contexts) -> bytes:
     """The response's chain of contexts, in the order Windows has them."""
     answers: list[tuple[bytes, bytes]] = []
     if contexts.maximal_access:
-        answers.append(
-            (wire.QUERY_MAXIMAL_ACCESS, _answer_maximal_access(work, open, st, contexts))
-        )
+        answers.append((wire.QUERY_MAXIMAL_ACCESS, _maximal_access_of(open, st, contexts)))
     if contexts.on_disk_id:
         share = open.tree.share
         ids = wire.OnDiskIdResponse(disk_file_id=st.ino, volume_id=share.volume_serial)

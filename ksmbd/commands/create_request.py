@@ -115,7 +115,10 @@ def _path(work: Work, req: CreateRequest) -> tuple[str, bool]:
     if "/" in name:
         raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, name)
     name, directory_stream = _without_stream(name, req.create_options)
-    return name.replace("\\", "/"), directory_stream
+    path = name.replace("\\", "/")
+    if ".." in path.split("/"):
+        raise NtStatusError(NtStatus.OBJECT_PATH_SYNTAX_BAD, name)
+    return path, directory_stream
 
 
 def _without_stream(name: str, options: int) -> tuple[str, bool]:

@@ -45,6 +45,7 @@ def read(work: Work, req: ReadRequest) -> Reply:
     except (NtStatusError, OSError):
         work.server.buffers.give(room)
         raise
+    open.position = req.offset + count
     data = memoryview(room)[HEADROOM : HEADROOM + count]
     return Reply(ReadResponse(data_length=count), data, room=room)
 

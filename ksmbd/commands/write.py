@@ -49,9 +49,12 @@ def write(work: Work, req: WriteRequest) -> Reply:
 
 
 def _offset(open: Open, req: WriteRequest) -> int:
-    """Where to write: at the end if the client says so or may do nothing but append."""
-    append_only = not open.granted_access & FILE_WRITE_DATA
-    if req.offset == APPEND_OFFSET or append_only:
+    """Where to write: at the end if the client says so.
+
+    Windows lets an open with APPEND_DATA alone write anywhere, as smbtorture's smb2.rw.append
+    shows, and so do we.
+    """
+    if req.offset == APPEND_OFFSET:
         if open.create_options & FILE_NO_INTERMEDIATE_BUFFERING:
             raise NtStatusError(NtStatus.INVALID_PARAMETER, "append without buffering")
         return open.file.stat().size
