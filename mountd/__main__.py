@@ -44,9 +44,8 @@ def parser() -> argparse.ArgumentParser:
         "--with-parent", action="store_true", help="end with the process that started this one"
     )
     options.add_argument("-v", "--verbose", action="store_true")
-    options.add_argument(
-        "-V", "--version", action="version", version=f"ksmbd-tools version : {__version__}"
-    )
+    version = f"[{TOOL}/{os.getpid()}]: INFO: ksmbd-tools version : {__version__}"
+    options.add_argument("-V", "--version", action="version", version=version)
     return options
 
 

@@ -44,6 +44,14 @@ class ConfError(ValueError):
         self.why = why
 
 
+class Statement(NamedTuple):
+    """A section's header or a ``key = value``, as it stands in a file."""
+
+    first: int  # line numbers from 1
+    last: int
+    content: str
+
+
 class Entry(NamedTuple):
     """One ``key = value`` line."""
 
@@ -125,7 +133,7 @@ def _read(
     path: str, sections: dict[str, Section], section: Section | None, parents: tuple[str, ...]
 ) -> None:
     real = os.path.realpath(path)
-    for line, content in _lines(path):
+    for line, _, content in statements(path):
         if content.startswith("["):
             section = _section(path, line, content, sections)
             continue
@@ -140,17 +148,17 @@ def _read(
             section.entries.append(Entry(fold(key), value.strip(), path, line))
 
 
-def _lines(path: str) -> Iterator[tuple[int, str]]:
-    """Lines that say something, joined, without comments, each with the number of its first."""
+def statements(path: str) -> Iterator[Statement]:
+    """Lines that say something, joined, without comments. Raises ConfError."""
     try:
         with open(path, "rb") as file:
             raw = file.read()
     except OSError as error:
         raise ConfError(path, 0, error.strerror or str(error)) from None
-    joined, start = "", 0
+    joined, start, number = "", 0, 0
     for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         try:
-            content = _without_comment(line.decode()).strip()
+            content = without_comment(line.decode()).strip()
         except UnicodeDecodeError:
             raise ConfError(path, number, "expected UTF-8") from None
         start = start or number
@@ -158,13 +166,14 @@ def _lines(path: str) -> Iterator[tuple[int, str]]:
             joined += content[:-1].rstrip() + " "
             continue
         if content := (joined + content).strip():
-            yield start, content
+            yield Statement(start, number, content)
         joined, start = "", 0
     if joined.strip():
-        yield start, joined.strip()
+        yield Statement(start, number, joined.strip())
 
 
-def _without_comment(line: str) -> str:
+def without_comment(line: str) -> str:
+    """*line* up to its comment."""
     may_quote = line.count('"') % 2 == 0
     quoted = False
     for index, char in enumerate(line):

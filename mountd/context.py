@@ -112,6 +112,11 @@ class RpcContext:
     def accounts(self) -> Sequence[Account]:
         return [self._account(name) for name in sorted(self._state.files.accounts)]
 
+    def user_id(self, name: str) -> int | None:
+        """As the system spells it, else in lower case, as system users are."""
+        found = self._state.system.user_id(name)
+        return self._state.system.user_id(name.lower()) if found is None else found
+
     def user_name(self, uid: int) -> str | None:
         return self._state.system.user_name(uid)
 

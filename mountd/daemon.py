@@ -114,9 +114,7 @@ class Format(logging.Formatter):
     """``[ksmbd.mountd/PID]: LEVEL: text``, as ksmbd-tools writes."""
 
     def __init__(self, tool: str) -> None:
-        super().__init__(
-            "[%(tool)s/%(process)d]: %(levelname)s: %(message)s", defaults={"tool": tool}
-        )
+        super().__init__(f"[{tool}/%(process)d]: %(levelname)s: %(message)s")
 
 
 def log_to_stderr(tool: str, *, verbose: bool) -> None:

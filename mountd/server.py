@@ -80,8 +80,8 @@ class Server:
             select.select([wake], [], [], RETRY_S)
             return
         assert self._link is not None
-        readable, _, _ = select.select([wake, self._link], [], [])
-        if self._link in readable:
+        readable, _, _ = select.select([wake.fileno(), self._link.fileno()], [], [])
+        if self._link.fileno() in readable:
             self._receive(self._link)
 
     def tell(self, *messages: Message) -> None:

@@ -28,6 +28,8 @@ class System(Protocol):
     def user(self, name: str) -> Identity | None:
         """The system user *name*."""
 
+    def user_id(self, name: str) -> int | None: ...
+
     def user_name(self, uid: int) -> str | None: ...
 
     def group_name(self, gid: int) -> str | None: ...
@@ -51,6 +53,12 @@ class UnixSystem:
             log.warning("%s is in %d groups: only %d count", name, len(groups), MAX_GROUPS)
         full_name = found.pw_gecos.partition(",")[0]
         return Identity(found.pw_uid, found.pw_gid, tuple(groups[:MAX_GROUPS]), full_name)
+
+    def user_id(self, name: str) -> int | None:
+        try:
+            return pwd.getpwnam(name).pw_uid
+        except (KeyError, ValueError, UnicodeEncodeError):
+            return None
 
     def user_name(self, uid: int) -> str | None:
         try:

@@ -18,6 +18,7 @@ from mountd import krb5, login, shares
 from mountd.context import RpcContext
 from mountd.rpc.errors import RpcError
 from mountd.rpc.pipe import Pipes
+from mountd.shares import Share
 from mountd.state import State
 
 log = logging.getLogger("mountd")
@@ -127,20 +128,19 @@ def share_config(services: Services, message: ipc.ShareConfigRequest) -> Message
 
 def share_list(services: Services, message: ipc.ShareListRequest) -> Message:
     found = list(services.state.files.shares)
-    names, comments, flags, size = [], [], [], 0
+    page: list[Share] = []
+    size = 0
     for share in found[message.start :]:
         size += len(share.name.encode()) + len(share.params.comment.encode()) + 6
-        if size > MAX_LIST_BYTES and names:
+        if size > MAX_LIST_BYTES and page:
             break
-        names.append(share.name)
-        comments.append(share.params.comment)
-        flags.append(share.flags)
+        page.append(share)
     return ipc.ShareListResponse(
         handle=message.handle,
         total=len(found),
-        names=tuple(names),
-        comments=tuple(comments),
-        flags=tuple(flags),
+        names=tuple(share.name for share in page),
+        comments=tuple(share.params.comment for share in page),
+        flags=tuple(share.flags for share in page),
     )
 
 
