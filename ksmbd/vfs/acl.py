@@ -67,7 +67,7 @@ log = logging.getLogger("ksmbd.vfs")
 _ACCESS: Final = "system.posix_acl_access"
 _DEFAULT: Final = "system.posix_acl_default"
 _CAP_SYS_ADMIN: Final = 21
-_CACHED_SIZE: Final = 1024  # bytes of a POSIX ACL, and
+_CACHED_SIZE: Final = 4096  # bytes of an xattr, and
 _CACHED_ENTRIES: Final = 128  # entries: they bound the memory that caches may hold
 _NO_XATTR: Final = frozenset({errno.EOPNOTSUPP, errno.ENOSYS})
 
@@ -285,11 +285,6 @@ def _synthetic(state: _State, domain: Domain) -> SecurityDescriptor:
     return SecurityDescriptor(SELF_RELATIVE | DACL_PRESENT, owner, group, None, dacl)
 
 
-_hash_cached = lru_cache(maxsize=1024)(ntacl.permissions_hash)
-_unpack_cached = lru_cache(maxsize=1024)(posix_acl.unpack)
-_synthetic_cached = lru_cache(maxsize=1024)(_synthetic)
-
-
 def _stored(fd: int, state: _State, domain: Domain) -> SecurityDescriptor | None:
     """The stored descriptor; None if there is none, it is damaged, or no longer holds."""
     blob = _get(fd, ntacl.NAME)
@@ -297,6 +292,12 @@ def _stored(fd: int, state: _State, domain: Domain) -> SecurityDescriptor | None
         blob = _get(fd, ntacl.NAME_UNPRIVILEGED)
     if blob is None:
         return None
+    small = len(blob) <= _CACHED_SIZE and state.is_small
+    return (_judged_cached if small else _judged)(blob, state, domain)
+
+
+def _judged(blob: bytes, state: _State, domain: Domain) -> SecurityDescriptor | None:
+    """The descriptor that the value *blob* is for a file in *state*; None if it is none."""
     try:
         sd, _, posix_hash = ntacl.decode(blob)
     except WireError as reason:
@@ -325,6 +326,13 @@ def _localised(sd: SecurityDescriptor, state: _State, domain: Domain) -> Securit
     if sd.group is None or domain.sid_to_gid(sd.group) not in (state.gid, None):
         sd = sd._replace(group=domain.gid_to_sid(state.gid))
     return sd
+
+
+# Pure, and asked on every open: most files of a share have one of a few answers.
+_unpack_cached = lru_cache(maxsize=1024)(posix_acl.unpack)
+_hash_cached = lru_cache(maxsize=1024)(ntacl.permissions_hash)
+_synthetic_cached = lru_cache(maxsize=1024)(_synthetic)
+_judged_cached = lru_cache(maxsize=1024)(_judged)
 
 
 # Merging

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ksmbd.vfs import posix_acl
@@ -25,7 +24,6 @@ NAME_UNPRIVILEGED: Final = "user.ksmbd.NTACL"
 
 _HASH_SHA256: Final = 1
 _DESCRIPTION: Final = b"posix_acl\0"
-_CACHED_SIZE: Final = 4096  # bytes: bounds the memory that the cache may hold
 _REFERENT: Final = 0x00020000
 _SD_AT: Final = 0xA0
 
@@ -73,13 +71,8 @@ def encode(sd: SecurityDescriptor, posix_hash: bytes) -> bytes:
 def decode(blob: bytes) -> Stored:
     """Read a value of version 1 to 4; WireError when it is malformed.
 
-    The hashes are returned, not compared.  Equal short values, as a tree of inherited
-    descriptors has them, are decoded once.
+    The hashes are returned, not compared.
     """
-    return _decode_cached(blob) if len(blob) <= _CACHED_SIZE else _decode(blob)
-
-
-def _decode(blob: bytes) -> Stored:
     reader = _Ndr(blob)
     version, tag = reader.u16(), reader.u16()
     if version != tag or not 1 <= version <= 4:
@@ -101,9 +94,6 @@ def _decode(blob: bytes) -> Stored:
         posix_hash = reader.take(64)[:32]
     reader.align(4)
     return Stored(SecurityDescriptor.unpack(blob, reader.position, base=0), version, posix_hash)
-
-
-_decode_cached = lru_cache(maxsize=2048)(_decode)
 
 
 class _Ndr:

@@ -62,7 +62,10 @@ BOB = DOMAIN.uid_to_sid(1001)
 DACL = DACL_SECURITY_INFORMATION
 HEIRS = OBJECT_INHERIT | CONTAINER_INHERIT
 
-needs_root = pytest.mark.skipif(UID != 0, reason="security.* and chown need root")
+needs_root = pytest.mark.skipif(UID != 0, reason="chown needs root")
+needs_security = pytest.mark.skipif(
+    not acl._may_write_security(), reason="security.* needs CAP_SYS_ADMIN"
+)
 
 
 class File:
@@ -206,6 +209,19 @@ def test_the_sticky_and_setgid_bits_survive_a_new_dacl(folder: File) -> None:
     assert folder.mode == 0o1750
 
 
+def test_a_file_system_without_acls_gets_the_mode(
+    folder: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "no ACLs here")
+
+    monkeypatch.setattr(acl, "set_value", refuse)
+    acl.store(folder, sd(OWN, READ, BOB_WRITES), DACL, DOMAIN, False)
+    assert folder.mode == 0o744  # without the mask, in which Bob would show
+    with pytest.raises(OSError, match="no ACLs"):
+        acl.store(folder, sd(OWN), DACL, DOMAIN, True)
+
+
 # Stored
 
 
@@ -332,6 +348,7 @@ def test_a_server_with_the_privilege_does_not_trust_the_users_name(
 
 
 @needs_root
+@needs_security
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_comes_from_samba_keeps_its_descriptor(folder: File, name: str) -> None:
     origin = FILES[name]
@@ -462,6 +479,17 @@ def test_ownership_may_be_taken_for_a_token(file: File) -> None:
     assert os.fstat(file.fd).st_uid == 1000
 
 
+@needs_security
+def test_the_privilege_stays_with_a_thread_that_acts_as_a_user(file: File) -> None:
+    os.chown(file.path, 1001, 1001)
+    try:
+        become(Credentials(1001, 1001, (1001,)))
+        acl.store(file, sd(OWN, allow(BOB, FILE_ALL_ACCESS)), DACL, DOMAIN, True)
+    finally:
+        become(None)
+    assert ntacl.NAME in file.xattrs()
+
+
 @needs_root
 def test_the_kernel_judges_by_the_threads_identity(folder: File, file: File) -> None:
     os.chown(file.path, 1001, 1001)
@@ -477,7 +505,6 @@ def test_the_kernel_judges_by_the_threads_identity(folder: File, file: File) -> 
     finally:
         become(None)
     assert dacl_of(file) == (mine, READ)
-    assert ntacl.NAME in file.xattrs()
     assert acl.stored(folder, DOMAIN) is None
 
 
