@@ -81,7 +81,7 @@ def _elements(work: Work, req: LockRequest) -> list[LockElement]:
     elements = [LockElement.unpack(array, i * size) for i in range(req.lock_count)]
     unlocking = bool(elements[0].flags & UNLOCK)
     for element in elements:
-        if element.flags != UNLOCK if unlocking else element.flags not in _LOCK_FLAGS:
+        if not unlocking and element.flags not in _LOCK_FLAGS:
             raise NtStatusError(NtStatus.INVALID_PARAMETER, f"flags {element.flags:#x}")
         if element.length and element.offset + element.length > _MAX_RANGE:
             raise NtStatusError(NtStatus.INVALID_LOCK_RANGE, f"{element.offset}+{element.length}")
@@ -92,11 +92,13 @@ def _elements(work: Work, req: LockRequest) -> list[LockElement]:
 
 
 def _unlock(open: Open, inode: Inode, elements: list[LockElement]) -> None:
-    """In order; what was unlocked before one that fails stays unlocked."""
+    """In order; what was unlocked before an element that fails, or is none, stays unlocked."""
     waiters: list[Event] = []
     try:
         with inode.lock:
             for element in elements:
+                if element.flags != UNLOCK:
+                    raise NtStatusError(NtStatus.INVALID_PARAMETER, f"flags {element.flags:#x}")
                 if not inode.locks.unlock(open, element.offset, element.length):
                     raise NtStatusError(
                         NtStatus.RANGE_NOT_LOCKED, f"{element.offset}+{element.length}"

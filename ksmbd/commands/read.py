@@ -52,7 +52,7 @@ def read(work: Work, req: ReadRequest) -> Reply:
 
 def _check_locks(open: Open, req: ReadRequest) -> None:
     inode = open.inode
-    if inode is None or not inode.locks:
+    if inode is None or not inode.locks or not req.length:
         return
     with inode.lock:
         if inode.locks.conflicts_read(open, req.offset, req.length):

@@ -65,7 +65,7 @@ def _offset(open: Open, req: WriteRequest) -> int:
 
 def _check_locks(open: Open, offset: int, length: int) -> None:
     inode = open.inode
-    if inode is None or not inode.locks:
+    if inode is None or not inode.locks or not length:
         return
     with inode.lock:
         if inode.locks.conflicts_write(open, offset, length):
