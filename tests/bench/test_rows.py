@@ -1,0 +1,31 @@
+"""bench/rows.py, and every row once against the running server."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.__main__ import main, parse
+from bench.rows import ROWS
+
+
+def test_names_are_unique_and_units_known() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS)
+    assert {row.unit for row in ROWS} == {"op/s", "MB/s"}
+
+
+def test_the_size_of_the_file_is_filled_in() -> None:
+    (row,) = [row for row in ROWS if row.name == "sequential 64 KiB read"]
+    assert row.command(32) == ["-S", "32", "-b", "65536", "-q", "4", "read"]
+
+
+def test_rows_can_be_chosen_by_name() -> None:
+    plan, smoke = parse(["--only", "^echo", "--rounds", "2"])
+    assert [row.name for row in plan.rows] == ["echo", "echo, 8 connections of 4"]
+    assert plan.rounds == 2
+    assert not smoke
+
+
+@pytest.mark.interop
+@pytest.mark.timeout(300)
+def test_every_row_works(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--smoke"]) == 0, capsys.readouterr().out
