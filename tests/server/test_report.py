@@ -1,0 +1,78 @@
+"""The report behind ``ksmbd-control status``."""
+
+from __future__ import annotations
+
+import json
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+from control.status import render
+from ksmbd.server.pool import PoolFigures
+from ksmbd.server.report import report
+from ksmbd.state.session import SessionState
+
+FIGURES = PoolFigures(2, 1, 1, 0, 3, 1, 32)
+
+
+def server() -> Any:
+    connection = SimpleNamespace(
+        number=3, peer="192.0.2.5", dialect=0x0311, sessions={}, requests={5: None},
+        async_commands={1: None, 2: None}, creation_time=90.0, lock=threading.Lock(),
+    )  # fmt: skip
+    session = SimpleNamespace(
+        session_id=0x1F, account="alice", is_guest=False, is_anonymous=False,
+        state=SessionState.VALID, connection=connection, channels={3: None}, trees={}, opens={},
+        signing_required=True, encrypt_data=False, creation_time=95.0, lock=threading.Lock(),
+    )  # fmt: skip
+    connection.sessions[0x1F] = session
+    share = SimpleNamespace(name="media")
+    tree = SimpleNamespace(tree_id=1, session=session, share=share, writable=True,
+                           creation_time=96.0)  # fmt: skip
+    session.trees[1] = tree
+    open = SimpleNamespace(
+        volatile_id=0x77, session=session, tree=tree, path="a/b", is_directory=False, pipe=None,
+        granted_access=0x120089, oplock_level=9, creation_time=97.0,
+    )  # fmt: skip
+    session.opens[0x77] = open
+    client = SimpleNamespace(
+        connection=connection,
+        transport=SimpleNamespace(local="192.0.2.1", slow=False),
+        reader=SimpleNamespace(frames=44),
+    )
+    made = SimpleNamespace(
+        lock=threading.Lock(), sessions={0x1F: session}, start_time=80.0, clock=lambda: 100.0,
+        opens=SimpleNamespace(all=lambda: [open]),
+    )  # fmt: skip
+    return made, client
+
+
+def test_every_table_has_its_row_and_all_is_json() -> None:
+    made, client = server()
+    row = json.loads(json.dumps(report(made, [client], FIGURES, direct=True)))
+    assert row["pool"] == {**FIGURES._asdict(), "direct_dispatch": True}
+    assert row["connections"][0]["dialect"] == "3.1.1"
+    assert row["connections"][0]["pending"] == 2
+    assert (
+        row["sessions"][0] | {"id": "0x1f", "account": "alice", "state": "valid"}
+        == row["sessions"][0]
+    )
+    assert row["trees"][0]["share"] == "media"
+    assert row["opens"][0]["access"] == "0x00120089"
+    assert row["open_count"] == 1
+
+
+def test_ksmbd_control_can_show_it() -> None:
+    made, client = server()
+    head = {"version": "1", "state": "running", "port": 445, "mountd": True}
+    text = render(head | report(made, [client], FIGURES, direct=True))
+    for expected in ("up 20 s", "192.0.2.5  3.1.1", "0x1f", "media", "a/b"):
+        assert expected in text
+
+
+def test_a_connection_that_has_not_negotiated_has_no_dialect() -> None:
+    made, client = server()
+    client.connection.dialect = 0
+    assert report(made, [client], FIGURES, direct=True)["connections"][0]["dialect"] == (
+        "not negotiated"
+    )
