@@ -475,8 +475,9 @@ def _may_write_security() -> bool:
 
     CAP_SYS_ADMIN stays with a thread that acts as another user (setfsuid).
     """
-    with open("/proc/self/uid_map", encoding="ascii") as file:
-        first_namespace = file.read().split() == ["0", "0", "4294967295"]
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        held = next(line.split()[1] for line in file if line.startswith("CapEff:"))
+    # As bytes: a codec that is not loaded yet may lie where the thread's user cannot read it.
+    with open("/proc/self/uid_map", "rb") as file:
+        first_namespace = file.read().split() == [b"0", b"0", b"4294967295"]
+    with open("/proc/self/status", "rb") as file:
+        held = next(line.split()[1] for line in file if line.startswith(b"CapEff:"))
     return first_namespace and bool(int(held, 16) >> _CAP_SYS_ADMIN & 1)
