@@ -147,7 +147,7 @@ def _from_dacl(owner: Sid | None, dacl: Acl, token: Token) -> int:
             held |= mask & ~denied
         elif kind in (ACCESS_DENIED, ACCESS_DENIED_CALLBACK):
             # A condition we cannot evaluate is UNKNOWN: it denies and never allows,
-            # [MS-DTYP] 2.5.3.1.1
+            # [MS-DTYP] 2.4.4.17.3
             denied |= mask & ~held
     return held & FILE_ALL_ACCESS
 

@@ -58,7 +58,7 @@ def aces_below(*aces: Ace, is_directory: bool, control: int = 0) -> list[Ace]:
 
 
 # parent's flags, the flags on a file, the flags on a directory; None: nothing is inherited.
-# The rows are smbtorture's (smb2.acls.INHERITANCE), made on Windows.
+# Parent, file and directory flags are those that smbtorture's INHERITANCE test expects.
 TABLE = [
     (0, None, None),
     (OI, 0, OI | IO),

@@ -38,8 +38,8 @@ ADMINISTRATORS = Sid.parse("S-1-5-32-544")
 SYSTEM = Sid.parse("S-1-5-18")
 EVERYONE = Sid.parse("S-1-1-0")
 
-# O:BAG:SYD:PAI(A;OICI;FA;;;SY)(A;OICIID;0x1200a9;;;S-1-5-21-…-1013), as Windows lays it out:
-# the DACL before the SIDs
+# O:BAG:SYD:PAI(A;OICI;FA;;;SY)(A;OICIID;0x1200a9;;;S-1-5-21-…-1013), built by hand in the
+# order Windows writes: the DACL before the SIDs, slack behind the last ACE
 WINDOWS = bytes.fromhex(
     "01000494"  # revision, sbz1, control SR|PD|AI|DP
     "5800000068000000"  # owner, group
@@ -81,7 +81,7 @@ SAMBA = bytes.fromhex(
 )
 
 
-def test_a_descriptor_made_by_windows_is_read() -> None:
+def test_a_descriptor_in_windows_layout_is_read() -> None:
     assert SecurityDescriptor.unpack(WINDOWS) == WINDOWS_VALUE
 
 
