@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from mountd import conf
 from mountd.conf import ConfError
-from mountd.params import GLOBAL_KEYS, SHARE_KEYS, ShareParams, fold, octal
+from mountd.params import GLOBAL_KEYS, SHARE_KEYS, Param, ShareParams, fold, octal
 
 HEADER: Final = "; see ksmbd.conf(5) for details\n"
 
@@ -80,10 +80,7 @@ class ConfFile:
             for line in reversed(section.lines):  # the first of several counts
                 param = SHARE_KEYS.get(line.option.key)
                 if param is not None and not _is_global(folded, line.option.key):
-                    value = line.option.value
-                    found[param.attribute] = (
-                        _text(not param.value(value)) if param.inverse else value
-                    )
+                    found[param.attribute] = _direct(param, line.option.value)
         return found
 
     def content(self) -> bytes:
@@ -139,6 +136,16 @@ def _is_global(section: str, key: str) -> bool:
 
 def _written(option: Option) -> str:
     return f"\t{option.key} = {option.value}\n"
+
+
+def _direct(param: Param, value: str) -> str:
+    """*value* in the sense of the parameter's own name: ``writable = yes`` is ``no``."""
+    if not param.inverse or not value:
+        return value
+    try:
+        return _text(param.value(value))
+    except ValueError:
+        return value
 
 
 def _text(value: object, *, as_octal: bool = False) -> str:
