@@ -82,7 +82,9 @@ class Enumeration:
 
     def _single(self, name: str) -> list[str]:
         """A name without wildcards: no need to read the directory for it."""
-        if "/" in name or "\0" in name or not is_utf8(name):  # a path would lead out of the directory
+        if (
+            "/" in name or "\0" in name or not is_utf8(name)
+        ):  # a path would lead out of the directory
             return []
         try:
             os.stat(name, dir_fd=self._fd, follow_symlinks=False)

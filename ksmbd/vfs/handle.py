@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from ksmbd.vfs import credentials
 from ksmbd.vfs.directory import Enumeration
 from ksmbd.vfs.stat import FsStat, Stat, fs_stat
-from ksmbd.vfs.syscalls import fallocate_keep_size
+from ksmbd.vfs.syscalls import fallocate
 from ksmbd.vfs.xattr import Item, proc_path, read_eas, write_eas
 from ksmbd.wire.base import Buffer
 
@@ -37,6 +37,7 @@ class Handle:
         "path_only",
         "readable",
         "root",
+        "stream",
         "writable",
     )
 
@@ -60,6 +61,7 @@ class Handle:
         self.readable = readable
         self.writable = writable
         self.path_only = path_only
+        self.stream = ""  # the name of the alternate data stream this handle is for
 
     @property
     def item(self) -> Item:
@@ -157,7 +159,7 @@ class Handle:
         if missing <= 0:
             return
         try:
-            fallocate_keep_size(self.fd, size)
+            fallocate(self.fd, 0, size)
         except OSError as failed:
             if failed.errno not in (errno.EOPNOTSUPP, errno.ENOSYS):
                 raise

@@ -20,7 +20,7 @@ from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.names import is_utf8
 from ksmbd.vfs.syscalls import renameat2
-from ksmbd.vfs.xattr import proc_path
+from ksmbd.vfs.xattr import proc_path, remove_value, stream_xattr
 from ksmbd.wire.text import upcase
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 def rename(root: ShareRoot, handle: Handle, target: Entry, *, replace: bool) -> None:
     """Move the file; see ShareRoot.rename()."""
+    _refuse_stream(handle)
     wanted = target.asked.rpartition("/")[2]
     root.refuse_vetoed(wanted, target.asked)
     with _located(root, handle) as source, _parent(root, target) as parent:
@@ -64,6 +65,7 @@ def _rename_over(
 
 def link(root: ShareRoot, handle: Handle, target: Entry, *, replace: bool) -> None:
     """Make another name; see ShareRoot.link()."""
+    _refuse_stream(handle)
     wanted = target.asked.rpartition("/")[2]
     root.refuse_vetoed(wanted, target.asked)
     with _parent(root, target) as parent:
@@ -85,6 +87,9 @@ def link(root: ShareRoot, handle: Handle, target: Entry, *, replace: bool) -> No
 
 def unlink(root: ShareRoot, handle: Handle) -> None:
     """Remove the name; see ShareRoot.unlink()."""
+    if handle.stream:
+        remove_value(handle.item, stream_xattr(handle.stream))
+        return
     with _located(root, handle) as name:
         _remove(root, name)
 
@@ -186,6 +191,12 @@ def _remove(root: ShareRoot, name: _Name) -> None:
     else:
         os.unlink(name.name, dir_fd=name.parent)
     root.names.changed(token, name.parent, removed=name.name)
+
+
+def _refuse_stream(handle: Handle) -> None:
+    """A stream lives in its file: what is done to a file's name cannot be done to it."""
+    if handle.stream:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), handle.stream)
 
 
 def _is(dev: int, ino: int, handle: Handle) -> bool:

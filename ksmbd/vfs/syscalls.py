@@ -23,6 +23,7 @@ RESOLVE_BENEATH: Final = 0x08
 AT_SYMLINK_NOFOLLOW: Final = 0x100
 AT_EMPTY_PATH: Final = 0x1000
 FALLOC_KEEP_SIZE: Final = 1
+FALLOC_PUNCH_HOLE: Final = 2
 
 _GENERIC: Final = {"renameat2": 276, "setgroups": 159}  # aarch64, riscv64, loongarch64
 _X86_64: Final = {"renameat2": 316, "setgroups": 116}
@@ -156,9 +157,10 @@ def has_getxattrat() -> bool:
     return True
 
 
-def fallocate_keep_size(fd: int, size: int) -> None:
-    """Reserve blocks for the first *size* bytes of the file without moving its end."""
-    while _fallocate(fd, FALLOC_KEEP_SIZE, 0, size) < 0:
+def fallocate(fd: int, offset: int, length: int, *, punch_hole: bool = False) -> None:
+    """Reserve blocks for a range, or give them back; the end of the file stays where it is."""
+    mode = FALLOC_KEEP_SIZE | (FALLOC_PUNCH_HOLE if punch_hole else 0)
+    while _fallocate(fd, mode, offset, length) < 0:
         failed = _failure()
         if failed.errno != errno.EINTR:
             raise failed

@@ -32,6 +32,7 @@ Item = int | str
 
 DOSATTRIB: Final = "user.DOSATTRIB"
 STREAM_PREFIX: Final = "user.DosStream."
+STREAM_SUFFIX: Final = ":$DATA"
 USER: Final = "user."
 EA_NAME_MAX: Final = 250  # bytes: the kernel's 255 less "user."
 EA_VALUE_MAX: Final = 65535  # bytes: a 16-bit length on the wire
@@ -161,6 +162,11 @@ def _unpack_version(version: int, blob: bytes, position: int) -> DosAttrib:
         attributes & STORED_ATTRIBUTES if flags & _ATTRIB else None,
         ns_from_filetime(created) if flags & _CREATE_TIME and created else None,
     )
+
+
+def stream_xattr(stream: str) -> str:
+    """The attribute that holds an alternate data stream, for ksmbd and Samba alike."""
+    return f"{STREAM_PREFIX}{stream}{STREAM_SUFFIX}"
 
 
 def is_ea(name: str) -> bool:

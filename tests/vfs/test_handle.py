@@ -115,10 +115,10 @@ def test_truncate_and_allocate(share: ShareRoot, opened: Open) -> None:
 def test_allocate_without_fallocate_checks_the_free_space(
     share: ShareRoot, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unsupported(*_: object) -> None:
+    def unsupported(*_: object, **_options: object) -> None:
         raise OSError(errno.EOPNOTSUPP, "no")
 
-    monkeypatch.setattr(handle_module, "fallocate_keep_size", unsupported)
+    monkeypatch.setattr(handle_module, "fallocate", unsupported)
     handle = opened(share, "f")
     handle.allocate(1 << 20)
     with pytest.raises(OSError, match="No space") as full:

@@ -1,0 +1,211 @@
+"""Tables of folded names: fast, and never older than promised."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ksmbd.vfs import names as module
+from ksmbd.vfs.handle import Handle
+from ksmbd.vfs.names import FoldedNames, is_utf8
+from ksmbd.vfs.root import ShareRoot
+
+SECOND = 1_000_000_000
+
+
+class Clock:
+    """Ours to move: starts a minute after all files were stamped."""
+
+    def __init__(self, directory: Path) -> None:
+        self.now = directory.stat().st_ctime_ns + 60 * SECOND
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    (tmp_path / "d").mkdir()
+    for name in ("One", "TWO", "three"):
+        (tmp_path / "d" / name).touch()
+    return tmp_path / "d"
+
+
+@pytest.fixture
+def clock(directory: Path) -> Clock:
+    return Clock(directory)
+
+
+@pytest.fixture
+def scans(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows with each directory read."""
+    seen: list[int] = []
+    listdir = os.listdir
+
+    def counted(fd: int) -> list[str]:
+        seen.append(fd)
+        return listdir(fd)
+
+    monkeypatch.setattr(os, "listdir", counted)
+    return seen
+
+
+@pytest.fixture
+def fd(directory: Path) -> Iterator[int]:
+    fd = os.open(directory, os.O_PATH)
+    yield fd
+    os.close(fd)
+
+
+def test_a_settled_directory_is_read_once(clock: Clock, fd: int, scans: list[int]) -> None:
+    names = FoldedNames(clock)
+    assert [names.find(fd, name) for name in ("ONE", "two", "Three", "four")] == [
+        "One",
+        "TWO",
+        "three",
+        None,
+    ]
+    assert len(scans) == 1
+
+
+def test_changes_of_others_are_seen(
+    clock: Clock, directory: Path, fd: int, scans: list[int]
+) -> None:
+    names = FoldedNames(clock)
+    assert names.find(fd, "FOUR") is None
+    (directory / "four").touch()
+    assert names.find(fd, "FOUR") == "four"
+    (directory / "four").rename(directory / "Four")
+    assert names.find(fd, "FOUR") == "Four"
+    (directory / "Four").unlink()
+    assert names.find(fd, "FOUR") is None
+    assert len(scans) == 4
+
+
+def test_a_directory_that_has_just_changed_is_not_trusted(
+    clock: Clock, directory: Path, fd: int, scans: list[int]
+) -> None:
+    clock.now = directory.stat().st_mtime_ns + 1_000_000
+    names = FoldedNames(clock)
+    for _ in range(3):
+        names.find(fd, "x")
+    assert len(scans) == 3
+
+
+def test_whole_second_stamps_are_trusted_later(
+    clock: Clock, directory: Path, fd: int, scans: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stamp = 1000 * SECOND
+    monkeypatch.setattr(module, "_identify", lambda _fd: ((1, 2), (stamp, stamp)))
+    names = FoldedNames(clock)
+    clock.now = stamp + SECOND
+    names.find(fd, "x")
+    names.find(fd, "x")
+    clock.now = stamp + 3 * SECOND
+    names.find(fd, "x")
+    names.find(fd, "x")
+    assert len(scans) == 3
+
+
+def test_our_own_changes_need_no_second_look(
+    clock: Clock, directory: Path, fd: int, scans: list[int]
+) -> None:
+    names = FoldedNames(clock)
+    for number in range(100):
+        assert names.find(fd, f"NEW{number}") is None
+        token = names.before_change(fd)
+        (directory / f"new{number}").touch()
+        names.changed(token, fd, added=f"new{number}")
+        assert names.find(fd, f"New{number}") == f"new{number}"
+    token = names.before_change(fd)
+    (directory / "new0").unlink()
+    names.changed(token, fd, removed="new0")
+    assert names.find(fd, "New0") is None
+    assert len(scans) == 1
+
+
+def test_a_table_with_our_changes_lives_for_a_second(
+    clock: Clock, directory: Path, fd: int, scans: list[int]
+) -> None:
+    names = FoldedNames(clock)
+    names.find(fd, "x")
+    token = names.before_change(fd)
+    (directory / "mine").touch()
+    (directory / "theirs").touch()  # within the gap
+    names.changed(token, fd, added="mine")
+    clock.now += SECOND // 2
+    assert names.find(fd, "Theirs") is None
+    clock.now += SECOND
+    assert names.find(fd, "Theirs") == "theirs"
+    assert len(scans) == 2
+
+
+def test_a_stale_table_is_not_kept_alive_by_our_change(
+    clock: Clock, directory: Path, fd: int
+) -> None:
+    names = FoldedNames(clock)
+    names.find(fd, "x")
+    (directory / "theirs").touch()
+    token = names.before_change(fd)
+    (directory / "mine").touch()
+    names.changed(token, fd, added="mine")
+    assert names.find(fd, "THEIRS") == "theirs"
+
+
+def test_filling_a_fresh_directory_reads_it_never(
+    share: ShareRoot, scans: list[int], opened: Callable[..., Handle]
+) -> None:
+    with share.resolve("fresh") as entry:
+        share.create_directory(entry, 0o755).close()
+    scans.clear()
+    for number in range(50):
+        opened(share, f"FRESH/f{number}").close()
+    assert len(scans) <= 2  # the root's spelling of "fresh", and once if a second passes
+
+
+def test_of_names_that_fold_alike_the_choice_is_fixed(
+    clock: Clock, directory: Path, fd: int
+) -> None:
+    for name in ("aB", "Ab", "ab"):
+        (directory / name).touch()
+    names = FoldedNames(clock)
+    assert names.find(fd, "AB") == "Ab"
+    token = names.before_change(fd)
+    (directory / "Ab").unlink()
+    names.changed(token, fd, removed="Ab")
+    assert names.find(fd, "AB") == "aB"
+
+
+def test_memory_is_bounded(
+    clock: Clock, tmp_path: Path, scans: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_NAMES", 10)
+    names = FoldedNames(clock)
+    fds = []
+    for number in range(4):
+        (tmp_path / f"x{number}").mkdir()
+        for name in "abc":
+            (tmp_path / f"x{number}" / name).touch()
+        fds.append(os.open(tmp_path / f"x{number}", os.O_PATH))
+    for fd in fds:
+        assert names.find(fd, "A") == "a"
+    assert names.find(fds[-1], "B") == "b"
+    assert len(scans) == 4
+    assert names.find(fds[0], "A") == "a"
+    assert len(scans) == 5
+    for name in "defghijklmn":
+        (tmp_path / "x0" / name).touch()
+    for fd in (fds[0], fds[0]):
+        assert names.find(fd, "N") == "n"
+    assert len(scans) == 7
+    for fd in fds:
+        os.close(fd)
+
+
+def test_undecodable_names_are_no_names() -> None:
+    assert is_utf8("a")
+    assert is_utf8("é")
+    assert not is_utf8(os.fsdecode(b"\xff"))

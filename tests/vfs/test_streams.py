@@ -1,0 +1,203 @@
+"""Alternate data streams in xattrs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ksmbd.vfs.credentials import Credentials, become
+from ksmbd.vfs.handle import MAX_OFFSET
+from ksmbd.vfs.pattern import NameInvalid
+from ksmbd.vfs.root import ShareRoot
+from ksmbd.vfs.streams import (
+    MAX_NAME,
+    MAX_STREAM,
+    StreamHandle,
+    StreamInfo,
+    find_stream,
+    list_streams,
+    open_stream,
+    rename_stream,
+    split_stream,
+)
+from ksmbd.wire.access import ATTR_ARCHIVE, ATTR_HIDDEN
+
+Open = Callable[..., StreamHandle]
+
+
+@pytest.fixture
+def stream(share: ShareRoot, disk: Path) -> Iterator[Open]:
+    """Open a stream of the file "f"; closed at the end."""
+    (disk / "f").write_bytes(b"the file itself")
+    handles: list[StreamHandle] = []
+
+    def open_(name: str = "s", *, create: bool = True, path: str = "f") -> StreamHandle:
+        with share.resolve(path) as entry:
+            handles.append(open_stream(share, entry, name, read=True, write=True, create=create))
+        return handles[-1]
+
+    yield open_
+    for handle in handles:
+        handle.close()
+
+
+def content(handle: StreamHandle) -> bytes:
+    buffer = bytearray(MAX_STREAM)
+    return bytes(buffer[: handle.readinto(memoryview(buffer), 0)])
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("a/b", ("a/b", "")),
+        ("a/b:s", ("a/b", "s")),
+        ("a/b:s:$DATA", ("a/b", "s")),
+        ("a/b:s:$data", ("a/b", "s")),
+        ("a/b::$DATA", ("a/b", "")),
+        ("a::$INDEX_ALLOCATION", ("a", "")),
+        ("a:$I30:$INDEX_ALLOCATION", ("a", "")),
+        (":s", ("", "s")),
+        ("a:" + "x" * MAX_NAME, ("a", "x" * MAX_NAME)),
+    ],
+)
+def test_paths_are_split(path: str, expected: tuple[str, str]) -> None:
+    assert split_stream(path) == expected
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["a:", "a:b:", "a:b:c:d", "a:b:$OTHER", "a::$BITMAP", "a:b/c", "a:b:$DATA/c", "a:b\0"],
+)
+def test_these_name_no_stream(path: str) -> None:
+    with pytest.raises(NameInvalid):
+        split_stream(path)
+
+
+@pytest.mark.parametrize("name", ["x" * (MAX_NAME + 1), "é" * 120])
+def test_too_long_stream_names_are_refused(name: str) -> None:
+    with pytest.raises(NameInvalid) as refused:
+        split_stream(f"a:{name}")
+    assert refused.value.errno == errno.ENAMETOOLONG
+
+
+def test_a_stream_holds_its_own_bytes(stream: Open, disk: Path) -> None:
+    handle = stream("Zone.Identifier")
+    assert handle.write(b"world", 6) == 5
+    handle.write(memoryview(b"hello "), 0)
+    handle.sync()
+    assert content(handle) == b"hello world"
+    assert (disk / "f").read_bytes() == b"the file itself"
+    assert os.getxattr(disk / "f", "user.DosStream.Zone.Identifier:$DATA") == b"hello world"
+    handle.truncate(5)
+    assert content(handle) == b"hello"
+    handle.truncate(7)
+    assert content(handle) == b"hello\0\0"
+    handle.allocate(100)
+    handle.allocate(2)
+    assert content(handle) == b"he"
+    assert handle.readinto_cached(memoryview(bytearray(1)), 0) is None
+    assert (handle.stat().size, handle.stat().allocation) == (2, 512)
+
+
+def test_streams_are_found_without_case(stream: Open, disk: Path) -> None:
+    stream("Name").write(b"1", 0)
+    assert content(stream("NAME", create=False)) == b"1"
+    with pytest.raises(FileExistsError):
+        stream("nAmE")
+    with pytest.raises(FileNotFoundError):
+        stream("other", create=False)
+    assert find_stream(str(disk / "f"), "name") == "Name"
+    assert list_streams(str(disk / "f")) == [StreamInfo("Name", 1)]
+
+
+def test_attributes_are_the_files(stream: Open) -> None:
+    handle = stream()
+    handle.set_attributes(ATTR_HIDDEN)
+    assert handle.stat().attributes == ATTR_HIDDEN
+    assert handle.eas() == []
+
+
+def test_a_directorys_stream_is_no_directory(stream: Open, disk: Path) -> None:
+    (disk / "d").mkdir()
+    found = stream(path="d").stat()
+    assert not found.is_directory
+    assert found.attributes & ~ATTR_ARCHIVE == 0
+
+
+def test_offsets_beyond_an_xattr_are_a_full_disk(stream: Open) -> None:
+    handle = stream()
+    for offset in (MAX_STREAM, MAX_OFFSET, MAX_OFFSET + 1, (1 << 64) - 1):
+        with pytest.raises(OSError, match="No space"):
+            handle.write(b"x", offset)
+        assert handle.readinto(memoryview(bytearray(8)), offset) == 0
+    for size in (MAX_STREAM + 1, (1 << 64) - 1):
+        for change in (handle.truncate, handle.allocate):
+            with pytest.raises(OSError, match="No space"):
+                change(size)
+    for negative in (lambda: handle.write(b"x", -1), lambda: handle.readinto(memoryview(b""), -1)):
+        with pytest.raises(OSError, match="Invalid"):
+            negative()
+    assert handle.write(b"", MAX_STREAM) == 0
+    assert content(handle) == b""
+
+
+def test_unlinking_a_stream_leaves_the_file(share: ShareRoot, stream: Open, disk: Path) -> None:
+    handle = stream()
+    share.unlink(handle)
+    assert (disk / "f").exists()
+    assert list_streams(handle.item) == []
+    with pytest.raises(FileNotFoundError):
+        content(handle)
+    with share.resolve("g") as target, pytest.raises(OSError, match="Invalid"):
+        share.rename(handle, target, replace=False)
+    with share.resolve("g") as target, pytest.raises(OSError, match="Invalid"):
+        share.link(handle, target, replace=False)
+
+
+def test_a_stream_is_renamed_within_its_file(stream: Open, disk: Path) -> None:
+    first, second = stream("a"), stream("b")
+    first.write(b"first", 0)
+    with pytest.raises(FileExistsError):
+        rename_stream(first, "B", replace=False)
+    rename_stream(first, "A", replace=False)
+    rename_stream(first, "A", replace=False)
+    assert sorted(list_streams(str(disk / "f"))) == [StreamInfo("A", 5), StreamInfo("b", 0)]
+    rename_stream(first, "B", replace=True)
+    assert list_streams(str(disk / "f")) == [StreamInfo("B", 5)]
+    assert content(first) == b"first"
+    second.close()
+
+
+def test_concurrent_writers_lose_nothing(stream: Open) -> None:
+    handles = [stream(create=number == 0) for number in range(4)]
+
+    def write(number: int) -> None:
+        for index in range(50):
+            handles[number].write(bytes([65 + number]), index * 4 + number)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert content(handles[0]) == b"ABCD" * 50
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as others")
+def test_the_kernel_checks_the_user(share: ShareRoot, stream: Open, disk: Path) -> None:
+    stream("s").write(b"secret", 0)
+    disk.chmod(0o755)
+    (disk / "f").chmod(0o600)
+    become(Credentials(12345, 12345))
+    try:
+        for create, name in ((False, "s"), (True, "new")):
+            with pytest.raises(PermissionError) as refused:
+                stream(name, create=create)
+            assert refused.value.errno == errno.EACCES
+    finally:
+        become(None)

@@ -1,0 +1,122 @@
+"""The system calls behind ctypes."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from ksmbd.vfs import syscalls
+from ksmbd.vfs.syscalls import (
+    OpenHow,
+    XattrReader,
+    birth_ns,
+    fallocate,
+    has_getxattrat,
+    has_openat2,
+    openat2,
+    renameat2,
+)
+
+AT_FDCWD = -100
+
+
+@pytest.mark.skipif(not has_openat2(), reason="the kernel has no openat2")
+def test_openat2_opens_or_says_why(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("x")
+    how = OpenHow(os.O_RDONLY | os.O_CLOEXEC, 0, 0)
+    fd = openat2(AT_FDCWD, bytes(tmp_path / "f"), how)
+    assert os.read(fd, 2) == b"x"
+    os.close(fd)
+    with pytest.raises(FileNotFoundError) as failed:
+        openat2(AT_FDCWD, bytes(tmp_path / "no"), how)
+    assert failed.value.filename == bytes(tmp_path / "no")
+
+
+def test_interrupted_calls_are_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [errno.EINTR, errno.EAGAIN, 0]
+
+    def interrupted(*_: object) -> int:
+        code = answers.pop(0)
+        ctypes.set_errno(code)
+        return -1 if code else 7
+
+    monkeypatch.setattr(syscalls, "_openat2", interrupted)
+    assert openat2(AT_FDCWD, b"x", OpenHow(0, 0, 0)) == 7
+    assert answers == []
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EPERM])
+def test_a_kernel_without_the_calls_is_noticed(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def missing(*_: object) -> int:
+        ctypes.set_errno(code)
+        return -1
+
+    monkeypatch.setattr(syscalls, "_openat2", missing)
+    monkeypatch.setattr(syscalls, "_getxattrat", missing)
+    assert not has_openat2()
+    assert not has_getxattrat()
+
+
+def test_renameat2_replaces_only_when_told(tmp_path: Path) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    a.write_text("a")
+    b.write_text("b")
+    with pytest.raises(FileExistsError):
+        renameat2(AT_FDCWD, bytes(a), AT_FDCWD, bytes(b), replace=False)
+    renameat2(AT_FDCWD, bytes(a), AT_FDCWD, bytes(b), replace=True)
+    assert b.read_text() == "a"
+    assert not a.exists()
+
+
+def test_birth_time_stays_when_times_are_set(tmp_path: Path) -> None:
+    (tmp_path / "f").touch()
+    fd = os.open(tmp_path, os.O_RDONLY)
+    born = birth_ns(fd, b"f")
+    os.utime(tmp_path / "f", ns=(0, 0))
+    assert birth_ns(fd, b"f") == born
+    file = os.open(tmp_path / "f", os.O_PATH)
+    assert birth_ns(file, b"") == born
+    assert born is None or abs(born - (tmp_path / "f").stat().st_ctime_ns) < 10**10
+    with pytest.raises(FileNotFoundError):
+        birth_ns(fd, b"no")
+    os.close(file)
+    os.close(fd)
+
+
+@pytest.mark.skipif(not has_getxattrat(), reason="the kernel has no getxattrat")
+def test_xattrs_of_names(tmp_path: Path) -> None:
+    (tmp_path / "f").touch()
+    os.setxattr(tmp_path / "f", "user.a", b"value")
+    os.setxattr(tmp_path / "f", "user.long", b"x" * (XattrReader.SIZE + 1))
+    fd, reader = os.open(tmp_path, os.O_RDONLY), XattrReader()
+    assert reader.get(fd, b"f", b"user.a") == b"value"
+    for name, code in ((b"user.none", errno.ENODATA), (b"user.long", errno.ERANGE)):
+        with pytest.raises(OSError, match=r".") as failed:
+            reader.get(fd, b"f", name)
+        assert failed.value.errno == code
+    os.close(fd)
+
+
+def test_fallocate_reserves_without_growing(tmp_path: Path) -> None:
+    fd = os.open(tmp_path / "f", os.O_RDWR | os.O_CREAT)
+    with contextlib.suppress(OSError):  # not every file system can
+        fallocate(fd, 0, 1 << 20)
+        assert os.fstat(fd).st_blocks * 512 >= 1 << 20
+    assert os.fstat(fd).st_size == 0
+    os.close(fd)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        fallocate(fd, 0, 1)
+
+
+def test_fallocate_punches_holes(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"x" * 8192)
+    fd = os.open(tmp_path / "f", os.O_RDWR)
+    with contextlib.suppress(OSError):
+        fallocate(fd, 10, 100, punch_hole=True)
+        assert (tmp_path / "f").read_bytes() == b"x" * 10 + bytes(100) + b"x" * 8082
+    os.close(fd)
