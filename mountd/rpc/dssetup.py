@@ -27,6 +27,7 @@ def ds_roler_get_primary_domain_information(call: Call, r: NdrReader, w: NdrWrit
 
     def information() -> None:
         w.u16(level)
+        w.align(4)  # a union is aligned as its most aligned arm, [C706] 14.3.8
         if level == BASIC:
             _basic(call, w)
         elif level == UPGRADE:
@@ -41,7 +42,6 @@ def ds_roler_get_primary_domain_information(call: Call, r: NdrReader, w: NdrWrit
 
 def _basic(call: Call, w: NdrWriter) -> None:
     """DSROLER_PRIMARY_DOMAIN_INFO_BASIC, [MS-DSSP] 2.2.3."""
-    w.align(4)
     w.u16(STANDALONE_SERVER)
     w.u32(0)  # no domain GUID, no directory service
     w.unique_wstring(call.context.workgroup)

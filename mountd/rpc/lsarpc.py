@@ -105,7 +105,7 @@ def _account_domain(call: Call, w: NdrWriter) -> None:
 
 
 def _server_role(_call: Call, w: NdrWriter) -> None:
-    w.u16(SERVER_ROLE_PRIMARY)
+    w.u32(SERVER_ROLE_PRIMARY)  # where Samba's and impacket's clients look for it
 
 
 def _dns_domain(call: Call, w: NdrWriter) -> None:

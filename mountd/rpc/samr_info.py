@@ -82,6 +82,14 @@ _FULL_NAME: Final = ("full_name", "unicode")
 _EMPTY: Final = ("empty", "unicode")
 _HOME: Final[Fields] = (("home", "unicode"), _EMPTY)
 _PROFILE: Final = ("profile", "unicode")
+_IDS: Final[Fields] = (("rid", "u32"), ("group", "u32"))
+_DIRECTORIES: Final[Fields] = (*_HOME, _EMPTY, _PROFILE)  # home, drive, script, profile
+_ZERO_TIME: Final = ("zero_time", "old_time")
+_NEVER: Final = ("never", "old_time")
+_LOGON_TIMES: Final[Fields] = (*([_ZERO_TIME] * 4), _NEVER)
+_HOURS: Final = ("hours", "hours")
+_COUNTS: Final[Fields] = (("zero", "u16"), ("zero", "u16"))
+_CONTROL: Final = ("control", "u32")
 
 USER_LEVELS: Final[dict[int, Fields]] = {
     1: (_NAME, _FULL_NAME, ("group", "u32"), _EMPTY, _EMPTY),
@@ -89,14 +97,20 @@ USER_LEVELS: Final[dict[int, Fields]] = {
     6: (_NAME, _FULL_NAME),
     7: (_NAME,),
     8: (_FULL_NAME,),
+    3: (_NAME, _FULL_NAME, *_IDS, *_DIRECTORIES, _EMPTY, *_LOGON_TIMES, _HOURS, *_COUNTS, _CONTROL),
+    4: (_HOURS,),
+    5: (
+        *(_NAME, _FULL_NAME, *_IDS, *_DIRECTORIES, _EMPTY, _EMPTY),
+        *(_ZERO_TIME, _ZERO_TIME, _HOURS, *_COUNTS, _ZERO_TIME, _NEVER, _CONTROL),
+    ),
     9: (("group", "u32"),),
     10: _HOME,
     11: (_EMPTY,),
     12: (_PROFILE,),
     13: (_EMPTY,),
     14: (_EMPTY,),
-    16: (("control", "u32"),),
-    17: (("never", "old_time"),),
+    16: (_CONTROL,),
+    17: (_NEVER,),
     20: (_EMPTY,),
     21: (
         ("zero_time", "old_time"),  # LastLogon
@@ -266,9 +280,9 @@ DOMAIN_LEVELS: Final[dict[int, Callable[[Call, DomainHandle, NdrWriter], None]]]
     4: lambda call, _domain, w: w.unicode(call.context.server_string),
     5: lambda _call, domain, w: w.unicode(domain.name),
     6: lambda _call, _domain, w: w.unicode(""),
-    7: lambda _call, _domain, w: w.u16(ROLE_PRIMARY),
+    7: lambda _call, _domain, w: w.u32(ROLE_PRIMARY),
     8: _modified,
-    9: lambda _call, _domain, w: w.u16(SERVER_ENABLED),
+    9: lambda _call, _domain, w: w.u32(SERVER_ENABLED),
     11: _general2,
     12: _lockout,
 }

@@ -206,3 +206,6 @@ def finished(r: NdrReader) -> int:
 
 SRVSVC = Syntax(UUID("4b324fc8-1670-01d3-1278-5a47bf6ee188"), 3)
 WKSSVC = Syntax(UUID("6bffd098-a112-3610-9833-46c3f87e345a"), 1)
+LSARPC = Syntax(UUID("12345778-1234-abcd-ef00-0123456789ab"), 0)
+SAMR = Syntax(UUID("12345778-1234-abcd-ef00-0123456789ac"), 1)
+DSSETUP = Syntax(UUID("3919286a-b10c-11d0-9ba8-00c04fd92ef5"), 0)

@@ -16,7 +16,7 @@ from tests.mountd.rpc_support import ADMIN, USER, bind, make_pipes, vectors
 
 VECTORS = vectors()
 FUZZ = settings(
-    max_examples=150,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -50,6 +50,15 @@ def requests(draw):
     body = struct.pack("<IHH", draw(EDGES), draw(st.integers(0, 2)), draw(OPNUMS)) + stub
     kind = draw(st.sampled_from([0] * 9 + list(pdu.PduType)))
     return pdu.pack(kind, draw(st.integers(0, 3)), body, flags)
+
+
+HANDLES = [bytes(4) + number.to_bytes(16, "big") for number in range(4)]
+
+
+@st.composite
+def handled_stubs(draw):
+    """A stub that begins with one of the first context handles."""
+    return draw(st.sampled_from(HANDLES)) + draw(stubs())
 
 
 def drain(pipes, handle):
@@ -91,10 +100,16 @@ def test_no_stub_raises_anything_but_rpc_error(name, data):
     pipes.open(1, name, ADMIN)
     contexts = [(i, interface.syntax, (pdu.NDR32,)) for i, interface in enumerate(PIPES[name])]
     pipes.transceive(1, bind(*contexts), 999)
-    for _ in range(8):
+    for opening in ("LsarOpenPolicy2", "SamrOpenDomain", "SamrOpenUser alice"):
+        if name in ("samr", "lsarpc"):
+            pipes.write(
+                1, VECTORS["SamrConnect5" if opening[0] == "L" and name == "samr" else opening]
+            )
+            drain(pipes, 1)
+    for _ in range(4):
         context_id = data.draw(st.integers(0, len(contexts) - 1))
         opnum = data.draw(st.sampled_from(sorted(PIPES[name][context_id].operations)))
-        stub = data.draw(stubs())
+        stub = data.draw(stubs() | handled_stubs())
         body = struct.pack("<IHH", 0, context_id, opnum) + stub
         pipes.write(1, pdu.pack(pdu.PduType.REQUEST, 1, body))
         drain(pipes, 1)
