@@ -12,10 +12,10 @@ def one(
 
 
 FOUND = [
-    one("samba", 100, 20),
-    one("samba", 300, 30, 1),
-    one("samba", 200, 10, 2),
-    one("ksmbd", 400, 5),
+    one("samba", 100.0, 20.0),
+    one("samba", 300.0, 30.0, 1),
+    one("samba", 200.0, 10.0, 2),
+    one("ksmbd", 400.0, 5.0),
 ]
 
 
@@ -33,7 +33,7 @@ def test_the_table_shows_both_ratios() -> None:
 
 
 def test_a_row_with_a_failure_has_no_figure() -> None:
-    found = [*FOUND[:3], one("ksmbd", 0, 0, error="refused")]
+    found = [*FOUND[:3], one("ksmbd", 0.0, 0.0, error="refused")]
     assert cell(found, "echo", "ksmbd") is None
     assert "| failed | - |" in markdown(found, "samba", "ksmbd")
 
