@@ -221,6 +221,14 @@ class Handle:
         """A new enumeration of this directory; its owner closes it."""
         return Enumeration(self)
 
+    def is_empty(self) -> bool:
+        """Whether this directory holds nothing, vetoed names and others' private ones included.
+
+        Asked as the server itself: one may delete a directory that one may not list.
+        """
+        with credentials.privileged(), os.scandir(proc_path(self.fd)) as listing:
+            return next(listing, None) is None
+
     def close(self) -> None:
         """Give the descriptor back; a second call does nothing."""
         fd, self.fd = self.fd, -1

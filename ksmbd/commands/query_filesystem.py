@@ -1,0 +1,137 @@
+"""QUERY_INFO of the file system behind a share: one row per class, [MS-FSCC] 2.5."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from ksmbd.state.open import Open
+from ksmbd.state.work import Work
+from ksmbd.wire import fs_info
+from ksmbd.wire.base import Buffer
+from ksmbd.wire.fs_info import FsInfo
+from ksmbd.wire.query_info import QueryInfoRequest
+from ksmbd.wire.status import NtStatus, NtStatusError
+from ksmbd.wire.text import filetime_from_ns
+
+_SECTOR: Final = 512  # bytes; programs exist that assume it
+_NAME: Final = "NTFS"  # under another name some programs refuse to run from a share
+_ATTRIBUTES: Final = (
+    fs_info.FS_CASE_SENSITIVE_SEARCH
+    | fs_info.FS_CASE_PRESERVED_NAMES
+    | fs_info.FS_UNICODE_ON_DISK
+    | fs_info.FS_SUPPORTS_HARD_LINKS
+    | fs_info.FS_SUPPORTS_EXTENDED_ATTRIBUTES
+)
+
+
+class FsQuery(NamedTuple):
+    """A class: who builds it, and how many bytes of it must fit."""
+
+    build: Callable[[Work, Open], bytes]
+    fixed: int
+
+
+def _volume(work: Work, open: Open) -> bytes:
+    share = open.tree.share
+    with open.tree.root.resolve("") as root:
+        created = root.stat.birth if root.stat is not None else 0
+    label = share.volume or share.name
+    return fs_info.pack_volume(label, share.volume_serial, filetime_from_ns(created))
+
+
+def _units(open: Open) -> tuple[int, int, int, int, int]:
+    """Total, available to the user, free, sectors per unit, bytes per sector."""
+    fs = open.file.statfs()
+    if fs.block_size % _SECTOR:
+        return fs.blocks, fs.available, fs.free, 1, fs.block_size
+    return fs.blocks, fs.available, fs.free, fs.block_size // _SECTOR, _SECTOR
+
+
+def _size(work: Work, open: Open) -> bytes:
+    total, available, _free, sectors, sector = _units(open)
+    return fs_info.FileFsSizeInformation(
+        total_allocation_units=total,
+        available_allocation_units=available,
+        sectors_per_allocation_unit=sectors,
+        bytes_per_sector=sector,
+    ).pack()
+
+
+def _full_size(work: Work, open: Open) -> bytes:
+    total, available, free, sectors, sector = _units(open)
+    return fs_info.FileFsFullSizeInformation(
+        total_allocation_units=total,
+        caller_available_allocation_units=available,
+        actual_available_allocation_units=free,
+        sectors_per_allocation_unit=sectors,
+        bytes_per_sector=sector,
+    ).pack()
+
+
+def _device(work: Work, open: Open) -> bytes:
+    flags = fs_info.DEVICE_IS_MOUNTED
+    if not open.tree.writable:
+        flags |= fs_info.READ_ONLY_DEVICE
+    return fs_info.FileFsDeviceInformation(
+        device_type=fs_info.DEVICE_DISK, characteristics=flags
+    ).pack()
+
+
+def _attribute(work: Work, open: Open) -> bytes:
+    share = open.tree.share
+    flags = _ATTRIBUTES | work.server.settings.fake_fscaps
+    if share.acl_xattr:
+        flags |= fs_info.FS_PERSISTENT_ACLS
+    if not open.tree.writable:
+        flags |= fs_info.FS_READ_ONLY_VOLUME
+    return fs_info.pack_attribute(_NAME, flags)
+
+
+def _control(work: Work, open: Open) -> bytes:
+    return fs_info.FileFsControlInformation().pack()
+
+
+def _object_id(work: Work, open: Open) -> bytes:
+    return fs_info.FileFsObjectIdInformation(object_id=open.tree.share.volume_guid).pack()
+
+
+def _sector_size(work: Work, open: Open) -> bytes:
+    block = open.file.statfs().block_size
+    return fs_info.FileFsSectorSizeInformation(
+        logical_bytes_per_sector=_SECTOR,
+        physical_bytes_per_sector_for_atomicity=block,
+        physical_bytes_per_sector_for_performance=block,
+        file_system_effective_physical_bytes_per_sector_for_atomicity=block,
+    ).pack()
+
+
+FS_QUERIES: Final[dict[int, FsQuery]] = {
+    FsInfo.VOLUME: FsQuery(_volume, 24),
+    FsInfo.SIZE: FsQuery(_size, 24),
+    FsInfo.DEVICE: FsQuery(_device, 8),
+    FsInfo.ATTRIBUTE: FsQuery(_attribute, 16),
+    FsInfo.CONTROL: FsQuery(_control, 48),
+    FsInfo.FULL_SIZE: FsQuery(_full_size, 32),
+    FsInfo.OBJECT_ID: FsQuery(_object_id, 64),
+    FsInfo.SECTOR_SIZE: FsQuery(_sector_size, 28),
+}
+
+
+def query_filesystem(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffer, NtStatus]:
+    """The class *req* names, cut to its OutputBufferLength.
+
+    INVALID_INFO_CLASS       no such class
+    INVALID_DEVICE_REQUEST   a pipe, which lies on no file system
+    INFO_LENGTH_MISMATCH     not even the fixed part fits
+    BUFFER_OVERFLOW          a label or name is cut
+    """
+    query = FS_QUERIES.get(req.file_info_class)
+    if query is None:
+        raise NtStatusError(NtStatus.INVALID_INFO_CLASS, f"fs class {req.file_info_class}")
+    if req.output_buffer_length < query.fixed:
+        raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{req.output_buffer_length} bytes")
+    data = query.build(work, open)
+    if len(data) > req.output_buffer_length:
+        return data[: req.output_buffer_length], NtStatus.BUFFER_OVERFLOW
+    return data, NtStatus.SUCCESS

@@ -1,0 +1,40 @@
+"""QUERY_INFO of the security descriptor, [MS-SMB2] 3.3.5.20.3."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ksmbd.state.open import Open
+from ksmbd.state.work import Work
+from ksmbd.vfs import acl
+from ksmbd.wire.access import ACCESS_SYSTEM_SECURITY, READ_CONTROL
+from ksmbd.wire.base import Buffer
+from ksmbd.wire.query_info import (
+    BACKUP_SECURITY_INFORMATION,
+    SACL_SECURITY_INFORMATION,
+    QueryInfoRequest,
+)
+from ksmbd.wire.status import NtStatus, NtStatusError
+
+_NEEDS_PRIVILEGE: Final = SACL_SECURITY_INFORMATION | BACKUP_SECURITY_INFORMATION
+
+
+def query_security(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffer, NtStatus]:
+    """The parts of the descriptor that AdditionalInformation asks for.
+
+    ACCESS_DENIED            without READ_CONTROL, or ACCESS_SYSTEM_SECURITY for the SACL
+    INVALID_DEVICE_REQUEST   a pipe
+    BUFFER_TOO_SMALL         it does not fit; ErrorData says what it needs
+    """
+    wanted = req.additional_information
+    if wanted & _NEEDS_PRIVILEGE:
+        open.require(ACCESS_SYSTEM_SECURITY)
+    if wanted & ~SACL_SECURITY_INFORMATION or not wanted:
+        open.require(READ_CONTROL)
+    sd = acl.descriptor(open.file, work.server.domain, open.tree.share.acl_xattr)
+    data = acl.select(sd, wanted).pack()
+    if len(data) > req.output_buffer_length:
+        raise NtStatusError(
+            NtStatus.BUFFER_TOO_SMALL, f"{len(data)} bytes", len(data).to_bytes(4, "little")
+        )
+    return data, NtStatus.SUCCESS

@@ -1,0 +1,275 @@
+"""SET_INFO of files and pipes: one row per class, [MS-SMB2] 3.3.5.21.1, [MS-FSA] 2.1.5.15."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from ksmbd.commands import set_rename
+from ksmbd.state.inode import Inode
+from ksmbd.state.open import Open
+from ksmbd.state.work import Work
+from ksmbd.vfs.handle import MAX_OFFSET
+from ksmbd.vfs.pattern import NameInvalid
+from ksmbd.wire import file_chains, file_info
+from ksmbd.wire.access import (
+    ATTR_ARCHIVE,
+    ATTR_COMPRESSED,
+    ATTR_DIRECTORY,
+    ATTR_HIDDEN,
+    ATTR_NOT_CONTENT_INDEXED,
+    ATTR_OFFLINE,
+    ATTR_READONLY,
+    ATTR_SPARSE,
+    ATTR_SYSTEM,
+    ATTR_TEMPORARY,
+    DELETE,
+    FILE_WRITE_ATTRIBUTES,
+    FILE_WRITE_DATA,
+    FILE_WRITE_EA,
+)
+from ksmbd.wire.base import WireError
+from ksmbd.wire.file_info import FileInfo
+from ksmbd.wire.set_info import SetInfoRequest
+from ksmbd.wire.status import NtStatus, NtStatusError
+from ksmbd.wire.text import MAX_FILETIME, ns_from_filetime
+
+_NO_TIMES: Final = frozenset((file_info.TIME_KEEP, file_info.TIME_FREEZE, file_info.TIME_THAW))
+_SETTABLE: Final = (
+    ATTR_READONLY | ATTR_HIDDEN | ATTR_SYSTEM | ATTR_ARCHIVE | ATTR_TEMPORARY
+    | ATTR_OFFLINE | ATTR_NOT_CONTENT_INDEXED
+)  # fmt: skip
+_KEPT: Final = ATTR_SPARSE | ATTR_COMPRESSED  # changed by FSCTLs alone
+_MODES: Final = file_info.MODE_WRITE_THROUGH | file_info.MODE_SEQUENTIAL_ONLY
+
+
+class Setting(NamedTuple):
+    """A class: who acts, how many bytes it has at least, which right it needs."""
+
+    act: Callable[[Work, Open, memoryview], None]
+    fixed: int  # bytes; a shorter buffer is INFO_LENGTH_MISMATCH
+    access: int = 0
+
+
+# -- times and attributes ----------------------------------------------------------------
+
+
+def _basic(work: Work, open: Open, data: memoryview) -> None:
+    """INVALID_PARAMETER   a time before 1601, or an attribute of the other kind of file"""
+    info = file_info.FileBasicInformation.unpack(data)
+    birth = _time(info.creation_time)
+    access = _time(info.last_access_time)
+    write = _time(info.last_write_time)
+    _time(info.change_time)  # Linux lets nobody set it, but junk is refused
+    attributes = info.file_attributes
+    refused = ATTR_TEMPORARY if open.is_directory else ATTR_DIRECTORY
+    if attributes & refused:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"attributes {attributes:#x}")
+    handle = open.file
+    if attributes:
+        handle.set_attributes(attributes & _SETTABLE | handle.stat().attributes & _KEPT)
+    handle.set_times(birth=birth, access=access, write=write)
+    if info.last_write_time == file_info.TIME_THAW:
+        open.write_time_frozen = False
+    elif info.last_write_time != file_info.TIME_KEEP:
+        open.write_time_frozen = True
+
+
+def _time(filetime: int) -> int | None:
+    """ns since 1970; None if the time is not to be set."""
+    if filetime in _NO_TIMES:
+        return None
+    if filetime > MAX_FILETIME:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"time {filetime:#x}")
+    return ns_from_filetime(filetime)
+
+
+# -- size --------------------------------------------------------------------------------
+
+
+def _require_data(open: Open, size: int) -> None:
+    if open.is_directory or size > MAX_OFFSET:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"size {size:#x}")
+
+
+def _end_of_file(work: Work, open: Open, data: memoryview) -> None:
+    size = file_info.FileEndOfFileInformation.unpack(data).end_of_file
+    _require_data(open, size)
+    if size != open.file.stat().size:
+        open.file.truncate(size)
+
+
+def _allocation(work: Work, open: Open, data: memoryview) -> None:
+    """Less than the file has cuts it off; more is reserved behind its end."""
+    size = file_info.FileAllocationInformation.unpack(data).allocation_size
+    _require_data(open, size)
+    open.file.allocate(size)
+
+
+def _valid_data_length(work: Work, open: Open, data: memoryview) -> None:
+    """Check it only: what was never written reads as zeros here, and must go on doing so."""
+    size = file_info.FileValidDataLengthInformation.unpack(data).valid_data_length
+    _require_data(open, size)
+    if size > open.file.stat().size:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, "valid data beyond the end of the file")
+
+
+# -- deletion ----------------------------------------------------------------------------
+
+
+def _disposition(work: Work, open: Open, data: memoryview) -> None:
+    info = file_info.FileDispositionInformation.unpack(data)
+    _dispose(open, file_info.DISPOSITION_DELETE if info.delete_pending else 0)
+
+
+def _disposition_ex(work: Work, open: Open, data: memoryview) -> None:
+    """NOT_SUPPORTED   ON_CLOSE of a file that was not opened to be deleted on close"""
+    flags = file_info.FileDispositionInformationEx.unpack(data).flags
+    if not flags & file_info.DISPOSITION_ON_CLOSE:
+        _dispose(open, flags)
+        return
+    wanted = bool(flags & file_info.DISPOSITION_DELETE)
+    if not open.create_options & file_info.MODE_DELETE_ON_CLOSE:
+        raise NtStatusError(NtStatus.NOT_SUPPORTED, "not opened to be deleted on close")
+    if wanted:
+        _require_deletable(open, flags)
+    with _inode(open).lock:
+        open.delete_on_close = wanted
+        open.posix_delete = bool(wanted and flags & file_info.DISPOSITION_POSIX_SEMANTICS)
+
+
+def _dispose(open: Open, flags: int) -> None:
+    """[MS-FSA] 2.1.5.15.3 and .4: mark the file to be deleted, or not to be.
+
+    With POSIX semantics the name goes when this open is closed; else with the last one.
+    """
+    inode = _inode(open)
+    if not flags & file_info.DISPOSITION_DELETE:
+        inode.clear_delete_pending()
+        with inode.lock:
+            open.posix_delete = False
+        return
+    _require_deletable(open, flags)
+    inode.set_delete_pending(open.path)
+    with inode.lock:
+        open.posix_delete = bool(flags & file_info.DISPOSITION_POSIX_SEMANTICS)
+
+
+def _require_deletable(open: Open, flags: int) -> None:
+    """Refuse now what could not be removed at the end.
+
+    ACCESS_DENIED         the root of the share
+    CANNOT_DELETE         a read-only file
+    DIRECTORY_NOT_EMPTY   a directory that holds something
+    """
+    handle = open.file
+    if not handle.path:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "the root of the share")
+    attributes = handle.stat().attributes
+    ignored = flags & file_info.DISPOSITION_IGNORE_READONLY_ATTRIBUTE
+    if attributes & ATTR_READONLY and not ignored:
+        raise NtStatusError(NtStatus.CANNOT_DELETE, "a read-only file")
+    if handle.is_directory and not handle.is_empty():
+        raise NtStatusError(NtStatus.DIRECTORY_NOT_EMPTY, handle.path)
+
+
+def _inode(open: Open) -> Inode:
+    """What the opens of the file share; every open that is no pipe has it."""
+    if open.inode is None:
+        raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "a pipe, not a file")
+    return open.inode
+
+
+# -- extended attributes -----------------------------------------------------------------
+
+
+def _full_ea(work: Work, open: Open, data: memoryview) -> None:
+    """Set some extended attributes; one with an empty value is removed.
+
+    EA_LIST_INCONSISTENT   a malformed list
+    INVALID_EA_NAME        a name none may have; nothing is changed then
+    EA_TOO_LARGE           the file system has no room for it
+    """
+    try:
+        eas = file_chains.unpack_full_eas(data)
+    except WireError as malformed:
+        raise NtStatusError(NtStatus.EA_LIST_INCONSISTENT, str(malformed)) from None
+    try:
+        open.file.set_eas(eas)
+    except NameInvalid as invalid:
+        raise NtStatusError(NtStatus.INVALID_EA_NAME, str(invalid)) from None
+
+
+# -- what concerns this open only --------------------------------------------------------
+
+
+def _position(work: Work, open: Open, data: memoryview) -> None:
+    position = file_info.FilePositionInformation.unpack(data).current_byte_offset
+    if position > MAX_OFFSET:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"position {position:#x}")
+    open.position = position
+
+
+def _mode(work: Work, open: Open, data: memoryview) -> None:
+    """Write-through may come and go; the other modes are fixed by the create options."""
+    mode = file_info.FileModeInformation.unpack(data).mode
+    if mode & ~_MODES:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"mode {mode:#x}")
+    open.create_options = open.create_options & ~_MODES | mode
+
+
+def _short_name(work: Work, open: Open, data: memoryview) -> None:
+    raise NtStatusError(NtStatus.NOT_SUPPORTED, "no short names")
+
+
+def _pipe(work: Work, open: Open, data: memoryview) -> None:
+    """Our pipes are message pipes; a client may say so, and no more."""
+    info = file_info.FilePipeInformation.unpack(data)
+    if (info.read_mode, info.completion_mode) != (
+        file_info.PIPE_MESSAGE_MODE,
+        file_info.PIPE_QUEUE_OPERATION,
+    ):
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"read mode {info.read_mode}")
+
+
+FILE_SETTINGS: Final[dict[int, Setting]] = {
+    FileInfo.BASIC: Setting(_basic, 40, FILE_WRITE_ATTRIBUTES),
+    FileInfo.RENAME: Setting(set_rename.rename, 20, DELETE),
+    FileInfo.LINK: Setting(set_rename.link, 20),
+    FileInfo.DISPOSITION: Setting(_disposition, 1, DELETE),
+    FileInfo.POSITION: Setting(_position, 8),
+    FileInfo.FULL_EA: Setting(_full_ea, 8, FILE_WRITE_EA),
+    FileInfo.MODE: Setting(_mode, 4),
+    FileInfo.ALLOCATION: Setting(_allocation, 8, FILE_WRITE_DATA),
+    FileInfo.END_OF_FILE: Setting(_end_of_file, 8, FILE_WRITE_DATA),
+    FileInfo.VALID_DATA_LENGTH: Setting(_valid_data_length, 8, FILE_WRITE_DATA),
+    FileInfo.SHORT_NAME: Setting(_short_name, 4),
+    FileInfo.DISPOSITION_EX: Setting(_disposition_ex, 4, DELETE),
+    FileInfo.RENAME_EX: Setting(set_rename.rename_ex, 20, DELETE),
+    FileInfo.LINK_EX: Setting(set_rename.link_ex, 20),
+}
+PIPE_SETTINGS: Final[dict[int, Setting]] = {FileInfo.PIPE: Setting(_pipe, 8)}
+
+
+def set_file(work: Work, open: Open, req: SetInfoRequest, data: memoryview) -> None:
+    """Do what the class *req* names says with *data*.
+
+    INVALID_INFO_CLASS     no such class
+    NOT_SUPPORTED          a class that pipes do not have
+    ACCESS_DENIED          the share is read-only, or the open was not granted what it needs
+    INFO_LENGTH_MISMATCH   *data* is shorter than the class
+    """
+    info_class = req.file_info_class
+    if open.pipe is not None:
+        setting = PIPE_SETTINGS.get(info_class)
+        if setting is None:
+            raise NtStatusError(NtStatus.NOT_SUPPORTED, f"class {info_class} of a pipe")
+    else:
+        setting = FILE_SETTINGS.get(info_class)
+        if setting is None:
+            raise NtStatusError(NtStatus.INVALID_INFO_CLASS, f"file class {info_class}")
+        open.tree.require_writable()
+    if len(data) < setting.fixed:
+        raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{len(data)} bytes")
+    open.require(setting.access)
+    setting.act(work, open, data)

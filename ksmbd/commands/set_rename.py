@@ -1,0 +1,250 @@
+"""SET_INFO that changes names: rename and hard link, [MS-FSA] 2.1.5.15.6 and 2.1.5.15.12."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from ksmbd.state import rights
+from ksmbd.state.inode import Inode
+from ksmbd.state.open import Open
+from ksmbd.state.work import Work
+from ksmbd.vfs.entry import Entry
+from ksmbd.vfs.pattern import NameInvalid
+from ksmbd.vfs.root import PathNotFound
+from ksmbd.wire import file_info
+from ksmbd.wire.access import (
+    ATTR_READONLY,
+    DELETE,
+    FILE_ADD_FILE,
+    FILE_ADD_SUBDIRECTORY,
+    FILE_SHARE_DELETE,
+)
+from ksmbd.wire.status import NtStatus, NtStatusError
+from ksmbd.wire.text import upcase
+
+_REPLACE: Final = file_info.REPLACE_IF_EXISTS
+_POSIX: Final = file_info.POSIX_SEMANTICS
+
+
+def rename(work: Work, open: Open, data: memoryview) -> None:
+    """FileRenameInformation; statuses as of :func:`_rename`."""
+    head, name = file_info.unpack_named(file_info.FileRenameInformation, data)
+    _rename(work, open, name, head.root_directory, _REPLACE if head.replace_if_exists else 0)
+
+
+def rename_ex(work: Work, open: Open, data: memoryview) -> None:
+    """FileRenameInformationEx; statuses as of :func:`_rename`."""
+    head, name = file_info.unpack_named(file_info.FileRenameInformationEx, data)
+    _rename(work, open, name, head.root_directory, head.flags)
+
+
+def link(work: Work, open: Open, data: memoryview) -> None:
+    """FileLinkInformation; statuses as of :func:`_link`."""
+    head, name = file_info.unpack_named(file_info.FileLinkInformation, data)
+    _link(work, open, name, head.root_directory, _REPLACE if head.replace_if_exists else 0)
+
+
+def link_ex(work: Work, open: Open, data: memoryview) -> None:
+    """FileLinkInformationEx; statuses as of :func:`_link`."""
+    head, name = file_info.unpack_named(file_info.FileLinkInformationEx, data)
+    _link(work, open, name, head.root_directory, head.flags)
+
+
+# -- rename ------------------------------------------------------------------------------
+
+
+def _rename(work: Work, open: Open, name: str, root_directory: int, flags: int) -> None:
+    """Give the open's file another name, in this or another directory of the share.
+
+    INVALID_PARAMETER       a RootDirectory, a leading backslash, a directory into itself
+    OBJECT_NAME_INVALID     a name no file can have
+    OBJECT_PATH_NOT_FOUND   the new parent is missing or no directory
+    OBJECT_NAME_COLLISION   the new name exists and is not to be replaced
+    ACCESS_DENIED           the root of the share; a directory somebody uses a file in; a target
+                            that is open, read-only, a directory; the descriptor of the parent
+    SHARING_VIOLATION       another open shares no deletion, or somebody may delete the parent
+    DELETE_PENDING          the new parent is going to be removed
+    NOT_SAME_DEVICE         the new parent is on another file system
+    """
+    path = _target_path(name, root_directory)
+    handle = open.file
+    if not handle.path:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "the root of the share")
+    _check_source(work, open)
+    with _resolved(open, path) as target:
+        case_alone = _is_own_name(open, target)
+        _check_parent(work, open, target)
+        if target.exists and not case_alone:
+            _check_replace(work, open, target, flags)
+        elif not target.exists:
+            right = FILE_ADD_SUBDIRECTORY if open.is_directory else FILE_ADD_FILE
+            rights.require_in_parent(open.tree, target, right)
+        replaced = _losing_its_name(work, open, target)
+        before = handle.path
+        handle.root.rename(handle, target, replace=bool(flags & _REPLACE))
+    _tell_opens(open, before)
+    if replaced is not None:
+        _name_is_gone(replaced)
+
+
+def _target_path(name: str, root_directory: int) -> str:
+    """The new name as a share-relative path."""
+    if root_directory or not name or name.startswith("\\"):
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, name)
+    if "/" in name:
+        raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, name)
+    return name.replace("\\", "/")
+
+
+@contextmanager
+def _resolved(open: Open, path: str) -> Iterator[Entry]:
+    try:
+        entry = open.file.root.resolve(path)
+    except PathNotFound as missing:
+        raise NtStatusError(NtStatus.OBJECT_PATH_NOT_FOUND, str(missing)) from None
+    except NameInvalid as invalid:
+        raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, str(invalid)) from None
+    except FileNotFoundError as vetoed:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, str(vetoed)) from None
+    with entry:
+        yield entry
+
+
+def _check_source(work: Work, open: Open) -> None:
+    handle = open.file
+    if open.inode is not None:
+        with open.inode.lock:
+            open.inode.check_share(DELETE, open.share_access, skip=open)
+    if handle.is_directory and work.server.inodes.opens_below(
+        handle.dev, handle.path + "/", handle.root
+    ):
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "a file in the directory is open")
+
+
+def _is_own_name(open: Open, target: Entry) -> bool:
+    """Whether *target* is the open's own name, perhaps in other letter case."""
+    st = target.stat
+    if st is None or (st.dev, st.ino) != (open.file.dev, open.file.ino):
+        return False
+    return upcase(target.path) == upcase(open.path)
+
+
+def _check_parent(work: Work, open: Open, target: Entry) -> None:
+    """The new parent must stay: nobody may delete it while a name is moved there.
+
+    Its opens with DELETE exclude the one the operation makes, which shares no deletion.
+    """
+    if target.parent >= 0:
+        key = rights.identity_of(target.parent)
+    else:
+        fd = open.file.root.open_directory(target.path.rpartition("/")[0])
+        try:
+            key = rights.identity_of(fd)
+        finally:
+            os.close(fd)
+    inode = work.server.inodes.find(key)
+    if inode is None:
+        return
+    with inode.lock:
+        if inode.delete_pending:
+            raise NtStatusError(NtStatus.DELETE_PENDING, "the new parent is deleted")
+        if any(other.granted_access & DELETE for other in inode.opens):
+            raise NtStatusError(NtStatus.SHARING_VIOLATION, "the new parent may be deleted")
+
+
+def _check_replace(work: Work, open: Open, target: Entry, flags: int) -> None:
+    """Whether what exists at the new name may make room."""
+    st = target.stat
+    assert st is not None
+    if not flags & _REPLACE:
+        raise NtStatusError(NtStatus.OBJECT_NAME_COLLISION, target.path)
+    directories = st.is_directory and open.is_directory and flags & _POSIX
+    if (st.is_directory or open.is_directory) and not directories:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "a directory replaces nothing")
+    if st.attributes & ATTR_READONLY and not flags & file_info.IGNORE_READONLY_ATTRIBUTE:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "the target is read-only")
+    rights.granted(open.tree, target, st, DELETE, 0)
+    inode = _inode_of(work, target)
+    if inode is None or inode is open.inode:
+        return
+    with inode.lock:
+        others = [other for other in inode.opens if not inode.deleted]
+        unshared = any(not other.share_access & FILE_SHARE_DELETE for other in others)
+    if others and (st.is_directory or not flags & _POSIX):
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "the target is open")
+    if unshared:
+        raise NtStatusError(NtStatus.SHARING_VIOLATION, "the target shares no deletion")
+
+
+def _inode_of(work: Work, target: Entry) -> Inode | None:
+    """What the opens of the target share, if there are any."""
+    st = target.stat
+    return None if st is None else work.server.inodes.find((st.dev, st.ino))
+
+
+def _losing_its_name(work: Work, open: Open, target: Entry) -> Inode | None:
+    """The open file, not *open*'s, whose only name is the one that is replaced."""
+    inode = _inode_of(work, target)
+    if (
+        inode is open.inode
+        or target.stat is None
+        or (target.stat.nlink > 1 and not open.is_directory)
+    ):
+        return None
+    return inode
+
+
+def _tell_opens(open: Open, before: str) -> None:
+    """The other opens by the same name have the new one too."""
+    inode = open.inode
+    if inode is None:
+        return
+    handle = open.file
+    with inode.lock:
+        for other in inode.opens:
+            its = other.handle
+            if its is not None and its.root is handle.root and its.path == before:
+                its.path = handle.path
+        if inode.delete_pending and inode.delete_path == before:
+            inode.delete_path = handle.path
+
+
+def _name_is_gone(inode: Inode) -> None:
+    """A replaced file lives on for those who have it open; nothing is left to delete."""
+    with inode.lock:
+        inode.delete_pending = True
+        inode.deleted = True
+
+
+# -- hard link ---------------------------------------------------------------------------
+
+
+def _link(work: Work, open: Open, name: str, root_directory: int, flags: int) -> None:
+    """Give the open's file a second name.
+
+    FILE_IS_A_DIRECTORY     directories have one name
+    ACCESS_DENIED           the file is going to be deleted; a target that is open, read-only,
+                            a directory; the descriptor of the parent
+    TOO_MANY_LINKS          the file system allows no more
+    (others)                as of _rename
+    """
+    path = _target_path(name, root_directory)
+    handle = open.file
+    if handle.is_directory:
+        raise NtStatusError(NtStatus.FILE_IS_A_DIRECTORY, handle.path)
+    inode = open.inode
+    if inode is not None and inode.delete_pending:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "the file is deleted")
+    with _resolved(open, path) as target:
+        _check_parent(work, open, target)
+        if target.exists:
+            _check_replace(work, open, target, flags)
+        else:
+            rights.require_in_parent(open.tree, target, FILE_ADD_FILE)
+        replaced = _losing_its_name(work, open, target)
+        handle.root.link(handle, target, replace=bool(flags & _REPLACE))
+    if replaced is not None:
+        _name_is_gone(replaced)
