@@ -139,7 +139,7 @@ def _open(work: Work, tree: TreeConnect, want: Wanted, contexts: Contexts) -> tu
         try:
             with _find(tree, want) as entry:
                 if entry.exists:
-                    return _open_existing(work, tree, want, entry)
+                    return _open_existing(work, tree, want, entry, contexts)
                 return _create(work, tree, want, entry, contexts)
         except FileExistsError:
             if last or want.disposition == FILE_CREATE:
@@ -164,7 +164,9 @@ def _find(tree: TreeConnect, want: Wanted) -> Entry:
 # -- what exists -------------------------------------------------------------------------
 
 
-def _open_existing(work: Work, tree: TreeConnect, want: Wanted, entry: Entry) -> tuple[Open, int]:
+def _open_existing(
+    work: Work, tree: TreeConnect, want: Wanted, entry: Entry, contexts: Contexts
+) -> tuple[Open, int]:
     st = entry.stat
     assert st is not None
     _check_kind(want, st)
@@ -181,7 +183,8 @@ def _open_existing(work: Work, tree: TreeConnect, want: Wanted, entry: Entry) ->
     if overwriting is None:
         return open, FILE_OPENED
     try:
-        _overwrite(open, want, st)
+        _overwrite(open, want)
+        create_contexts.prepare(open, contexts)
     except BaseException:
         work.server.opens.close(open)
         raise
@@ -235,7 +238,7 @@ def _dot_hidden(path: str) -> int:
     return ATTR_HIDDEN if path.rpartition("/")[2].startswith(".") else 0
 
 
-def _overwrite(open: Open, want: Wanted, st: Stat) -> None:
+def _overwrite(open: Open, want: Wanted) -> None:
     """Empty it, and give it the new attributes; EAs do not survive."""
     handle = open.file
     handle.truncate(0)

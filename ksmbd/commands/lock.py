@@ -57,10 +57,10 @@ def lock(work: Work, req: LockRequest) -> Reply:
     waiter: _Waiter | None = work.memo
     if waiter is not None and waiter.closed:
         raise NtStatusError(NtStatus.RANGE_NOT_LOCKED, "closed while waiting")
-    elements = _elements(work, req)
     open = work.open(req.persistent_id, req.volatile_id)
     if waiter is not None:
         _forget(open, waiter)
+    elements = _elements(work, req)
     if open.is_directory or open.inode is None:
         raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "no file")
     open.require(FILE_READ_DATA | FILE_WRITE_DATA | FILE_APPEND_DATA)
