@@ -100,8 +100,8 @@ class Mountd:
         self._heard = 0.0  # run thread only: when mountd last said something
         self._asked = 0.0  # run thread only: when it was last asked for a sign of life
         self._thread: int | None = None
-        self._wake_receive, self._wake_send = socket.socketpair()
-        self._stopped = False
+        self._wake: socket.socket | None = None  # by _lock; ends the wait of the run thread
+        self._stopped = False  # by _lock
 
     # -- requests ------------------------------------------------------------------------
 
@@ -311,27 +311,40 @@ class Mountd:
         """
         owner = self._mountd_uid if os.geteuid() == 0 else None
         with listen(self._path, owner) as listener:
-            self._thread = threading.get_ident()
-            log.info("waiting for mountd on %s", self._path)
             try:
-                while not self._stopped:
-                    self._turn(listener, callbacks)
+                self._serve(listener, callbacks)
             finally:
-                self._thread = None
                 self._drop("ksmbd is shutting down")
                 os.unlink(self._path)
 
     def stop(self) -> None:
         """End ``run``, from any thread; requests that wait fail."""
-        self._stopped = True
-        self._wake_send.send(b"\0")
+        with self._lock:
+            self._stopped = True
+            if self._wake is not None:
+                self._wake.shutdown(socket.SHUT_WR)
 
-    def _turn(self, listener: socket.socket, callbacks: Callbacks) -> None:
+    def _serve(self, listener: socket.socket, callbacks: Callbacks) -> None:
+        wake, send_wake = socket.socketpair()
+        with wake, send_wake:
+            with self._lock:
+                self._wake = send_wake
+            self._thread = threading.get_ident()
+            log.info("waiting for mountd on %s", self._path)
+            try:
+                while not self._stopped:
+                    self._turn(listener, wake, callbacks)
+            finally:
+                self._thread = None
+                with self._lock:
+                    self._wake = None
+
+    def _turn(self, listener: socket.socket, wake: socket.socket, callbacks: Callbacks) -> None:
         """Wait for one thing to happen and handle it."""
         link = self._link
         poll = select.poll()
         poll.register(listener, select.POLLIN)
-        poll.register(self._wake_receive, select.POLLIN)
+        poll.register(wake, select.POLLIN)
         if link is not None:
             poll.register(link, select.POLLIN)
         interval = self._ipc_timeout / 3 or None
@@ -346,10 +359,10 @@ class Mountd:
     def _accept(self, listener: socket.socket, callbacks: Callbacks) -> None:
         try:
             link = Link(listener.accept()[0])
-            peer = link.peer()
-        except OSError as error:  # it went again before we looked
-            log.debug("accept: %s", error)
+        except OSError as error:  # it went again before we looked, or there are no descriptors
+            log.warning("mountd cannot connect: %s", error)
             return
+        peer = link.peer()
         if peer.uid not in {0, os.geteuid(), self._mountd_uid}:
             log.warning("process %d of uid %d is not our mountd: refused", peer.pid, peer.uid)
             link.close()
