@@ -8,19 +8,16 @@ import pytest
 
 from ksmbd.wire.security import Sid
 from ksmbd.wire.status import NtStatus
-from mountd.rpc.errors import BAD_STUB_DATA, CONTEXT_MISMATCH, Win32
+from mountd.rpc.errors import BAD_STUB_DATA, CONTEXT_MISMATCH
 from mountd.rpc.handles import CLOSED, MAX_HANDLES
 from mountd.rpc.lsarpc_lookup import DOMAINS, NAMES, NAMES_EX, SIDS, SIDS_EX, SIDS_EX2
 from mountd.rpc.ndr import NdrWriter
-from mountd.rpc.principals import Principals
 from tests.mountd.rpc_support import (
     ANONYMOUS,
-    DSSETUP,
     GUEST,
     LSARPC,
     USER,
     Client,
-    FakeDaemon,
     Fault,
     finished,
     make_pipes,
@@ -284,87 +281,3 @@ def test_every_truncation_of_a_stub_is_a_fault(name):
         with pytest.raises(Fault) as fault:
             c.send(bytes(cut))
         assert fault.value.status in (BAD_STUB_DATA, CONTEXT_MISMATCH)
-
-
-def test_dssetup_shares_the_pipe_and_the_opnum_of_lsar_close():
-    c = Client(make_pipes(), "lsarpc", DSSETUP, USER)
-    w = NdrWriter()
-    w.u16(1)
-    r = c.call(0, w)
-
-    def body():
-        level = r.u16()
-        r.align(4)
-        head = (level, r.u16(), r.u32(), r.u32() != 0, r.u32(), r.u32(), r.raw(16))
-        return (*head, r.wstring())
-
-    assert r.unique(body) == (1, 2, 0, True, 0, 0, bytes(16), "WORKGROUP")
-    assert finished(r) == Win32.SUCCESS
-
-
-@pytest.mark.parametrize(("level", "values"), [(2, (0, 0)), (3, (0,))])
-def test_dssetup_is_neither_upgrading_nor_busy(level, values):
-    w = NdrWriter()
-    w.u16(level)
-    r = Client(make_pipes(), "lsarpc", DSSETUP, USER).call(0, w)
-    assert r.u32() != 0
-    assert r.u16() == level
-    assert tuple(r.u32() for _ in values) == values
-    assert finished(r) == Win32.SUCCESS
-
-
-def test_dssetup_of_an_unknown_level_is_refused():
-    w = NdrWriter()
-    w.u16(4)
-    r = Client(make_pipes(), "lsarpc", DSSETUP, USER).call(0, w)
-    assert (r.u32(), finished(r)) == (0, Win32.INVALID_PARAMETER)
-
-
-@pytest.mark.parametrize(
-    ("name", "sid"),
-    [
-        ("alice", DOMAIN.child(1001)),
-        ("filesrv\\Alice", DOMAIN.child(1001)),
-        ("alice@FILESRV", DOMAIN.child(1001)),
-        ("FILESRV", DOMAIN),
-        ("FILESRV\\", DOMAIN),
-        ("BUILTIN", Sid(5, 32)),
-        ("Unix User\\alice", Sid(22, 1, 1001)),
-        ("Unix Group\\users", Sid(22, 2, 100)),
-        ("NT AUTHORITY\\SYSTEM", Sid(5, 18)),
-        ("OTHER\\SYSTEM", None),
-        ("OTHER\\alice", None),
-        ("", None),
-        ("\\", None),
-        ("@", None),
-        ("nope", None),
-    ],
-)
-def test_names_are_understood_with_and_without_a_domain(name, sid):
-    found = Principals(FakeDaemon()).by_name(name)
-    assert (found and found.sid) == sid
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "S-1-5-21-111-222-333-0",
-        "S-1-5-21-111-222-333-4294967295",
-        "S-1-5-21-111-222-333-520",
-        "S-1-5-21-111-222-333-1001-1",
-        "S-1-5-21-111-222-334-1001",
-        "S-1-5-32-999",
-        "S-1-22-3-1001",
-        "S-1-22-2-4294967295",
-        "S-1-5",
-        "S-1-0-0",
-    ],
-)
-def test_foreign_sids_have_no_name(text):
-    assert Principals(FakeDaemon()).by_sid(Sid.parse(text)) is None
-
-
-def test_a_uid_and_its_sid_go_both_ways():
-    principals = Principals(FakeDaemon())
-    for uid, name in ((0, "root"), (1001, "alice"), (1003, "carol")):
-        assert principals.by_sid(principals.user(uid)).name == name
