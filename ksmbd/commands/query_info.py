@@ -23,7 +23,7 @@ Answer = tuple[Buffer, NtStatus]
 
 
 def _quota(work: Work, open: Open, req: QueryInfoRequest) -> Answer:
-    raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "no quotas here")
+    raise NtStatusError(NtStatus.NOT_SUPPORTED, "no quotas here")
 
 
 _TYPES: Final[dict[int, Callable[[Work, Open, QueryInfoRequest], Answer]]] = {

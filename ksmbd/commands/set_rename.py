@@ -21,6 +21,8 @@ from ksmbd.wire.access import (
     FILE_ADD_FILE,
     FILE_ADD_SUBDIRECTORY,
     FILE_SHARE_DELETE,
+    FILE_SHARE_READ,
+    FILE_SHARE_WRITE,
 )
 from ksmbd.wire.status import NtStatus, NtStatusError
 from ksmbd.wire.text import upcase
@@ -65,7 +67,8 @@ def _rename(work: Work, open: Open, name: str, root_directory: int, flags: int) 
     OBJECT_NAME_COLLISION   the new name exists and is not to be replaced
     ACCESS_DENIED           the root of the share; a directory somebody uses a file in; a target
                             that is open, read-only, a directory; the descriptor of the parent
-    SHARING_VIOLATION       another open shares no deletion, or somebody may delete the parent
+    SHARING_VIOLATION       another open shares no deletion, or one of the parent may delete
+                            it or shares no writing
     DELETE_PENDING          the new parent is going to be removed
     NOT_SAME_DEVICE         the new parent is on another file system
     """
@@ -133,9 +136,9 @@ def _is_own_name(open: Open, target: Entry) -> bool:
 
 
 def _check_parent(work: Work, open: Open, target: Entry) -> None:
-    """The new parent must stay: nobody may delete it while a name is moved there.
+    """The new parent must be there to be changed, and must stay.
 
-    Its opens with DELETE exclude the one the operation makes, which shares no deletion.
+    The operation opens it for that, and shares everything but deletion.
     """
     if target.parent >= 0:
         key = rights.identity_of(target.parent)
@@ -151,8 +154,7 @@ def _check_parent(work: Work, open: Open, target: Entry) -> None:
     with inode.lock:
         if inode.delete_pending:
             raise NtStatusError(NtStatus.DELETE_PENDING, "the new parent is deleted")
-        if any(other.granted_access & DELETE for other in inode.opens):
-            raise NtStatusError(NtStatus.SHARING_VIOLATION, "the new parent may be deleted")
+        inode.check_share(FILE_ADD_FILE, FILE_SHARE_READ | FILE_SHARE_WRITE)
 
 
 def _check_replace(work: Work, open: Open, target: Entry, flags: int) -> None:
