@@ -26,7 +26,6 @@ from ksmbd.wire.access import (
     FILE_RESERVE_OPFILTER,
     FILE_SUPERSEDE,
     MAXIMUM_ALLOWED,
-    SYNCHRONIZE,
     map_generic,
 )
 from ksmbd.wire.base import WireError
@@ -92,8 +91,7 @@ def _check_numbers(req: CreateRequest) -> None:
         options & FILE_NON_DIRECTORY_FILE or req.create_disposition in _REPLACING
     ):
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"options {options:#x}")
-    # As Windows since version 8: whoever wants nothing but to wait gets nothing.
-    if req.desired_access & ~_VALID_ACCESS or not req.desired_access & ~SYNCHRONIZE:
+    if req.desired_access & ~_VALID_ACCESS or not req.desired_access:
         raise NtStatusError(NtStatus.ACCESS_DENIED, f"access {req.desired_access:#x}")
     attributes = req.file_attributes
     if attributes & ~_VALID_ATTRIBUTES:
