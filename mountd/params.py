@@ -289,9 +289,9 @@ class GlobalParams:
     share_fake_fscaps: int = param(integer(0, 0xFFFFFFFF), 64, key="share:fake_fscaps")
     smb2_leases: bool = param(boolean, True)
     smb2_max_credits: int = param(sized(1, 65536, "1 to 65536"), 8192)
-    smb2_max_read: int = param(sized(64 << 10, 8 << 20, "64K to 8M"), 4 << 20)
-    smb2_max_trans: int = param(sized(64 << 10, 8 << 20, "64K to 8M"), 1 << 20)
-    smb2_max_write: int = param(sized(64 << 10, 8 << 20, "64K to 8M"), 4 << 20)
+    smb2_max_read: int = param(sized(64 << 10, 8 << 20, "64K to 8M"), 8 << 20)
+    smb2_max_trans: int = param(sized(64 << 10, 8 << 20, "64K to 8M"), 8 << 20)
+    smb2_max_write: int = param(sized(64 << 10, 8 << 20, "64K to 8M"), 8 << 20)
     smb3_encryption: int = param(
         choice(POLICIES), Signing.AUTO, "smb encrypt", "server smb encrypt"
     )
