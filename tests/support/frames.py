@@ -59,7 +59,7 @@ from ksmbd.wire.write import WriteRequest
 
 SHARE_ALL: Final = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE
 CLIENT_GUID: Final = bytes(range(16))
-HEADER_FIELDS: Final = frozenset(field.name for field in dataclasses.fields(Header))  # type: ignore[arg-type]
+HEADER_FIELDS: Final = frozenset(field.name for field in dataclasses.fields(Header))
 
 Lock = tuple[int, int, int]  # offset, length, flags
 
@@ -248,11 +248,11 @@ class FrameFactory:
         body = ReadRequest(length=length, offset=offset, **self._file())
         return self.frame(Command.READ, body, b"\0", self._charged(length) | changes)
 
-    def write(self, data: bytes = b"data", at: int = 0, **changes: Any) -> Frame:
+    def write(self, data: bytes = b"data", offset: int = 0, **changes: Any) -> Frame:
         body = WriteRequest(
             data_offset=HEADER_SIZE + WriteRequest.SIZE,
             length=len(data),
-            offset=at,
+            offset=offset,
             **self._file(),
         )
         return self.frame(Command.WRITE, body, data, self._charged(len(data)) | changes)

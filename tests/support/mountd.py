@@ -1,6 +1,7 @@
-"""An in-memory mountd: accounts, shares and one echoing pipe, with ``ksmbd.ipc.client.Mountd``'s face.
+"""An in-memory mountd with the face of ``ksmbd.ipc.client.Mountd``: accounts, shares, pipes.
 
-Set ``away`` and every request is answered as the real client answers when the link is down.
+Every pipe echoes what is written to it.  Set ``away`` and every request is answered as the real
+client answers when the link is down.
 """
 
 from __future__ import annotations

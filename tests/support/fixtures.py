@@ -1,0 +1,41 @@
+"""Fixtures of the tests that use the engine; a folder's conftest imports those it needs."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import rmtree
+
+import pytest
+
+from tests.support.client import Client, ready
+from tests.support.engine import Engine, give_to_joe
+
+
+@pytest.fixture
+def folder(real_folder: Path) -> Iterator[Path]:
+    """A fresh directory of joe's, on a file system that keeps extended attributes."""
+    made = Path(tempfile.mkdtemp(prefix="share-", dir=real_folder))
+    give_to_joe(made)
+    yield made
+    rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture
+def engine(folder: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Engine]:
+    """A server; a test during which it meets a bug of its own has failed, whatever it asserts."""
+    yield Engine(folder)
+    assert_no_bug(caplog)
+
+
+def assert_no_bug(caplog: pytest.LogCaptureFixture) -> None:
+    for when in ("setup", "call"):
+        for record in caplog.get_records(when):
+            assert "a bug in the server" not in record.getMessage(), record.exc_text
+
+
+@pytest.fixture
+def client(engine: Engine) -> Client:
+    """joe on 3.1.1, connected to the share data."""
+    return ready(engine)
