@@ -13,11 +13,12 @@ import errno
 import logging
 import os
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from ksmbd.vfs import credentials
+from ksmbd.vfs.reader import NameReader
 from ksmbd.vfs.stat import Stat, default_attributes, stat_from
-from ksmbd.vfs.syscalls import XattrReader, birth_ns, has_getxattrat
+from ksmbd.vfs.syscalls import birth_ns
 from ksmbd.vfs.xattr import (
     ABSENT,
     DOSATTRIB,
@@ -28,6 +29,7 @@ from ksmbd.vfs.xattr import (
     set_value,
     unpack_dosattrib,
 )
+from ksmbd.wire.access import ATTR_HIDDEN
 
 log = logging.getLogger("ksmbd.vfs")
 
@@ -35,10 +37,19 @@ Clock = Callable[[], int]  # ns since 1970, the clock that stamps files
 
 TICK: Final = 20_000_000  # ns; time stamps of files move in steps of at most 10 ms (HZ=100)
 COARSE_TICK: Final = 2_100_000_000  # ns; FAT's, for stamps that are whole seconds
-_REMEMBERED: Final = 1 << 14  # inodes in each of two generations
+_REMEMBERED: Final = 1 << 15  # inodes in each of two generations; 18 MB at most
 _KIND: Final = 0o170000
 _HAS_XATTRS: Final = frozenset({0o100000, 0o040000})  # the kernel allows user.* on these only
-_HAS_GETXATTRAT: Final = has_getxattrat()
+
+
+class _Identity(NamedTuple):
+    """The part of os.stat_result that tells which content the xattr has."""
+
+    st_dev: int
+    st_ino: int
+    st_mode: int
+    st_ctime_ns: int
+
 
 _Known = tuple[int, int, int | None]  # ctime, attributes, birth
 
@@ -59,33 +70,37 @@ class AttributeStore:
         self._stored = stored
         self._hide_dot_files = hide_dot_files
         self._clock = clock
-        self._young: dict[tuple[int, int], _Known] = {}
-        self._old: dict[tuple[int, int], _Known] = {}
+        self._young: dict[int, _Known] = {}
+        self._old: dict[int, _Known] = {}
         self._without: set[int] = set()  # devices whose file system has no user xattrs
 
     def stat_fd(self, fd: int, name: str, *, path_only: bool) -> Stat:
         """Stat an open file; *name* is its final component, *path_only* an O_PATH descriptor."""
         st = os.fstat(fd)
-        known = self._recall(st)
+        known = self._recall(st.st_dev, st.st_ino, st.st_ctime_ns)
         if known is None:
-            known = self._read(st, proc_path(fd) if path_only else fd, fd, b"")
+            item = proc_path(fd) if path_only else fd
+            known = self._learn(st, lambda: get_value(item, DOSATTRIB), lambda: birth_ns(fd))
         hidden = self._hide_dot_files and name[:1] == "."
         return stat_from(st, known[1], known[2], hidden)
 
-    def stat_in(self, dir_fd: int, name: str, reader: XattrReader | None) -> Stat:
+    def stat_in(self, dir_fd: int, name: str, reader: NameReader) -> Stat:
         """Stat *name* in a directory, itself if it is a symlink. OSError if it is gone."""
-        st = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-        known = self._recall(st)
+        encoded = name.encode()
+        found = reader.stat(dir_fd, encoded)
+        known = self._recall(found.dev, found.ino, found.change)
         if known is None:
-            encoded = name.encode()
-            source = reader or f"{proc_path(dir_fd)}/{name}"
-            known = self._read(st, source, dir_fd, encoded)
-        hidden = self._hide_dot_files and name[:1] == "."
-        return stat_from(st, known[1], known[2], hidden)
-
-    def reader(self) -> XattrReader | None:
-        """What makes stat_in() fast, for one thread; None where the kernel is too old."""
-        return XattrReader() if _HAS_GETXATTRAT and self._stored else None
+            known = self._learn(
+                _Identity(found.dev, found.ino, found.mode, found.change),
+                lambda: reader.attribute(dir_fd, name, encoded, DOSATTRIB),
+                lambda: found.birth,
+            )
+        found.attributes |= known[1]
+        if known[2] is not None:
+            found.birth = known[2]
+        if self._hide_dot_files and name[:1] == ".":
+            found.attributes |= ATTR_HIDDEN
+        return found
 
     def store(self, item: Item, attributes: int, birth: int) -> None:
         """Write both. Where the owner alone may, write as the server: the caller has checked.
@@ -111,42 +126,47 @@ class AttributeStore:
 
         Without room for them it still is a good file, so that is no failure.
         """
-        birth = birth_ns(fd, b"") or os.fstat(fd).st_mtime_ns
+        birth = birth_ns(fd) or os.fstat(fd).st_mtime_ns
         with contextlib.suppress(OSError):
             self.store(proc_path(fd) if path_only else fd, attributes, birth)
 
-    def _recall(self, st: os.stat_result) -> _Known | None:
-        key = (st.st_dev, st.st_ino)
+    def _recall(self, dev: int, ino: int, change: int) -> _Known | None:
+        key = dev << 64 | ino
         known = self._young.get(key)
         if known is None:
             known = self._old.get(key)
             if known is None:
                 return None
             self._young[key] = known
-        return known if known[0] == st.st_ctime_ns else None
+        return known if known[0] == change else None
 
-    def _read(self, st: os.stat_result, source: Item | XattrReader, fd: int, name: bytes) -> _Known:
+    def _learn(
+        self,
+        st: os.stat_result | _Identity,
+        read_value: Callable[[], bytes | None],
+        read_birth: Callable[[], int | None],
+    ) -> _Known:
         """Ask the file system, and remember the answer if it is settled."""
         now = self._clock()  # before asking: what changes after this is not covered
         attributes = birth = None
         refused = False
         if self._stored and st.st_mode & _KIND in _HAS_XATTRS and st.st_dev not in self._without:
             try:
-                blob = (
-                    source.get(fd, name, DOSATTRIB.encode())
-                    if isinstance(source, XattrReader)
-                    else get_value(source, DOSATTRIB)
-                )
-                attributes, birth = unpack_dosattrib(blob)
+                blob = read_value()
             except OSError as failed:
                 refused = self._note_failure(failed, st.st_dev)
+            else:
+                if blob is not None:
+                    attributes, birth = unpack_dosattrib(blob)
         if birth is None:
-            birth = birth_ns(fd, name)
+            birth = read_birth()
         if attributes is None:
             attributes = default_attributes(st.st_mode)
         known = (st.st_ctime_ns, attributes, birth)
         if settled(st.st_ctime_ns, now) and not refused:
-            self._remember((st.st_dev, st.st_ino), known)
+            if len(self._young) >= _REMEMBERED:
+                self._old, self._young = self._young, {}
+            self._young[st.st_dev << 64 | st.st_ino] = known
         return known
 
     def _note_failure(self, failed: OSError, dev: int) -> bool:
@@ -156,8 +176,3 @@ class AttributeStore:
         elif failed.errno not in ABSENT and failed.errno != errno.ERANGE:
             raise failed
         return failed.errno in (errno.EACCES, errno.EPERM)
-
-    def _remember(self, key: tuple[int, int], known: _Known) -> None:
-        if len(self._young) >= _REMEMBERED:
-            self._old, self._young = self._young, {}
-        self._young[key] = known

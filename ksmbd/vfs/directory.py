@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ksmbd.vfs.names import is_utf8
 from ksmbd.vfs.pattern import compile_pattern, has_wildcards
+from ksmbd.vfs.reader import NameReader
 from ksmbd.vfs.stat import Stat
 from ksmbd.vfs.xattr import proc_path
 
@@ -37,7 +38,7 @@ class Enumeration:
         self._fd = -1
         self._entries: Iterator[DirEntry] = iter(())
         self._pushed: list[DirEntry] = []
-        self._reader = self._root.attributes.reader()
+        self._reader = NameReader()
 
     def restart(self, pattern: str) -> None:
         """Take a new snapshot, of names that match *pattern*. OSError if it cannot be listed."""
@@ -117,4 +118,4 @@ class Enumeration:
         """The directory itself or its parent; above the share's root nothing is shown."""
         if name == "." or not self._handle.path:
             return self._root.attributes.stat_fd(self._fd, "", path_only=False)
-        return self._root.attributes.stat_in(self._fd, "..", None)
+        return self._root.attributes.stat_in(self._fd, "..", self._reader)

@@ -54,8 +54,9 @@ STORED_ATTRIBUTES: Final = (
 _ATTRIB: Final = 0x01
 _CREATE_TIME: Final = 0x10
 _ITIME: Final = 0x40
+_BOTH: Final = _ATTRIB | _CREATE_TIME
 _V4: Final = struct.Struct("<2xHHxxIIQQ")  # version twice, flags, attributes, itime, create time
-_V5: Final = struct.Struct("<2xHHxxIIQ")  # ..., create time
+_V4_START: Final = b"\0\0\4\0\4\0"
 _V3_AFTER_FLAGS: Final = struct.Struct("<IIQQQ")  # attributes, EA size, sizes, create time
 _HEX_ONLY: Final = 0xFFFF
 _HEX_MAX: Final = 16
@@ -127,6 +128,10 @@ def pack_dosattrib(attributes: int, birth: int) -> bytes:
 
 def unpack_dosattrib(blob: bytes) -> DosAttrib:
     """Read versions 3, 4 and 5 and the old hexadecimal string; junk says nothing."""
+    if len(blob) == _V4.size and blob.startswith(_V4_START):  # what we write ourselves
+        _, _, flags, attributes, _, created = _V4.unpack(blob)
+        if flags & _BOTH == _BOTH and created:
+            return DosAttrib(attributes & STORED_ATTRIBUTES, ns_from_filetime(created))
     try:
         text, position = _hex_prefix(blob)
         if text and len(blob) < position + 4:

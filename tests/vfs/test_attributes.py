@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from ksmbd.vfs import attributes as module
+from ksmbd.vfs import reader as reader_module
 from ksmbd.vfs.attributes import AttributeStore, settled
 from ksmbd.vfs.handle import Handle
+from ksmbd.vfs.reader import NameReader
 from ksmbd.vfs.root import ShareRoot
 from ksmbd.vfs.xattr import DOSATTRIB, pack_dosattrib
 from ksmbd.wire.access import ATTR_ARCHIVE, ATTR_HIDDEN, ATTR_SYSTEM
@@ -179,14 +181,18 @@ def test_a_share_that_stores_none_neither_reads_nor_writes(
     assert handle.stat().attributes == ATTR_ARCHIVE
 
 
-@pytest.mark.parametrize("fast", [True, False])
-def test_entries_of_a_directory_read_the_same_either_way(tmp_path: Path, fast: bool) -> None:
+@pytest.mark.parametrize("new_kernel", [True, False])
+def test_entries_of_a_directory_read_the_same_either_way(
+    tmp_path: Path, new_kernel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not new_kernel:
+        monkeypatch.setattr(reader_module, "_HAS_GETXATTRAT", False)
     (tmp_path / "é").touch()
     os.setxattr(tmp_path / "é", DOSATTRIB, pack_dosattrib(ATTR_SYSTEM, SECOND))
     (tmp_path / "link").symlink_to("é")
     (tmp_path / "plain").touch()
     store = store_at(1, tmp_path)
-    reader = store.reader() if fast else None
+    reader = NameReader()
     fd = os.open(tmp_path, os.O_RDONLY)
     found = store.stat_in(fd, "é", reader)
     assert (found.attributes, found.birth) == (ATTR_SYSTEM, SECOND)

@@ -1,0 +1,74 @@
+"""Reading names of a directory into reused buffers."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ksmbd.vfs import reader as module
+from ksmbd.vfs.reader import VALUE_MAX, NameReader
+from ksmbd.vfs.stat import stat_from
+from ksmbd.vfs.syscalls import birth_ns
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[int]:
+    (tmp_path / "file").write_bytes(b"x" * 5000)
+    (tmp_path / "dir").mkdir()
+    (tmp_path / "link").symlink_to("file")
+    os.mkfifo(tmp_path / "fifo")
+    os.utime(tmp_path / "file", ns=(-1_500_000_000, 2_000_000_002))
+    fd = os.open(tmp_path, os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+@pytest.mark.parametrize("name", ["file", "dir", "link", "fifo", "."])
+def test_stat_says_what_python_says(directory: int, name: str) -> None:
+    reader = NameReader()
+    expected = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=directory)
+    for _ in range(2):
+        assert reader.stat(directory, name.encode()) == stat_from(expected, 0, birth_ns(fd))
+    os.close(fd)
+
+
+def test_device_numbers_arrive() -> None:
+    fd = os.open("/dev", os.O_RDONLY)
+    assert NameReader().stat(fd, b"null").rdev == os.stat("/dev/null").st_rdev
+    os.close(fd)
+
+
+def test_what_is_gone_is_an_error(directory: int) -> None:
+    with pytest.raises(FileNotFoundError):
+        NameReader().stat(directory, b"gone")
+
+
+@pytest.mark.parametrize("new_kernel", [True, False])
+def test_xattrs_of_names(
+    directory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_kernel: bool
+) -> None:
+    if not new_kernel:
+        monkeypatch.setattr(module, "_HAS_GETXATTRAT", False)
+    os.setxattr(tmp_path / "file", "user.a", b"value")
+    reader = NameReader()
+    assert reader.attribute(directory, "file", b"file", "user.a") == b"value"
+    try:
+        assert reader.attribute(directory, "file", b"file", "user.none") is None
+    except OSError as failed:
+        code = failed.errno
+    else:
+        code = errno.ENODATA
+    assert code == errno.ENODATA
+
+
+@pytest.mark.skipif(not module._HAS_GETXATTRAT, reason="the kernel has no getxattrat")
+def test_long_xattrs_are_refused(directory: int, tmp_path: Path) -> None:
+    os.setxattr(tmp_path / "file", "user.long", b"x" * (VALUE_MAX + 1))
+    with pytest.raises(OSError, match=r".") as failed:
+        NameReader().attribute(directory, "file", b"file", "user.long")
+    assert failed.value.errno == errno.ERANGE
