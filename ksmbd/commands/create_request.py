@@ -8,6 +8,7 @@ from ksmbd.state.work import Work
 from ksmbd.wire.access import (
     ATTR_ARCHIVE,
     ATTR_DIRECTORY,
+    ATTR_ENCRYPTED,
     ATTR_HIDDEN,
     ATTR_NORMAL,
     ATTR_NOT_CONTENT_INDEXED,
@@ -96,6 +97,8 @@ def _check_numbers(req: CreateRequest) -> None:
     attributes = req.file_attributes
     if attributes & ~_VALID_ATTRIBUTES:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"attributes {attributes:#x}")
+    if attributes & ATTR_ENCRYPTED:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "no encryption on this disk")
     # NORMAL and DIRECTORY say nothing that the options do not say, and are not kept.
     if attributes & ATTR_DIRECTORY and attributes & ATTR_NORMAL:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"attributes {attributes:#x}")

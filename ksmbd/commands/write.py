@@ -49,12 +49,12 @@ def write(work: Work, req: WriteRequest) -> Reply:
 
 
 def _offset(open: Open, req: WriteRequest) -> int:
-    """Where to write: at the end if the client says so.
+    """Where to write: for an open that may only append, -1 is the end of the file.
 
-    Windows lets an open with APPEND_DATA alone write anywhere, as smbtorture's smb2.rw.append
-    shows, and so do we.
+    As Windows does: such an open may write at an explicit offset too (smbtorture's
+    smb2.rw.append), and for any other -1 is no offset at all (smb2.rw.invalid).
     """
-    if req.offset == APPEND_OFFSET:
+    if req.offset == APPEND_OFFSET and not open.granted_access & FILE_WRITE_DATA:
         if open.create_options & FILE_NO_INTERMEDIATE_BUFFERING:
             raise NtStatusError(NtStatus.INVALID_PARAMETER, "append without buffering")
         return open.file.stat().size

@@ -172,8 +172,9 @@ def store(
 ) -> None:
     """Make the parts of *sd* that *info_bits* name those of the file.
 
-    A part that is named but not in *sd* stays as it is, as with Samba.  Owner and
-    group are changed by the kernel's rules for the calling thread; with *token* also
+    A DACL that is named but not in *sd* becomes a NULL DACL, as with Windows
+    (smbtorture's smb2.create.nulldacl); other parts stay as they are.  Owner and group
+    are changed by the kernel's rules for the calling thread; with *token* also
     by Windows': unless privileged one may only make oneself owner.  So a caller that
     found WRITE_DAC or WRITE_OWNER granted by a stored descriptor may call this as
     root.  Without *use_xattr* what POSIX cannot say is lost, a SACL refused.
@@ -183,6 +184,8 @@ def store(
     """
     if info_bits & BACKUP_SECURITY_INFORMATION:
         info_bits |= _EVERYTHING
+    if info_bits & DACL_SECURITY_INFORMATION and not sd.dacl_present:
+        sd = sd._replace(control=sd.control | DACL_PRESENT, dacl=None)
     fd = handle.fd
     state = _state(fd)
     old = _stored(fd, state, domain) if use_xattr else None
