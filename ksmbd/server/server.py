@@ -6,13 +6,13 @@
        v is misconfigured       | '
      ended, exit status 1
 
-Whatever wants the server to do something (a signal, mountd, the control socket) puts an order
-into a queue; the main thread takes them out.  A queue's ``put`` may be called from a signal
-handler, an Event's ``set`` may not.
+Whatever wants the server to do something (a signal, mountd, the control socket) gives an
+order; the main thread obeys them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -21,10 +21,10 @@ import signal
 import socket
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, Final, NamedTuple
 
 from ksmbd.auth import spnego
@@ -91,6 +91,41 @@ class Reload(NamedTuple):
     """Order: have mountd read its files again."""
 
 
+Order = Stop | Serve | Reload
+
+
+class Orders:
+    """A queue for one reader, the main thread, that a signal handler may fill.
+
+    Between the last look for signals and a lock's sleep a signal would be missed; what the
+    interpreter writes to its wake-up descriptor is not.
+    """
+
+    def __init__(self) -> None:
+        self._orders: deque[Order] = deque()  # append and popleft are atomic
+        self._receive, self._send = socket.socketpair()
+        self._send.setblocking(False)
+
+    def watch_signals(self) -> None:
+        """Have every signal wake ``get``; in the main thread."""
+        signal.set_wakeup_fd(self._send.fileno(), warn_on_full_buffer=False)
+
+    def put(self, order: Order) -> None:
+        self._orders.append(order)
+        with contextlib.suppress(BlockingIOError):  # full: it is awake
+            self._send.send(b"\0")
+
+    def get(self) -> Order:
+        """The next order; waits for it."""
+        while not self._orders:
+            self._receive.recv(4096)
+        return self._orders.popleft()
+
+    def close(self) -> None:
+        self._receive.close()
+        self._send.close()
+
+
 class Kworkers:
     """What ``state`` knows of our threads, ``ksmbd.state.transport.Scheduler``."""
 
@@ -117,7 +152,7 @@ class Daemon:
         self.port = 0
         self.state = "startup"  # as in ksmbd's stats: startup, running, shutdown
         self._notifier = notifier or Notifier()
-        self._orders: SimpleQueue[Stop | Serve | Reload] = SimpleQueue()
+        self._orders = Orders()
         self._listeners: list[Listener] = []
         self._control = ControlServer(str(options.run_dir / SOCKET_NAME), Commands(self).table())
         self._ipc = threading.Thread(target=self._run_ipc, name="ksmbd/ipc", daemon=True)
@@ -165,6 +200,7 @@ class Daemon:
                     self._reload()
 
     def _install_signals(self) -> None:
+        self._orders.watch_signals()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             name = signal.Signals(number).name
             stop = Stop(0, f"{name}: shutting down")

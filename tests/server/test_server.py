@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from control.client import Client
+from ksmbd.server.server import Orders, Reload, Stop
 from ksmbd.wire import ipc
 from ksmbd.wire.ipc import SOCKET_NAME, Message, ShuttingDown, Started, StartingUp, StateChanged
 
@@ -36,18 +37,19 @@ def starting_up(**changes: Any) -> StartingUp:
 class FakeMountd:
     """The other end of the IPC socket, by hand."""
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, server: Process) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(SOON)
-        path = str(run_dir / SOCKET_NAME)
+        server.mountd = self  # closed with it
+        path = str(server.run_dir / SOCKET_NAME)
         turn = threading.Event()
-        for _ in range(10_000):
+        while server.process.poll() is None:
             try:
                 self.socket.connect(path)
                 return
             except (FileNotFoundError, ConnectionRefusedError):
                 turn.wait(0.002)
-        raise AssertionError("ksmbd does not listen for mountd")
+        raise AssertionError(server.wait()[1])
 
     def send(self, message: Message) -> None:
         self.socket.send(message.pack())
@@ -79,8 +81,7 @@ class Process:
 
     def serve(self, **changes: Any) -> None:
         """Play mountd until the server says that it is ready."""
-        self.mountd = FakeMountd(self.run_dir)
-        started = self.mountd.start(**changes)
+        started = FakeMountd(self).start(**changes)
         assert started.status == 0, started.why
         assert self.process.stdout is not None
         ready = READY.match(self.process.stdout.readline())
@@ -197,8 +198,7 @@ def test_a_port_that_is_taken_ends_it_with_one_clear_line(
 ) -> None:
     second = Process(tmp_path / "other", "--bind", "127.0.0.1", "--port", str(server.port))
     processes.append(second)
-    second.mountd = FakeMountd(second.run_dir)
-    assert second.mountd.start().status != 0
+    assert FakeMountd(second).start().status != 0
     status, log = second.wait()
     assert status == 1
     assert f"cannot listen on 127.0.0.1:{server.port}: another server has this port" in log
@@ -226,8 +226,9 @@ def test_interfaces_of_mountd_are_listened_on(tmp_path: Path, processes: list[Pr
 def test_interfaces_that_are_not_there_end_it(tmp_path: Path, processes: list[Process]) -> None:
     server = Process(tmp_path / "run", "--port", "0")
     processes.append(server)
-    mountd = server.mountd = FakeMountd(server.run_dir)
-    assert mountd.start(flags=ipc.BIND_INTERFACES_ONLY, interfaces=("wlan7",)).status != 0
+    assert (
+        FakeMountd(server).start(flags=ipc.BIND_INTERFACES_ONLY, interfaces=("wlan7",)).status != 0
+    )
     status, log = server.wait()
     assert status == 1
     assert "no address of this machine is one of `interfaces`: wlan7" in log
@@ -237,9 +238,9 @@ def test_it_survives_mountd_and_takes_the_link_up_again(server: Process) -> None
     client = server.connect()
     assert server.mountd is not None
     server.mountd.socket.close()
-    server.mountd = FakeMountd(server.run_dir)
-    assert server.mountd.start().port == server.port
-    server.mountd.send(StateChanged(generation=2, changed=("media",)))
+    mountd = FakeMountd(server)
+    assert mountd.start().port == server.port
+    mountd.send(StateChanged(generation=2, changed=("media",)))
     client.close()
     server.connect().close()
     status, log, _ = server.end()
@@ -351,3 +352,28 @@ def test_a_mountd_that_cannot_start_ends_it(tmp_path: Path, processes: list[Proc
     assert "before it had started" in log
     assert str(conf) in log
     assert "Traceback" not in log
+
+
+def test_no_signal_is_missed_however_it_meets_the_waiting() -> None:
+    orders = Orders()
+    before = signal.signal(signal.SIGUSR1, lambda *_: orders.put(Reload()))
+    descriptor = signal.set_wakeup_fd(-1)
+    try:
+        orders.watch_signals()
+        for _ in range(300):
+            sender = threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGUSR1))
+            sender.start()
+            assert orders.get() == Reload()
+            sender.join(SOON)
+    finally:
+        signal.set_wakeup_fd(descriptor)
+        signal.signal(signal.SIGUSR1, before)
+        orders.close()
+
+
+def test_orders_are_obeyed_in_the_order_they_were_given() -> None:
+    orders = Orders()
+    for number in range(5000):  # more than the wake-up socket holds
+        orders.put(Stop(number, ""))
+    assert [orders.get() for _ in range(5000)] == [Stop(number, "") for number in range(5000)]
+    orders.close()
