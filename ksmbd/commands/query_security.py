@@ -10,17 +10,32 @@ from ksmbd.vfs import acl
 from ksmbd.wire.access import ACCESS_SYSTEM_SECURITY, READ_CONTROL
 from ksmbd.wire.base import Buffer
 from ksmbd.wire.query_info import (
+    ATTRIBUTE_SECURITY_INFORMATION,
     BACKUP_SECURITY_INFORMATION,
+    DACL_SECURITY_INFORMATION,
+    GROUP_SECURITY_INFORMATION,
+    LABEL_SECURITY_INFORMATION,
+    OWNER_SECURITY_INFORMATION,
     SACL_SECURITY_INFORMATION,
+    SCOPE_SECURITY_INFORMATION,
     QueryInfoRequest,
 )
 from ksmbd.wire.status import NtStatus, NtStatusError
 
+_NEEDS_READ_CONTROL: Final = (
+    OWNER_SECURITY_INFORMATION
+    | GROUP_SECURITY_INFORMATION
+    | DACL_SECURITY_INFORMATION
+    | LABEL_SECURITY_INFORMATION
+    | ATTRIBUTE_SECURITY_INFORMATION
+    | SCOPE_SECURITY_INFORMATION
+    | BACKUP_SECURITY_INFORMATION
+)
 _NEEDS_PRIVILEGE: Final = SACL_SECURITY_INFORMATION | BACKUP_SECURITY_INFORMATION
 
 
 def query_security(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffer, NtStatus]:
-    """The parts of the descriptor that AdditionalInformation asks for.
+    """The parts of the descriptor that AdditionalInformation asks for; an empty one for none.
 
     ACCESS_DENIED            without READ_CONTROL, or ACCESS_SYSTEM_SECURITY for the SACL
     INVALID_DEVICE_REQUEST   a pipe
@@ -29,7 +44,7 @@ def query_security(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffe
     wanted = req.additional_information
     if wanted & _NEEDS_PRIVILEGE:
         open.require(ACCESS_SYSTEM_SECURITY)
-    if wanted & ~SACL_SECURITY_INFORMATION or not wanted:
+    if wanted & _NEEDS_READ_CONTROL:
         open.require(READ_CONTROL)
     sd = acl.descriptor(open.file, work.server.domain, open.tree.share.acl_xattr)
     data = acl.select(sd, wanted).pack()

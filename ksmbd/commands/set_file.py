@@ -69,10 +69,12 @@ def _basic(work: Work, open: Open, data: memoryview) -> None:
     if attributes:
         handle.set_attributes(attributes & _SETTABLE | handle.stat().attributes & _KEPT)
     handle.set_times(birth=birth, access=access, write=write)
-    if info.last_write_time == file_info.TIME_THAW:
-        open.write_time_frozen = False
-    elif info.last_write_time != file_info.TIME_KEEP:
-        open.write_time_frozen = True
+    if write is not None:
+        open.frozen_write_time = write
+    elif info.last_write_time == file_info.TIME_FREEZE:
+        open.frozen_write_time = handle.stat().write
+    elif info.last_write_time == file_info.TIME_THAW:
+        open.frozen_write_time = None
 
 
 def _time(filetime: int) -> int | None:
@@ -97,6 +99,7 @@ def _end_of_file(work: Work, open: Open, data: memoryview) -> None:
     _require_data(open, size)
     if size != open.file.stat().size:
         open.file.truncate(size)
+        open.data_changed()
 
 
 def _allocation(work: Work, open: Open, data: memoryview) -> None:
@@ -104,6 +107,7 @@ def _allocation(work: Work, open: Open, data: memoryview) -> None:
     size = file_info.FileAllocationInformation.unpack(data).allocation_size
     _require_data(open, size)
     open.file.allocate(size)
+    open.data_changed()
 
 
 def _valid_data_length(work: Work, open: Open, data: memoryview) -> None:

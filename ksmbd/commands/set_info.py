@@ -30,7 +30,7 @@ def _quota(work: Work, open: Open, req: SetInfoRequest, data: memoryview) -> Non
     raise NtStatusError(NtStatus.NOT_SUPPORTED, "no quotas here")
 
 
-_FILESYSTEM: Final = {
+_FILESYSTEM: Final[dict[int, NtStatus]] = {
     FsInfo.LABEL: NtStatus.NOT_SUPPORTED,
     FsInfo.CONTROL: NtStatus.ACCESS_DENIED,
     FsInfo.OBJECT_ID: NtStatus.ACCESS_DENIED,

@@ -43,6 +43,7 @@ def write(work: Work, req: WriteRequest) -> Reply:
     _check_locks(open, offset, req.length)
 
     count = open.file.write(data, offset) if req.length else 0
+    open.data_changed()
     if req.flags & WRITE_THROUGH or open.create_options & FILE_WRITE_THROUGH:
         open.file.sync()
     return Reply(WriteResponse(count=count))

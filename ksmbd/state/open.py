@@ -32,6 +32,7 @@ class Open:
         "creation_time",
         "delete_on_close",
         "enumeration",
+        "frozen_write_time",
         "granted_access",
         "handle",
         "inode",
@@ -52,7 +53,6 @@ class Open:
         "users",
         "volatile_id",
         "waiters",
-        "write_time_frozen",
     )
 
     def __init__(
@@ -92,7 +92,8 @@ class Open:
         self.scan_lock = threading.Lock()  # held over the I/O of a directory scan
         self.enumeration: Enumeration | None = None  # by self.scan_lock
         self.resume_key = b""  # 24 bytes once asked for
-        self.write_time_frozen = False  # the client set it: our own updates stop
+        # ns; the client has set the write time by this open, whose changes move it no more.
+        self.frozen_write_time: int | None = None
         # Called with a status when the open goes away while a request waits on it; by self.lock.
         self.waiters: list[Any] = []
         self.memo: dict[str, Any] = {}  # what create contexts leave for others
@@ -112,6 +113,11 @@ class Open:
         if self.handle is None:
             raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "a pipe, not a file")
         return self.handle
+
+    def data_changed(self) -> None:
+        """Keep the write time that the client has set, [MS-FSA] 2.1.4.17; after each change."""
+        if self.frozen_write_time is not None:
+            self.file.set_times(write=self.frozen_write_time)
 
     def hold(self) -> bool:
         """Keep the descriptor open until :meth:`let_go`; False if the open is closed already."""
