@@ -13,7 +13,7 @@ import errno
 import logging
 import os
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from ksmbd.vfs import credentials
 from ksmbd.vfs.reader import NameReader
@@ -29,7 +29,6 @@ from ksmbd.vfs.xattr import (
     set_value,
     unpack_dosattrib,
 )
-from ksmbd.wire.access import ATTR_HIDDEN
 
 log = logging.getLogger("ksmbd.vfs")
 
@@ -40,16 +39,6 @@ COARSE_TICK: Final = 2_100_000_000  # ns; FAT's, for stamps that are whole secon
 _REMEMBERED: Final = 1 << 15  # inodes in each of two generations; 18 MB at most
 _KIND: Final = 0o170000
 _HAS_XATTRS: Final = frozenset({0o100000, 0o040000})  # the kernel allows user.* on these only
-
-
-class _Identity(NamedTuple):
-    """The part of os.stat_result that tells which content the xattr has."""
-
-    st_dev: int
-    st_ino: int
-    st_mode: int
-    st_ctime_ns: int
-
 
 _Known = tuple[int, int, int | None]  # ctime, attributes, birth
 
@@ -86,21 +75,17 @@ class AttributeStore:
 
     def stat_in(self, dir_fd: int, name: str, reader: NameReader) -> Stat:
         """Stat *name* in a directory, itself if it is a symlink. OSError if it is gone."""
-        encoded = name.encode()
-        found = reader.stat(dir_fd, encoded)
-        known = self._recall(found.dev, found.ino, found.change)
+        st = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+        known = self._recall(st.st_dev, st.st_ino, st.st_ctime_ns)
         if known is None:
+            encoded = name.encode()
             known = self._learn(
-                _Identity(found.dev, found.ino, found.mode, found.change),
+                st,
                 lambda: reader.attribute(dir_fd, name, encoded, DOSATTRIB),
-                lambda: found.birth,
+                lambda: reader.birth(dir_fd, encoded),
             )
-        found.attributes |= known[1]
-        if known[2] is not None:
-            found.birth = known[2]
-        if self._hide_dot_files and name[:1] == ".":
-            found.attributes |= ATTR_HIDDEN
-        return found
+        hidden = self._hide_dot_files and name[:1] == "."
+        return stat_from(st, known[1], known[2], hidden)
 
     def store(self, item: Item, attributes: int, birth: int) -> None:
         """Write both. Where the owner alone may, write as the server: the caller has checked.
@@ -142,7 +127,7 @@ class AttributeStore:
 
     def _learn(
         self,
-        st: os.stat_result | _Identity,
+        st: os.stat_result,
         read_value: Callable[[], bytes | None],
         read_birth: Callable[[], int | None],
     ) -> _Known:

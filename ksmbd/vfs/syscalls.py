@@ -34,8 +34,7 @@ _RENAMEAT2: Final = _NUMBERS["renameat2"]
 _SETGROUPS: Final = _NUMBERS["setgroups"]
 
 STATX_SIZE: Final = 256
-STATX_BTIME: Final = 0x800
-_STATX_BASIC: Final = 0x7FF
+_STATX_BTIME: Final = 0x800
 _BTIME: Final = struct.Struct("=I76xqI")  # stx_mask, then stx_btime at offset 80
 XATTR_ARGS: Final = struct.Struct("=QII")  # struct xattr_args: value, size, flags
 
@@ -114,14 +113,19 @@ def birth_ns(fd: int) -> int | None:
     """Birth time of an open file, ns since 1970; None where the file system keeps none."""
     buffer = ctypes.create_string_buffer(STATX_SIZE)
     statx_into(fd, b"", ctypes.addressof(buffer))
+    return birth_from(buffer)
+
+
+def birth_from(buffer: ctypes.Array[ctypes.c_char] | bytearray) -> int | None:
+    """The birth time in what statx_into() has filled."""
     mask, seconds, nanoseconds = _BTIME.unpack_from(buffer)
-    return seconds * 1_000_000_000 + nanoseconds if mask & STATX_BTIME else None
+    return seconds * 1_000_000_000 + nanoseconds if mask & _STATX_BTIME else None
 
 
 def statx_into(dir_fd: int, name: bytes, address: int) -> None:
-    """Basic fields and birth time of *name* (no symlink followed) into STATX_SIZE bytes."""
+    """struct statx of *name* (no symlink followed), birth time only, into STATX_SIZE bytes."""
     flags = AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH
-    while _statx(dir_fd, name, flags, _STATX_BASIC | STATX_BTIME, address) < 0:
+    while _statx(dir_fd, name, flags, _STATX_BTIME, address) < 0:
         failed = _failure(name)
         if failed.errno != errno.EINTR:
             raise failed
