@@ -77,7 +77,7 @@ class ControlServer:
                 with contextlib.suppress(OSError):
                     each.shutdown(socket.SHUT_RDWR)
         if threading.current_thread() is not self._thread:
-            self._thread.join(1.0)
+            self._thread.join(0.5)
         sock.close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._path)

@@ -53,7 +53,7 @@ MOUNTD: Final = (sys.executable, "-m", "mountd", "--nodetach", "--with-parent")
 # shutdown, in seconds; together below five
 CLIENTS_S: Final = 1.0
 WORKERS_S: Final = 1.0
-MOUNTD_S: Final = 1.0
+MOUNTD_S: Final = 0.75  # and as much again if it must be killed
 IPC_S: Final = 0.5
 
 
