@@ -66,7 +66,6 @@ def test_the_known_gaps_are_cases_of_the_suites_that_run() -> None:
     ("listed", "run"),
     [
         ("smb2.lock.rw-none.rw-none", "smb2.lock.rw-none"),
-        ("smb2.connect.smb2.connect", "smb2.connect"),
         ("smb2.x.CREATE Existing.CREATE Existing", "smb2.x.CREATE Existing"),
         ("smb2.scan", "smb2.scan"),
     ],
@@ -87,6 +86,7 @@ def test_a_list_is_cut_to_the_suite() -> None:
         ("test: a\nfailure: a [\nwhy\n  so\n]\n", ("failure", "why so")),
         ("skip: a [\nneeds b\n]\nsuccess: c\n", ("skip", "needs b")),
         ("success: a\nerror: c [\nbad\n]\n", ("error", "bad")),
+        ("(../a.c:7) odd\nfailure: a [\nwhy\n]\n", ("failure", "(../a.c:7) odd why")),
         ("test: a\nIt died\n", None),
     ],
 )

@@ -49,6 +49,7 @@ SUCCESS: Final = "success"
 CASE_S: Final = 60.0
 # a case ends with "success: NAME", or with "failure: NAME [", its reason, and "]"
 ENDED: Final = re.compile(r"^(success|successful|failure|error|skip|xfail|uxsuccess): (.*?)( \[)?$")
+REMARK: Final = re.compile(r"^\(\S+\.c:\d+\)")
 OPTIONS: Final = (
     "--seed=1",
     "--workgroup=WORKGROUP",
@@ -134,15 +135,19 @@ def parse_run(text: str) -> tuple[str, str] | None:
     """Verdict and reason; None when the case never ended.
 
     A case made of several tests prints several verdicts: the first that is no success counts.
+    Remarks before a verdict ("(file.c:123) ...") often say more than the reason itself.
     """
     verdicts: list[tuple[str, str]] = []
+    remarks: list[str] = []
     lines = iter(text.splitlines())
     for line in lines:
-        ended = ENDED.match(line)
-        if ended:
-            reason = " ".join(until_bracket(lines)) if ended[3] else ""
+        if REMARK.match(line):
+            remarks.append(line)
+        if ended := ENDED.match(line):
+            reason = [*remarks, *until_bracket(lines)] if ended[3] else []
             verdict = SUCCESS if ended[1] == "successful" else ended[1]
-            verdicts.append((verdict, re.sub(r"\s+", " ", reason)[:300]))
+            verdicts.append((verdict, re.sub(r"\s+", " ", " ".join(reason))[:400]))
+            remarks.clear()
     unlike = [verdict for verdict in verdicts if verdict[0] != SUCCESS]
     return next(iter(unlike or verdicts), None)
 
@@ -176,7 +181,8 @@ def run_case(target: Target, case: str, timeout_s: float = CASE_S) -> Result:
         return Result(case, "timeout", seconds, f"no end within {timeout_s:.0f} s")
     ended = parse_run(text)
     if ended is None:
-        last = re.sub(r"\s+", " ", text[-200:])
+        said = re.search(r"^PANIC.*$|^INTERNAL ERROR.*$", text, re.M)
+        last = said[0] if said else re.sub(r"\s+", " ", text[-200:])
         return Result(case, "crash", seconds, f"status {process.returncode}: {last}")
     return Result(case, ended[0], seconds, ended[1])
 
