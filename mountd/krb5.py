@@ -5,23 +5,16 @@ The only module that imports ``gssapi`` (python-gssapi over MIT Kerberos), which
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from ksmbd.wire import ipc
-from ksmbd.wire.ipc import SpnegoAuthenRequest, SpnegoAuthenResponse
-from mountd import users
 from mountd.params import GlobalParams
-from mountd.state import State
 
 try:
     import gssapi
     import gssapi.raw
 except ImportError:
     gssapi = None
-
-log = logging.getLogger("mountd")
 
 SESSION_KEY_OID: Final = "1.2.840.113554.1.2.2.5.5"  # GSS_C_INQ_SSPI_SESSION_KEY
 AVAILABLE: Final = gssapi is not None
@@ -58,47 +51,6 @@ def accept(token: bytes, params: GlobalParams) -> Ticket:
         return Ticket(str(context.initiator_name), bytes(key[0]), answer, context.lifetime or 0)
     except gssapi.exceptions.GSSError as error:
         raise KerberosError(str(error)) from None
-
-
-def authenticate(
-    state: State, request: SpnegoAuthenRequest, accept_token: Accept = accept
-) -> SpnegoAuthenResponse:
-    """Whom does a client's token name?
-
-    USER_OK        the account: principal without its realm, in the database or the system
-    USER_BAD_UID   it has no system user
-    USER_BAD_USER  the token is refused, or Kerberos is off
-    """
-    params = state.files.globals
-    refusal = SpnegoAuthenResponse(handle=request.handle, status=ipc.USER_BAD_USER)
-    if not params.kerberos_support:
-        log.debug("a Kerberos token came, but kerberos support is off")
-        return refusal
-    try:
-        ticket = accept_token(request.token, params)
-    except KerberosError as error:
-        log.warning("Kerberos: %s", error)
-        return refusal
-    principal = ticket.principal.rpartition("@")[0] or ticket.principal
-    account = users.lookup(state.files.accounts, principal) or principal
-    identity = state.identity(account)
-    if identity is None or (
-        account not in state.files.accounts and state.system.user(account) is None
-    ):
-        log.info("Kerberos: %s has no account here", ticket.principal)
-        refusal.status = ipc.USER_BAD_UID
-        return refusal
-    return SpnegoAuthenResponse(
-        handle=request.handle,
-        status=ipc.USER_OK,
-        uid=identity.uid,
-        gid=identity.gid,
-        expiry=int(state.clock()) + ticket.lifetime_s if ticket.lifetime_s else 0,
-        account=account,
-        session_key=ticket.session_key,
-        spnego_blob=ticket.token,
-        groups=identity.groups,
-    )
 
 
 def _credentials(params: GlobalParams) -> Any:

@@ -9,11 +9,13 @@ from ksmbd.wire import ipc
 from ksmbd.wire.ipc import (
     LoginResponse,
     MapToGuest,
+    SpnegoAuthenRequest,
+    SpnegoAuthenResponse,
     TreeConnectRequest,
     TreeConnectResponse,
     TreeStatus,
 )
-from mountd import hosts, users
+from mountd import hosts, krb5, users
 from mountd.sessions import Limits, Tree
 from mountd.shares import Share, forced, on_list
 from mountd.state import Files, State
@@ -116,6 +118,47 @@ def logout(state: State, account: str, flags: int) -> None:
     name = users.lookup(state.files.accounts, account)
     if name is not None and flags & ipc.USER_BAD_PASSWORD:
         state.failures.failed(name)
+
+
+def kerberos(
+    state: State, request: SpnegoAuthenRequest, accept: krb5.Accept = krb5.accept
+) -> SpnegoAuthenResponse:
+    """Whom does a client's token name?
+
+    USER_OK        the account: principal without its realm, in the database or the system
+    USER_BAD_UID   it has no system user
+    USER_BAD_USER  the token is refused, or Kerberos is off
+    """
+    params = state.files.globals
+    refusal = SpnegoAuthenResponse(handle=request.handle, status=ipc.USER_BAD_USER)
+    if not params.kerberos_support:
+        log.debug("a Kerberos token came, but kerberos support is off")
+        return refusal
+    try:
+        ticket = accept(request.token, params)
+    except krb5.KerberosError as error:
+        log.warning("Kerberos: %s", error)
+        return refusal
+    principal = ticket.principal.rpartition("@")[0] or ticket.principal
+    account = users.lookup(state.files.accounts, principal) or principal
+    identity = state.identity(account)
+    if identity is None or (
+        account not in state.files.accounts and state.system.user(account) is None
+    ):
+        log.info("Kerberos: %s has no account here", ticket.principal)
+        refusal.status = ipc.USER_BAD_UID
+        return refusal
+    return SpnegoAuthenResponse(
+        handle=request.handle,
+        status=ipc.USER_OK,
+        uid=identity.uid,
+        gid=identity.gid,
+        expiry=int(state.clock()) + ticket.lifetime_s if ticket.lifetime_s else 0,
+        account=account,
+        session_key=ticket.session_key,
+        spnego_blob=ticket.token,
+        groups=identity.groups,
+    )
 
 
 # -- tree connect ------------------------------------------------------------------------

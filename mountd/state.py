@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from ksmbd.wire import ipc
 from ksmbd.wire.ipc import Signing, StartingUp, StateChanged
-from mountd import conf, shares, users
+from mountd import conf, krb5, shares, users
 from mountd.conf import ConfError, Configuration
 from mountd.params import GlobalParams
 from mountd.sessions import Failures, Sessions
@@ -146,6 +146,8 @@ class State:
         guest = self.files.globals.guest_account
         if self.guest_identity(guest) is None:
             found.append(f"guest account: there is no user {guest!r}; guests are refused")
+        if self.files.globals.kerberos_support and not krb5.AVAILABLE:
+            found.append("kerberos support: the Python module gssapi is not installed")
         stand_in = self.files.globals.default_unix_user
         if stand_in and self.system.user(stand_in) is None:
             found.append(f"default unix user: there is no user {stand_in!r}")
@@ -177,7 +179,7 @@ def _flags(params: GlobalParams) -> int:
         (params.smb3_encryption == Signing.DISABLED, ipc.ENCRYPTION_OFF),
         (params.server_multi_channel_support, ipc.MULTICHANNEL),
         (params.durable_handles, ipc.DURABLE_HANDLES),
-        (params.kerberos_support, ipc.KERBEROS),
+        (params.kerberos_support and krb5.AVAILABLE, ipc.KERBEROS),
         (params.bind_interfaces_only, ipc.BIND_INTERFACES_ONLY),
     )
     return sum(bit for wanted, bit in bits if wanted)

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from ksmbd.wire import ipc
 from ksmbd.wire.base import WireError
 from ksmbd.wire.ipc import Event, Message, RpcStatus, TreeStatus
-from mountd import krb5, login, shares
+from mountd import login, shares
 from mountd.context import RpcContext
 from mountd.rpc.errors import RpcError
 from mountd.rpc.pipe import Pipes
@@ -157,7 +157,7 @@ def tree_restore(services: Services, message: ipc.TreeRestore) -> None:
 
 
 def spnego(services: Services, message: ipc.SpnegoAuthenRequest) -> Message:
-    return krb5.authenticate(services.state, message)
+    return login.kerberos(services.state, message)
 
 
 def started(_services: Services, message: ipc.Started) -> None:

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ksmbd.wire.ipc import MapToGuest
+from mountd import conf
+from mountd.conf import ConfError, load
+
+
+def write(folder: Path, text: str, name: str = "ksmbd.conf") -> str:
+    path = folder / name
+    path.write_text(text)
+    return str(path)
+
+
+def warnings(path: str) -> list[str]:
+    return [line.removeprefix(f"{path}:") for line in load(path).warnings]
+
+
+def test_sections_and_keys_have_no_case_and_blanks_do_not_count(tmp_path: Path) -> None:
+    text = "[GLOBAL]\n  Map  To\tGuest =  Bad   User  \n[Data]\n\tPATH=/srv/x/\n"
+    loaded = load(write(tmp_path, text))
+    assert loaded.globals.map_to_guest == MapToGuest.BAD_USER
+    assert loaded.shares["data"][0] == "Data"
+    assert loaded.shares["data"][1].path == "/srv/x"
+    assert loaded.warnings == []
+
+
+def test_sections_of_one_name_merge(tmp_path: Path) -> None:
+    text = "[a]\npath=/a\n[b]\npath=/b\n[A]\ncomment=later\n"
+    shares = load(write(tmp_path, text)).shares
+    assert set(shares) == {"a", "b"}
+    assert shares["a"][1].comment == "later"
+
+
+@pytest.mark.parametrize(
+    ("line", "comment"),
+    [
+        ("comment = a ; b", "a"),
+        ("comment = a # b", "a"),
+        ("comment = a#b;c", "a#b;c"),
+        ('comment = "a # b"', "a # b"),
+        ('comment = 5" disk # b', '5" disk'),
+        ("comment = a \\\n  b", "a b"),
+        ("comment = a \\\n", "a"),
+        ("comment =", ""),
+        ("comment = x = y", "x = y"),
+        ("comment = Größe\r", "Größe"),
+        ("; comment = a", ""),
+        ("  # comment = a \\\ncomment = b", "b"),
+    ],
+)
+def test_a_value_ends_where_a_comment_begins(tmp_path: Path, line: str, comment: str) -> None:
+    loaded = load(write(tmp_path, f"[a]\npath = /a\n{line}"))
+    assert loaded.shares["a"][1].comment == comment
+
+
+def test_a_byte_order_mark_is_no_key(tmp_path: Path) -> None:
+    assert load(write(tmp_path, "\ufeff[a]\npath=/a\n")).shares["a"]
+
+
+def test_share_parameters_of_global_are_defaults(tmp_path: Path) -> None:
+    text = "[global]\nwritable = yes\nguest ok = yes\n[a]\npath=/a\n[b]\npath=/b\nread only = yes\n"
+    loaded = load(write(tmp_path, text))
+    assert not loaded.shares["a"][1].read_only
+    assert loaded.shares["b"][1].read_only
+    assert loaded.shares["b"][1].guest_ok
+
+
+def test_max_connections_and_guest_account_mean_two_things(tmp_path: Path) -> None:
+    text = "[global]\nmax connections = 7\nguest account = g\n[a]\npath=/a\nmax connections = 3\n"
+    loaded = load(write(tmp_path, text))
+    assert loaded.globals.max_connections == 7
+    assert loaded.shares["a"][1].max_connections == 3
+    assert loaded.shares["a"][1].guest_account == ""
+
+
+def test_the_first_of_equal_keys_counts_and_the_other_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path, "[a]\npath=/a\ncomment = \nguest ok=yes\npublic=no\n")
+    loaded = load(path)
+    assert loaded.shares["a"][1].guest_ok
+    assert loaded.warnings == [f"{path}:5: 'guest ok' is set twice, line 4 counts"]
+
+
+def test_read_only_goes_before_writable_wherever_it_stands(tmp_path: Path) -> None:
+    path = write(tmp_path, "[a]\npath=/a\nwrite ok = yes\nwritable = yes\nread only = yes\n")
+    assert load(path).shares["a"][1].read_only
+    path = write(tmp_path, "[a]\npath=/a\nwrite ok = no\nwritable = yes\n")
+    assert not load(path).shares["a"][1].read_only
+
+
+def test_an_empty_value_leaves_the_default(tmp_path: Path) -> None:
+    loaded = load(write(tmp_path, "[global]\ntcp port =\nnetbios name =\n"))
+    assert loaded.globals.tcp_port == 445
+    assert loaded.globals.netbios_name == "KSMBD SERVER"
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("[a]\npath=/a\nbogus = 1\n", "3: unknown parameter 'bogus' is ignored"),
+        ("[a]\npath=/a\ntcp port=1\n", "3: 'tcp port' belongs into [global] and is ignored here"),
+        ("[global]\nrealm = X\n", "2: unknown parameter 'realm' is ignored"),
+        ("[homes]\nwritable=yes\n", "1: [homes] is not supported"),
+        ("\n[a]\ncomment = x\n", "2: [a] has no path and is not served"),
+        ("[a]\npath=/a\nvfs objects = fruit acl_xattr\n", "1: [a]: vfs objects fruit are not"),
+        ("[a]\npath=/home/%U\n", "1: [a]: % in a path is taken as it stands"),
+    ],
+)
+def test_what_has_no_effect_is_told(tmp_path: Path, text: str, warning: str) -> None:
+    (told,) = warnings(write(tmp_path, text))
+    assert told.startswith(warning)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "why"),
+    [
+        ("nonsense\n", 1, "expected [section] or key = value"),
+        ("[a]\n= 1\n", 2, "expected [section] or key = value"),
+        ("a = 1\n", 1, "'a' stands before the first [section]"),
+        ("[a\n", 1, "expected ] at the end of the section's name"),
+        ("[a] b\n", 1, "expected ] at the end of the section's name"),
+        ("[]\n", 1, "a share's name has 1 to 80 characters"),
+        ("[a/b]\n", 1, "a share's name is printable and without [ ] / \\"),
+        ("[a]\nguest ok = maybe\n", 2, "guest ok = maybe: expected yes or no"),
+        ("[a]\n\n\\\ncreate mask\\\n = 9\n", 3, "create mask = 9: expected an octal mode"),
+        ("[global]\nserver signing = yes\n", 2, "server signing = yes: expected one of disabled"),
+        ("[global]\ninclude = none.conf\n", 2, "include: there is no file"),
+        ("[global]\ninclude =\n", 2, "include: expected a file"),
+        ("[a]\nhosts deny = evil.example\n", 2, "host names are not resolved"),
+        (
+            "[global]\nserver min protocol=SMB3_11\nserver max protocol=SMB2_10\n",
+            1,
+            "server min protocol SMB3_11 is above server max SMB2_10",
+        ),
+    ],
+)
+def test_an_error_has_file_line_and_what_was_expected(
+    tmp_path: Path, text: str, line: int, why: str
+) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfError) as refused:
+        load(path)
+    assert (refused.value.file, refused.value.line) == (path, line)
+    assert why in refused.value.why
+    assert str(refused.value).startswith(f"{path}:{line}: ")
+
+
+def test_bytes_that_are_no_utf8_have_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.conf"
+    path.write_bytes(b"[a]\npath = /\xff\n")
+    with pytest.raises(ConfError, match=":2: expected UTF-8"):
+        load(str(path))
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfError, match="No such file"):
+        load(str(tmp_path / "none"))
+
+
+def test_an_included_file_stands_where_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    write(tmp_path, "comment = from b\n[c]\npath = /c\n", "sub/b.conf")
+    path = write(tmp_path, "[a]\npath=/a\ninclude = sub/b.conf\nguest ok = yes\n")
+    shares = load(path).shares
+    assert shares["a"][1].comment == "from b"
+    assert shares["a"][1].guest_ok
+    assert set(shares) == {"a", "c"}
+
+
+def test_an_error_in_an_included_file_names_that_file(tmp_path: Path) -> None:
+    inner = write(tmp_path, "\n[a]\nread only = x\n", "b.conf")
+    path = write(tmp_path, "[global]\ninclude = b.conf\n")
+    with pytest.raises(ConfError) as refused:
+        load(path)
+    assert (refused.value.file, refused.value.line) == (inner, 3)
+
+
+def test_files_that_include_each_other_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, "[global]\ninclude = ksmbd.conf\n", "b.conf")
+    with pytest.raises(ConfError, match="includes itself"):
+        load(write(tmp_path, "[global]\ninclude = b.conf\n"))
+
+
+def test_one_file_may_be_included_twice(tmp_path: Path) -> None:
+    write(tmp_path, "guest ok = yes\n", "b.conf")
+    text = "[a]\npath=/a\ninclude=b.conf\n[b]\npath=/b\ninclude=b.conf\n"
+    shares = load(write(tmp_path, text)).shares
+    assert shares["a"][1].guest_ok
+    assert shares["b"][1].guest_ok
+
+
+def test_the_first_file_that_exists_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = (str(tmp_path / "ksmbd.conf"), str(tmp_path / "smb.conf"))
+    monkeypatch.setattr(conf, "SEARCH", search)
+    assert conf.find() == search[0]
+    write(tmp_path, "", "smb.conf")
+    assert conf.find() == search[1]
+    assert conf.find("other") == "other"

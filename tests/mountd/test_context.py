@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mountd.context import RpcContext
+from mountd.rpc.interface import (
+    DISK,
+    IPC,
+    SPECIAL,
+    Account,
+    Caller,
+    ConnectionInfo,
+    SessionInfo,
+    Share,
+)
+from mountd.sessions import Limits, Tree
+from mountd.state import State
+from tests.mountd.fakes import Clock, make_state
+
+CONF = """[global]
+netbios name = N
+workgroup = W
+server string = S
+[data]
+path = /srv
+comment = C
+browseable = no
+max connections = 5
+[gone]
+path = /gone
+available = no
+"""
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def state(tmp_path: Path, clock: Clock) -> State:
+    return make_state(tmp_path, CONF, clock=clock)
+
+
+def test_the_server_describes_itself(state: State, clock: Clock) -> None:
+    context = RpcContext(state)
+    assert (context.server_name, context.workgroup, context.server_string) == ("N", "W", "S")
+    assert context.sub_authorities == state.sub_authorities
+    clock.now += 5
+    assert context.clock() == clock.now
+    assert context.uptime() == 5
+    assert -14 * 60 <= context.minutes_west() <= 14 * 60
+
+
+def test_shares_are_told_with_their_users(state: State) -> None:
+    state.sessions.add(Tree(1, 1, "alice", "data", "::1", False, 0.0), Limits(0, 0))
+    comment = "IPC Service (S)"
+    assert RpcContext(state).shares() == [
+        Share("data", DISK, "C", "/srv", False, 5, 1),
+        Share("IPC$", IPC | SPECIAL, comment, "", True, 0, 0),
+    ]
+
+
+def test_sessions_and_connections_have_their_age(state: State, clock: Clock) -> None:
+    started = clock.now
+    for session_id, connect_id, share, since in (
+        (1, 1, "IPC$", started + 4),
+        (1, 2, "data", started),
+        (2, 3, "data", started + 5),
+    ):
+        tree = Tree(session_id, connect_id, "alice", share, "::1", session_id == 2, since)
+        state.sessions.add(tree, Limits(0, 0))
+    clock.now += 10
+    context = RpcContext(state)
+    assert context.sessions() == [
+        SessionInfo("::1", "alice", time_s=10),
+        SessionInfo("::1", "alice", time_s=5, guest=True),
+    ]
+    assert context.connections() == [
+        ConnectionInfo(1, "IPC$", "::1", "alice", IPC | SPECIAL, time_s=6),
+        ConnectionInfo(2, "data", "::1", "alice", DISK, time_s=10),
+        ConnectionInfo(3, "data", "::1", "alice", DISK, time_s=5),
+    ]
+    assert context.files() == ()
+
+
+def test_accounts_come_sorted_and_without_system_user_disabled(state: State) -> None:
+    assert RpcContext(state).accounts() == [
+        Account("alice", 1000, 1000, "Alice A."),
+        Account("bob", 1001, 1001),
+        Account("eve", 65534, 65534, disabled=True),
+    ]
+
+
+def test_names_and_ids_are_the_system_s(state: State) -> None:
+    context = RpcContext(state)
+    assert (context.user_name(1000), context.user_id("alice")) == ("alice", 1000)
+    assert context.user_id("ALICE") == 1000
+    assert context.user_id("none") is None
+    assert (context.group_name(50), context.group_id("staff")) == ("staff", 50)
+
+
+@pytest.mark.parametrize(
+    ("account", "guest", "uid", "admin"),
+    [
+        ("alice", False, 1000, False),
+        ("root", False, 0, True),
+        ("root", True, 0, False),
+        ("eve", False, 65534, False),
+        ("", True, 65534, False),
+    ],
+)
+def test_a_caller_is_its_system_user(
+    state: State, account: str, guest: bool, uid: int, admin: bool
+) -> None:
+    caller = RpcContext(state).caller(account, "::1", guest=guest)
+    assert caller == Caller(
+        account=account,
+        domain="W",
+        uid=uid,
+        gid=caller.gid,
+        is_guest=guest,
+        is_anonymous=not account,
+        admin=admin,
+        peer="::1",
+        server_name="N",
+    )
+
+
+def test_the_global_admin_users_administer(tmp_path: Path) -> None:
+    state = make_state(tmp_path, "[global]\nadmin users = @staff\n")
+    assert RpcContext(state).caller("alice", "", guest=False).admin
+    assert not RpcContext(state).caller("bob", "", guest=False).admin

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ksmbd.wire.ipc import MapToGuest, Signing
+from mountd import params
+from mountd.params import GLOBAL_KEYS, SHARE_KEYS, GlobalParams, ShareParams
+
+BAD = "bad"
+BOOLEAN_WORDS = [
+    *[(word, True) for word in ("yes", "Yes", "TRUE", "1", "on")],
+    *[(word, False) for word in ("no", "false", "0", "off", "OFF")],
+    *[(word, BAD) for word in ("yesterday", "10", "trueish", "enable", "n", "2", "auto")],
+]
+POLICY_WORDS = [
+    ("disabled", Signing.DISABLED),
+    ("enabled", Signing.ENABLED),
+    ("auto", Signing.AUTO),
+    ("Mandatory", Signing.MANDATORY),
+    ("off", Signing.DISABLED),
+    ("if_required", Signing.AUTO),
+    ("desired", Signing.ENABLED),
+    ("required", Signing.MANDATORY),
+    ("default", Signing.AUTO),
+    ("yes", BAD),
+    ("enabledX", BAD),
+]
+SIZES = [
+    ("65536", 65536),
+    ("64K", 65536),
+    ("64 k", 65536),
+    ("4MB", 4 << 20),
+    ("1GiB", 1 << 30),
+    ("1T", 1 << 40),
+    ("1P", 1 << 50),
+    ("7E", 7 << 60),
+    ("8E", BAD),
+    ("4X", BAD),
+    ("-1", BAD),
+    ("1.5M", BAD),
+    ("K", BAD),
+]
+
+GLOBALS: list[tuple[str, list[tuple[str, Any]]]] = [
+    ("aapl model", [("MacSamba", "MacSamba"), ("x" * 31, "x" * 31), ("x" * 32, BAD)]),
+    ("bind interfaces only", BOOLEAN_WORDS),
+    ("deadtime", [("10", 10), ("2h", 120), ("90s", 2), ("1x", BAD), ("-1", BAD)]),
+    ("default unix user", [("smb", "smb"), ("x" * 48, BAD)]),
+    ("durable handles", [("no", False)]),
+    ("guest account", [("ftp", "ftp")]),
+    ("interfaces", [("eth0, eth1  10.0.0.0/8", ("eth0", "eth1", "10.0.0.0/8"))]),
+    ("ipc timeout", [("20", 20), ("1m", 60), ("", BAD)]),
+    ("kerberos keytab file", [("/etc/krb5.keytab", "/etc/krb5.keytab"), ("krb5.keytab", BAD)]),
+    ("kerberos service name", [("cifs/a.b", "cifs/a.b")]),
+    ("kerberos support", [("yes", True)]),
+    (
+        "map to guest",
+        [
+            ("never", MapToGuest.NEVER),
+            ("Bad User", MapToGuest.BAD_USER),
+            ("bad  password", MapToGuest.BAD_PASSWORD),
+            ("bad uid", MapToGuest.BAD_UID),
+            ("always", BAD),
+        ],
+    ),
+    ("max active sessions", [("5", 5), ("0", 65536), ("70000", 65536), ("x", BAD)]),
+    ("max connections", [("1K", 1024), ("0", 65536)]),
+    ("max ip connections", [("9", 9)]),
+    ("max open files", [("100", 100), ("1M", 65536)]),
+    ("netbios name", [("A", "A"), ("x" * 16, BAD)]),
+    ("restrict anonymous", [("0", 0), ("2", 2), ("3", BAD), ("yes", BAD)]),
+    ("root directory", [("/srv/", "/srv"), ("/", "/"), ("srv", BAD)]),
+    ("server max protocol", [("SMB3_11", "SMB3_11"), ("smb3", "SMB3_11"), ("NT1", BAD)]),
+    ("server min protocol", [("SMB2_02", "SMB2_02"), ("SMB2", "SMB2_10")]),
+    ("server multi channel support", [("on", True)]),
+    ("server signing", POLICY_WORDS),
+    (
+        "server smb3 encryption algorithms",
+        [
+            ("aes-256-gcm AES-128-CCM", ("AES-256-GCM", "AES-128-CCM")),
+            ("AES-128-GCM AES-128-GCM", ("AES-128-GCM",)),
+            ("DES", BAD),
+        ],
+    ),
+    ("server smb3 signing algorithms", [("HMAC-SHA256", ("HMAC-SHA256",)), ("MD5", BAD)]),
+    ("server string", [('"a  b"', "a  b")]),
+    ("share:fake_fscaps", [("64", 64), ("0x40", BAD), ("4294967296", BAD)]),
+    ("smb2 leases", [("off", False)]),
+    ("smb2 max credits", [("8192", 8192), ("0", BAD)]),
+    ("smb2 max read", [("64K", 65536), ("8MB", 8 << 20), ("9MB", BAD), ("1K", BAD)]),
+    ("smb2 max trans", [("1MB", 1 << 20), ("9MB", BAD)]),
+    ("smb2 max write", [("4194304", 4 << 20), ("9MB", BAD)]),
+    ("smb3 encryption", POLICY_WORDS),
+    ("smbd max io size", [("8MB", 8 << 20), ("1K", BAD)]),
+    ("tcp port", [("0", 0), ("4450", 4450), ("65536", BAD), ("smb", BAD)]),
+    ("workgroup", [("HOME", "HOME"), ("x" * 64, BAD)]),
+]
+
+USERS = [("alice @staff,bob", ("alice", "@staff", "bob")), ('"two words" x', ("two words", "x"))]
+SHARES: list[tuple[str, list[tuple[str, Any]]]] = [
+    ("admin users", [*USERS, ('"open', BAD)]),
+    ("allow insecure wide links", [("yes", True)]),
+    ("available", [("no", False)]),
+    ("browseable", BOOLEAN_WORDS),
+    ("case sensitive", [("yes", True), ("auto", False), ("maybe", BAD)]),
+    ("comment", [("x", "x"), ('"x', '"x')]),
+    ("continuous availability", [("yes", True)]),
+    ("create mask", [("0640", 0o640), ("7777", 0o7777), ("0o644", 0o644), ("9", BAD), ("", BAD)]),
+    ("crossmnt", [("no", False)]),
+    ("directory mask", [("755", 0o755), ("77777", BAD)]),
+    ("follow symlinks", [("yes", True)]),
+    ("force create mode", [("0020", 0o20)]),
+    ("force directory mode", [("2000", 0o2000)]),
+    ("force group", [("staff", "staff")]),
+    ("force user", [("alice", "alice")]),
+    ("guest account", [("ftp", "ftp")]),
+    ("guest ok", [("yes", True)]),
+    ("guest only", [("yes", True)]),
+    ("hide dot files", [("no", False)]),
+    ("hide unreadable", [("yes", True)]),
+    ("hosts allow", [("ALL EXCEPT", BAD), ("a.example", BAD), ("@netgroup", BAD)]),
+    ("hosts deny", [("localhost", BAD)]),
+    ("inherit owner", [("yes", True), ("unix only", True), ("windows and unix", True), ("no", 0)]),
+    ("invalid users", USERS),
+    ("max connections", [("0", 0), ("5", 5)]),
+    ("oplocks", [("no", False)]),
+    ("path", [("/srv/a b/", "/srv/a b"), ("/", "/"), ("a", BAD), ("/a\0", BAD)]),
+    ("read list", USERS),
+    ("read only", [("no", False)]),
+    ("smb encrypt", POLICY_WORDS),
+    ("store dos attributes", [("no", False)]),
+    ("time machine", [("yes", True)]),
+    ("time machine max size", SIZES),
+    ("valid users", USERS),
+    ("veto files", [("/*.tmp/a b/", ("*.tmp", "a b")), ("x", ("x",))]),
+    ("vfs objects", [("acl_xattr streams_xattr", ("acl_xattr", "streams_xattr"))]),
+    ("volume", [("V", "V"), ("x" * 33, BAD)]),
+    ("write list", USERS),
+]
+
+CASES = [
+    (table, key, raw, value)
+    for table, rows in (("global", GLOBALS), ("share", SHARES))
+    for key, values in rows
+    for raw, value in values
+]
+
+
+@pytest.mark.parametrize(("table", "key", "raw", "value"), CASES)
+def test_a_value_is_taken_or_refused(table: str, key: str, raw: str, value: Any) -> None:
+    param = (GLOBAL_KEYS if table == "global" else SHARE_KEYS)[key]
+    if value is BAD:
+        with pytest.raises(ValueError, match=r"\w+"):
+            param.value(raw)
+    else:
+        assert param.value(raw) == value
+
+
+def test_every_parameter_has_cases() -> None:
+    assert {row[0] for row in GLOBALS} == {param.key for param in GLOBAL_KEYS.values()}
+    assert {row[0] for row in SHARES} == {param.key for param in SHARE_KEYS.values()}
+
+
+def test_the_writable_family_is_the_opposite_of_read_only() -> None:
+    for key in ("writable", "writeable", "write ok"):
+        param = SHARE_KEYS[key]
+        assert (param.attribute, param.value("yes")) == ("read_only", False)
+
+
+@pytest.mark.parametrize(
+    ("alias", "attribute"),
+    [
+        ("browsable", "browseable"),
+        ("create mode", "create_mask"),
+        ("directory mode", "directory_mask"),
+        ("public", "guest_ok"),
+        ("only guest", "guest_only"),
+        ("allow hosts", "hosts_allow"),
+        ("fruit:time machine", "time_machine"),
+        ("wide links", "allow_insecure_wide_links"),
+        ("smb3 encryption", "smb_encrypt"),
+        ("vfs object", "vfs_objects"),
+    ],
+)
+def test_samba_s_names_are_known(alias: str, attribute: str) -> None:
+    assert SHARE_KEYS[alias].attribute == attribute
+
+
+def test_the_defaults_are_those_of_ksmbd() -> None:
+    general, share = GlobalParams(), ShareParams()
+    assert (general.tcp_port, general.max_ip_connections, general.max_open_files) == (
+        445,
+        32,
+        10000,
+    )
+    assert (general.server_signing, general.smb3_encryption) == (Signing.AUTO, Signing.AUTO)
+    assert (share.create_mask, share.directory_mask, share.read_only) == (0o744, 0o755, True)
+    assert (share.max_connections, share.hide_dot_files, share.crossmnt) == (128, True, True)
+
+
+def test_keys_fold_to_one_form() -> None:
+    assert params.fold("  Read\t ONLY ") == "read only"
