@@ -38,6 +38,14 @@ EA_NAME_MAX: Final = 250  # bytes: the kernel's 255 less "user."
 EA_VALUE_MAX: Final = 65535  # bytes: a 16-bit length on the wire
 _ILLEGAL_EA: Final = frozenset('"*+,/:;<=>?[\\]|') | {chr(code) for code in range(0x20)}
 
+_SERVERS_OWN: Final = (
+    "USER.DOSATTRIB",
+    "USER.DOSSTREAM.",
+    "USER.KSMBD.",
+    "USER.SAMBA_PAI",
+    "USER.ORG.NETATALK.",
+)
+
 STORED_ATTRIBUTES: Final = (
     ATTR_READONLY
     | ATTR_HIDDEN
@@ -175,12 +183,11 @@ def stream_xattr(stream: str) -> str:
 
 
 def is_ea(name: str) -> bool:
-    """Whether the attribute *name* is one that clients see as an extended attribute."""
-    return name.startswith(USER) and not (
-        name.startswith((STREAM_PREFIX, "user.SAMBA_PAI", "user.org.netatalk.", "user.ksmbd."))
-        or name == DOSATTRIB
-        or not name[len(USER) :].isascii()
-    )
+    """Whether the attribute *name* is one that clients see as an extended attribute.
+
+    What servers keep in user.* is not, in any case: a client could grant itself rights there.
+    """
+    return name.startswith(USER) and name.isascii() and not name.upper().startswith(_SERVERS_OWN)
 
 
 def read_eas(item: Item) -> list[tuple[str, bytes]]:
