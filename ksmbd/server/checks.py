@@ -9,7 +9,7 @@ import struct
 from typing import Final
 
 from ksmbd.commands.table import NOTHING, TREE, Spec
-from ksmbd.state.session import Session, SessionState
+from ksmbd.state.session import SessionState
 from ksmbd.state.work import Work
 from ksmbd.wire.base import Wire
 from ksmbd.wire.header import (
@@ -53,6 +53,8 @@ def related(work: Work) -> None:
     INVALID_PARAMETER   the first command of a compound has nobody to inherit from
     """
     request = work.header
+    work.signer = None
+    work.request_signed = False
     if not request.flags & RELATED_OPERATIONS:
         work.session = work.tree = None
         work.compound_open = work.compound_status = None
@@ -64,8 +66,8 @@ def related(work: Work) -> None:
 def session(work: Work, spec: Spec) -> None:
     """3.3.5.2.9: find the session.
 
-    USER_SESSION_DELETED      none with the id on this connection, or not logged on yet
-    NETWORK_SESSION_EXPIRED   its credentials have expired, and the command is not allowed then
+    USER_SESSION_DELETED   none with the id on this connection, or not logged on yet
+    INVALID_PARAMETER      related to a command of another session
     """
     request = work.header
     if request.flags & RELATED_OPERATIONS and (
@@ -89,10 +91,18 @@ def session(work: Work, spec: Spec) -> None:
         raise NtStatusError(NtStatus.USER_SESSION_DELETED, f"session {request.session_id:#x}")
     if found.connection.closed or work.connection.number not in found.channels:
         raise NtStatusError(NtStatus.USER_SESSION_DELETED, "no channel on this connection")
-    _expiry(work, found, spec)
+    if work.connection.sessions.get(found.session_id) is not found:
+        raise NtStatusError(NtStatus.USER_SESSION_DELETED, "ended earlier in the compound")
 
 
-def _expiry(work: Work, found: Session, spec: Spec) -> None:
+def expiry(work: Work, spec: Spec) -> None:
+    """3.3.5.2.9, the rest: after the signature, so that the refusal is signed.
+
+    NETWORK_SESSION_EXPIRED   its credentials have expired, and the command is not allowed then
+    """
+    if spec.needs == NOTHING:
+        return
+    found = work.the_session()
     now = work.server.clock()
     found.idle_time = now
     if found.expiration_time is not None and now >= found.expiration_time:
@@ -109,8 +119,6 @@ def signature(work: Work, spec: Spec) -> None:
     """
     request = work.header
     found = work.session
-    work.signer = None
-    work.request_signed = False
     if work.sealed is not None or request.command == Command.NEGOTIATE:
         return
     if found is None or found.state == SessionState.IN_PROGRESS:

@@ -166,6 +166,7 @@ def _checked(work: Work) -> Spec:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"command {work.header.command}")
     checks.session(work, spec)
     checks.signature(work, spec)
+    checks.expiry(work, spec)
     checks.tree(work, spec)
     work.request = checks.body(work, spec)
     checks.credit_charge(work, spec)
@@ -217,7 +218,8 @@ def _answer(work: Work, reply: Reply) -> None:
     request = work.header
     connection = work.connection
     status = reply.status
-    if request.command == Command.CREATE and status & 0xC0000000 == 0xC0000000:
+    failed = status & 0xC0000000 == 0xC0000000
+    if failed and (request.command == Command.CREATE or work.compound_open is None):
         work.compound_open = None
         work.compound_status = status
     credits = 0
