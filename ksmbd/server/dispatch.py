@@ -36,6 +36,7 @@ log = logging.getLogger("ksmbd.smb")
 
 _SMALLEST: Final = HEADER_SIZE + 2  # a header and a StructureSize
 _DIRECT_PAYLOAD: Final = 64 << 10  # a longer READ or WRITE is not a small one
+_MOST_REPLY: Final = 9 << 20  # bytes of data in one frame: the longest READ and what comes with it
 _DIRECT: Final = frozenset(command for command, spec in COMMANDS.items() if spec.direct)
 _DIALECT_311: Final = 0x0311
 
@@ -222,6 +223,10 @@ def _answer(work: Work, reply: Reply) -> None:
     if failed and (request.command == Command.CREATE or work.compound_open is None):
         work.compound_open = None
         work.compound_status = status
+    size = len(reply.data)
+    if work.reply_size + size > _MOST_REPLY:  # the length of a frame has 24 bits
+        respond(work)
+    work.reply_size += size
     credits = 0
     if not work.interim_sent:
         with connection.lock:

@@ -12,7 +12,6 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from ksmbd.crypto import preauth
-from ksmbd.crypto.signing import AES_GMAC
 from ksmbd.state.buffers import HEADROOM
 from ksmbd.state.work import Answer, Reply, Work
 from ksmbd.wire.base import Buffer, Wire
@@ -28,6 +27,7 @@ from ksmbd.wire.header import (
     SMB2_PROTOCOL_ID,
     UNSOLICITED,
 )
+from ksmbd.wire.negotiate import AES_GMAC
 from ksmbd.wire.status import NtStatus
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def respond(work: Work) -> None:
     if not answers:
         return
     work.answers = []
+    work.reply_size = 0
     frame = _single(work, answers[0]) if len(answers) == 1 else _compound(work, answers)
     if work.keep_preauth is not None:
         keeper, work.keep_preauth = work.keep_preauth, None

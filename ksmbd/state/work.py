@@ -119,6 +119,7 @@ class Work:
         "number",
         "parking",
         "release",
+        "reply_size",
         "request",
         "request_signed",
         "sealed",
@@ -147,6 +148,7 @@ class Work:
         self.request_signed = False
         self.sealed: Session | None = None  # came encrypted: the reply will be
         self.answers: list[Answer] = []
+        self.reply_size = 0  # bytes of data in them
         self.compound_open: Open | None = None  # the FileId that related commands inherit
         self.compound_status: NtStatus | None = None  # why there is none
         self.held: list[Open] = []  # opens this command uses
