@@ -219,6 +219,7 @@ class Engine:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+        path.chmod(0o744)  # as the server makes files: with an x, the owner has every right
         give_to_joe(path)
         return path
 
