@@ -279,11 +279,10 @@ def test_a_null_and_an_empty_dacl_are_kept(file: File, kept: str) -> None:
     assert file.mode == 0
 
 
-def test_a_descriptor_that_says_nothing_of_a_dacl_changes_none(file: File, kept: str) -> None:
-    before = acl.descriptor(file, DOMAIN, True)
+def test_a_dacl_that_is_named_but_absent_becomes_a_null_dacl(file: File, kept: str) -> None:
     acl.store(file, SecurityDescriptor(), DACL, DOMAIN, True)
-    assert acl.descriptor(file, DOMAIN, True) == before
-    assert file.mode == 0o644
+    found = acl.descriptor(file, DOMAIN, True)
+    assert (found.dacl, found.dacl_present, file.mode) == (None, True, 0o777)
 
 
 def test_parts_that_are_not_named_are_not_taken(file: File, kept: str) -> None:
