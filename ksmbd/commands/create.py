@@ -7,6 +7,7 @@ validate -> find -> existing: check type, rights, sharing; overwrite
 
 from __future__ import annotations
 
+import errno
 from typing import Final
 
 from ksmbd.commands import create_contexts
@@ -159,6 +160,10 @@ def _find(tree: TreeConnect, want: Wanted) -> Entry:
         raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, str(invalid)) from None
     except FileNotFoundError as vetoed:
         raise NtStatusError(NtStatus.OBJECT_NAME_NOT_FOUND, str(vetoed)) from None
+    except OSError as outside:
+        if outside.errno == errno.EXDEV:  # a symlink out of the share, a mount not to be crossed
+            raise NtStatusError(NtStatus.ACCESS_DENIED, str(outside)) from None
+        raise
 
 
 # -- what exists -------------------------------------------------------------------------

@@ -70,6 +70,6 @@ class Child:
             if self._stopped.is_set():
                 return 0
             self._process = process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, env=environment
+                self._command, stdin=subprocess.DEVNULL, env=environment, umask=0o022
             )
         return process.wait()

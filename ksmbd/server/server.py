@@ -170,6 +170,7 @@ class Daemon:
 
     def run(self) -> int:
         """Serve until an order to stop; raises StartError if the run directory is not ours."""
+        os.umask(0)  # the share's masks say what files may have
         pid_file = _take_run_dir(self.options.run_dir)
         try:
             self._install_signals()

@@ -18,6 +18,7 @@ class NtStatus(IntEnum):
     SOME_NOT_MAPPED = 0x00000107
     BUFFER_OVERFLOW = 0x80000005
     NO_MORE_FILES = 0x80000006
+    NO_MORE_EAS = 0x80000012
     INVALID_EA_NAME = 0x80000013
     EA_LIST_INCONSISTENT = 0x80000014
     NO_MORE_ENTRIES = 0x8000001A
@@ -162,6 +163,7 @@ STATUS_FROM_ERRNO: Final[dict[int, NtStatus]] = {
     errno.EDQUOT: NtStatus.DISK_FULL,
     errno.EROFS: NtStatus.MEDIA_WRITE_PROTECTED,
     errno.EMLINK: NtStatus.TOO_MANY_LINKS,
+    errno.ENOLCK: NtStatus.INSUFFICIENT_RESOURCES,
     errno.ENAMETOOLONG: NtStatus.OBJECT_NAME_INVALID,
     errno.ENOTEMPTY: NtStatus.DIRECTORY_NOT_EMPTY,
     errno.ELOOP: NtStatus.ACCESS_DENIED,  # a symlink where none is followed
