@@ -15,8 +15,8 @@ SMB_PASSWORD ?=
 # make test: extra arguments for pytest, for example ARGS='-m "not vm"'
 ARGS ?=
 
-# pyxattr and pylibacl are C extensions; a compiler and two headers build them
-BUILD_PACKAGES := gcc libc6-dev libacl1-dev libattr1-dev
+# pyxattr is a C extension; a compiler and its headers build it where there is no wheel
+BUILD_PACKAGES := gcc libc6-dev libattr1-dev
 # smbclient, rpcclient, smbtorture and testparm; the guest of tests/vm and the Samba of bench/
 # are unpacked into a cache folder and not installed
 TEST_PACKAGES := smbclient samba-common-bin samba-testsuite acl attr cpio git
