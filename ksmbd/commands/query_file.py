@@ -1,10 +1,11 @@
-"""QUERY_INFO of files and pipes: one row per class, [MS-SMB2] 3.3.5.20.1, [MS-FSCC] 2.4."""
+"""QUERY_INFO of files: one row per class, [MS-SMB2] 3.3.5.20.1, [MS-FSCC] 2.4."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from ksmbd.commands import query_pipe
 from ksmbd.state.open import Open
 from ksmbd.state.work import Work
 from ksmbd.vfs.stat import Stat
@@ -17,15 +18,19 @@ from ksmbd.wire.access import (
     FILE_SYNCHRONOUS_IO_NONALERT,
     SYNCHRONIZE,
 )
-from ksmbd.wire.base import Buffer
+from ksmbd.wire.base import Buffer, WireError
 from ksmbd.wire.file_info import FileInfo
 from ksmbd.wire.negotiate import SMB_3_1_1
-from ksmbd.wire.query_info import RETURN_SINGLE_ENTRY, QueryInfoRequest
+from ksmbd.wire.query_info import (
+    INDEX_SPECIFIED,
+    RESTART_SCAN,
+    RETURN_SINGLE_ENTRY,
+    QueryInfoRequest,
+)
 from ksmbd.wire.status import NtStatus, NtStatusError
-from ksmbd.wire.text import filetime_from_ns, utf16
+from ksmbd.wire.text import filetime_from_ns, upcase, utf16
 
 _MODE: Final = file_info.MODE_VALID
-_ATTRIBUTES_AND_TIMES: Final = FILE_READ_ATTRIBUTES
 
 
 class Query(NamedTuple):
@@ -80,9 +85,8 @@ def _internal(open: Open, st: Stat) -> bytes:
 
 
 def _ea_size(open: Open) -> int:
-    """What FileFullEaInformation of all EAs would take, as OS/2 counted: 4 bytes and each entry."""
-    eas = open.file.eas()
-    return 4 + sum(5 + len(name.encode()) + len(value) for name, value in eas) if eas else 0
+    """Bytes that FileFullEaInformation of all EAs takes."""
+    return len(file_chains.pack_full_eas(open.file.eas())[0])
 
 
 def _ea(open: Open, st: Stat) -> bytes:
@@ -93,18 +97,20 @@ def _access(open: Open, st: Stat) -> bytes:
     return file_info.FileAccessInformation(access_flags=open.granted_access).pack()
 
 
-def _full_name(open: Open) -> bytes:
-    return utf16("\\" + open.path.replace("/", "\\"))
+def _full_name(open: Open) -> str:
+    return "\\" + _normalized(open)
+
+
+def _normalized(open: Open) -> str:
+    return open.path.replace("/", "\\")
 
 
 def _name(open: Open, st: Stat) -> bytes:
-    name = _full_name(open)
-    return file_info.FileNameInformation(file_name_length=len(name)).pack() + name
+    return file_info.pack_name(_full_name(open))
 
 
 def _normalized_name(open: Open, st: Stat) -> bytes:
-    name = utf16(open.path.replace("/", "\\"))
-    return file_info.FileNameInformation(file_name_length=len(name)).pack() + name
+    return file_info.pack_name(_normalized(open))
 
 
 def _alternate_name(open: Open, st: Stat) -> bytes:
@@ -115,7 +121,7 @@ def _position(open: Open, st: Stat) -> bytes:
     return file_info.FilePositionInformation(current_byte_offset=open.position).pack()
 
 
-def mode_of(open: Open) -> int:
+def _mode_of(open: Open) -> int:
     """FileModeInformation: the create options that last, and what was set since."""
     options = open.create_options & _MODE
     if not open.granted_access & SYNCHRONIZE:
@@ -124,7 +130,7 @@ def mode_of(open: Open) -> int:
 
 
 def _mode(open: Open, st: Stat) -> bytes:
-    return file_info.FileModeInformation(mode=mode_of(open)).pack()
+    return file_info.FileModeInformation(mode=_mode_of(open)).pack()
 
 
 def _alignment(open: Open, st: Stat) -> bytes:
@@ -134,7 +140,7 @@ def _alignment(open: Open, st: Stat) -> bytes:
 def _all(open: Open, st: Stat) -> bytes:
     allocation, end = _size(st)
     links, pending = _links(open, st)
-    name = _full_name(open)
+    name = utf16(_full_name(open))
     fixed = file_info.FileAllInformation(
         creation_time=filetime_from_ns(st.birth),
         last_access_time=filetime_from_ns(st.access),
@@ -150,7 +156,7 @@ def _all(open: Open, st: Stat) -> bytes:
         ea_size=_ea_size(open),
         access_flags=open.granted_access,
         current_byte_offset=open.position,
-        mode=mode_of(open),
+        mode=_mode_of(open),
         file_name_length=len(name),
     )
     return fixed.pack() + name
@@ -203,50 +209,58 @@ def _standard_link(open: Open, st: Stat) -> bytes:
 
 
 FILE_QUERIES: Final[dict[int, Query]] = {
-    FileInfo.BASIC: Query(_basic, 40, _ATTRIBUTES_AND_TIMES),
+    FileInfo.BASIC: Query(_basic, 40, FILE_READ_ATTRIBUTES),
     FileInfo.STANDARD: Query(_standard, 24),
     FileInfo.INTERNAL: Query(_internal, 8),
     FileInfo.EA: Query(_ea, 4),
     FileInfo.ACCESS: Query(_access, 4),
-    FileInfo.NAME: Query(_name, 4),
+    FileInfo.NAME: Query(_name, 8),
     FileInfo.POSITION: Query(_position, 8),
     FileInfo.MODE: Query(_mode, 4),
     FileInfo.ALIGNMENT: Query(_alignment, 4),
-    FileInfo.ALL: Query(_all, 104, _ATTRIBUTES_AND_TIMES),
-    FileInfo.ALTERNATE_NAME: Query(_alternate_name, 4),
+    FileInfo.ALL: Query(_all, 104, FILE_READ_ATTRIBUTES),
+    FileInfo.ALTERNATE_NAME: Query(_alternate_name, 8),
     FileInfo.STREAM: Query(_streams, 32),
     FileInfo.COMPRESSION: Query(_compression, 16),
-    FileInfo.NETWORK_OPEN: Query(_network_open, 56, _ATTRIBUTES_AND_TIMES),
-    FileInfo.ATTRIBUTE_TAG: Query(_attribute_tag, 8, _ATTRIBUTES_AND_TIMES),
-    FileInfo.NORMALIZED_NAME: Query(_normalized_name, 4),
+    FileInfo.NETWORK_OPEN: Query(_network_open, 56, FILE_READ_ATTRIBUTES),
+    FileInfo.ATTRIBUTE_TAG: Query(_attribute_tag, 8, FILE_READ_ATTRIBUTES),
+    FileInfo.NORMALIZED_NAME: Query(_normalized_name, 8),
     FileInfo.ID: Query(_id, 24),
     FileInfo.STANDARD_LINK: Query(_standard_link, 12),
 }
 
 
+_KNOWN: Final = frozenset(int(info_class) for info_class in FileInfo)
+
+
 def query_file(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffer, NtStatus]:
-    """The class *req* names, cut to its OutputBufferLength."""
-    info_class = req.file_info_class
+    """The class *req* names, cut to its OutputBufferLength.
+
+    INVALID_INFO_CLASS     no such class
+    NOT_SUPPORTED          one that is for listings, for setting, or for another dialect
+    ACCESS_DENIED          the open was not granted what the class needs
+    INFO_LENGTH_MISMATCH   not even the fixed part fits
+    OBJECT_NAME_NOT_FOUND  the short name, for there is none
+    BUFFER_OVERFLOW        a name or a chain is cut
+    """
     if open.pipe is not None:
-        return _query_pipe(open, req)
+        return query_pipe.query_pipe(open, open.pipe, req)
+    info_class, length = req.file_info_class, req.output_buffer_length
     if info_class == FileInfo.FULL_EA:
         return _full_ea(work, open, req)
     query = FILE_QUERIES.get(info_class)
     if query is None:
-        raise NtStatusError(NtStatus.INVALID_INFO_CLASS, f"file class {info_class}")
+        status = NtStatus.NOT_SUPPORTED if info_class in _KNOWN else NtStatus.INVALID_INFO_CLASS
+        raise NtStatusError(status, f"file class {info_class}")
     if info_class == FileInfo.NORMALIZED_NAME and work.connection.dialect < SMB_3_1_1:
         raise NtStatusError(NtStatus.NOT_SUPPORTED, "normalized names before 3.1.1")
     open.require(query.access)
-    if req.output_buffer_length < query.fixed:
-        raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{req.output_buffer_length} bytes")
-    return cut(query.build(open, open.file.stat()), req.output_buffer_length)
-
-
-def cut(data: bytes, limit: int) -> tuple[Buffer, NtStatus]:
-    """As much as fits, and whether that is all."""
-    if len(data) <= limit:
-        return data, NtStatus.SUCCESS
-    return data[:limit], NtStatus.BUFFER_OVERFLOW
+    if length < query.fixed:
+        raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{length} bytes")
+    data = query.build(open, open.file.stat())
+    if len(data) > length:
+        return data[:length], NtStatus.BUFFER_OVERFLOW
+    return data, NtStatus.SUCCESS
 
 
 # -- extended attributes -----------------------------------------------------------------
@@ -255,69 +269,52 @@ def cut(data: bytes, limit: int) -> tuple[Buffer, NtStatus]:
 def _full_ea(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffer, NtStatus]:
     """All EAs, or those the input names; entries are never cut, [MS-FSA] 2.1.5.12.10.
 
-    NO_EAS_ON_FILE     there are none
-    BUFFER_TOO_SMALL   not even the first fits
-    BUFFER_OVERFLOW    not all fit; those that do are given
+    A scan that was not given all of them goes on where it ended, unless told to restart.
+
+    NO_EAS_ON_FILE         there are none
+    NO_MORE_EAS            the scan has come to its end
+    NONEXISTENT_EA_ENTRY   no EA of that index
+    EA_LIST_INCONSISTENT   a malformed list of names
+    BUFFER_TOO_SMALL       not even the first fits
+    BUFFER_OVERFLOW        not all fit; those that do are given
     """
     open.require(FILE_READ_EA)
-    eas = open.file.eas()
+    eas, start = open.file.eas(), 0
     if req.input_buffer_length:
-        wanted = file_chains.unpack_get_eas(
-            work.buffer(req.input_buffer_offset, req.input_buffer_length, after=req.SIZE)
-        )
-        have = {name.upper(): (name, value) for name, value in eas}
-        eas = [have.get(name.upper(), (name, b"")) for name in wanted]
-    elif not eas:
-        raise NtStatusError(NtStatus.NO_EAS_ON_FILE, open.path)
-    if req.flags & RETURN_SINGLE_ENTRY:
-        eas = eas[:1]
-    data, count = file_chains.pack_full_eas(eas, req.output_buffer_length)
-    if count == len(eas):
-        return data, NtStatus.SUCCESS
+        names = work.buffer(req.input_buffer_offset, req.input_buffer_length, after=req.SIZE)
+        eas = _named(eas, names)
+    else:
+        start = _first(open, req, len(eas))
+    wanted = eas[start : start + 1] if req.flags & RETURN_SINGLE_ENTRY else eas[start:]
+    data, count = file_chains.pack_full_eas(wanted, req.output_buffer_length)
     if not count:
         raise NtStatusError(NtStatus.BUFFER_TOO_SMALL, f"{req.output_buffer_length} bytes")
-    return data, NtStatus.BUFFER_OVERFLOW
+    if not req.input_buffer_length:
+        open.next_ea = start + count
+    return data, NtStatus.SUCCESS if count == len(wanted) else NtStatus.BUFFER_OVERFLOW
 
 
-# -- pipes -------------------------------------------------------------------------------
-
-_PIPE_QUOTA: Final = 4096  # bytes
-
-
-def _pipe_standard(open: Open) -> bytes:
-    # Windows 7 asks again and again unless it gets an answer, and this is Samba's and ksmbd's.
-    return file_info.FileStandardInformation(
-        allocation_size=_PIPE_QUOTA, end_of_file=0, number_of_links=1, delete_pending=1, directory=0
-    ).pack()
-
-
-def _pipe_info(open: Open) -> bytes:
-    return file_info.FilePipeInformation(
-        read_mode=file_info.PIPE_MESSAGE_MODE, completion_mode=file_info.PIPE_QUEUE_OPERATION
-    ).pack()
+def _first(open: Open, req: QueryInfoRequest, count: int) -> int:
+    """With which of *count* EAs the scan begins."""
+    if not count:
+        raise NtStatusError(NtStatus.NO_EAS_ON_FILE, open.path)
+    if req.flags & INDEX_SPECIFIED:
+        index = req.additional_information  # from 1
+        if not 1 <= index <= count:
+            raise NtStatusError(NtStatus.NONEXISTENT_EA_ENTRY, f"index {index} of {count}")
+        return index - 1
+    if req.flags & RESTART_SCAN:
+        return 0
+    if open.next_ea >= count:
+        raise NtStatusError(NtStatus.NO_MORE_EAS, open.path)
+    return open.next_ea
 
 
-def _pipe_local(open: Open) -> bytes:
-    return file_info.FilePipeLocalInformation(
-        inbound_quota=_PIPE_QUOTA,
-        read_data_available=0,
-        outbound_quota=_PIPE_QUOTA,
-        write_quota_available=_PIPE_QUOTA,
-    ).pack()
-
-
-_PIPE_QUERIES: Final[dict[int, tuple[Callable[[Open], bytes], int]]] = {
-    FileInfo.STANDARD: (_pipe_standard, 24),
-    FileInfo.PIPE: (_pipe_info, 8),
-    FileInfo.PIPE_LOCAL: (_pipe_local, 40),
-}
-
-
-def _query_pipe(open: Open, req: QueryInfoRequest) -> tuple[Buffer, NtStatus]:
-    found = _PIPE_QUERIES.get(req.file_info_class)
-    if found is None:
-        raise NtStatusError(NtStatus.NOT_SUPPORTED, f"class {req.file_info_class} of a pipe")
-    build, size = found
-    if req.output_buffer_length < size:
-        raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{req.output_buffer_length} bytes")
-    return build(open), NtStatus.SUCCESS
+def _named(eas: list[tuple[str, bytes]], names: memoryview) -> list[tuple[str, bytes]]:
+    """Those asked for; one that is not there has an empty value."""
+    try:
+        wanted = file_chains.unpack_get_eas(names)
+    except WireError as malformed:
+        raise NtStatusError(NtStatus.EA_LIST_INCONSISTENT, str(malformed)) from None
+    have = {upcase(name): (name, value) for name, value in eas}
+    return [have.get(upcase(name), (name, b"")) for name in wanted]

@@ -131,6 +131,8 @@ def query_filesystem(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buf
         raise NtStatusError(NtStatus.INVALID_INFO_CLASS, f"fs class {req.file_info_class}")
     if req.output_buffer_length < query.fixed:
         raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{req.output_buffer_length} bytes")
+    if open.pipe is not None:
+        raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "a pipe lies on no file system")
     data = query.build(work, open)
     if len(data) > req.output_buffer_length:
         return data[: req.output_buffer_length], NtStatus.BUFFER_OVERFLOW

@@ -46,7 +46,7 @@ def query_security(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffe
         open.require(ACCESS_SYSTEM_SECURITY)
     if wanted & _NEEDS_READ_CONTROL:
         open.require(READ_CONTROL)
-    sd = acl.descriptor(open.file, work.server.domain, open.tree.share.acl_xattr)
+    sd = acl.descriptor(open.file, open.tree.session.domain, open.tree.share.acl_xattr)
     data = acl.select(sd, wanted).pack()
     if len(data) > req.output_buffer_length:
         raise NtStatusError(

@@ -252,7 +252,7 @@ FILE_SETTINGS: Final[dict[int, Setting]] = {
     FileInfo.RENAME_EX: Setting(set_rename.rename_ex, 20, DELETE),
     FileInfo.LINK_EX: Setting(set_rename.link_ex, 20),
 }
-PIPE_SETTINGS: Final[dict[int, Setting]] = {FileInfo.PIPE: Setting(_pipe, 8)}
+PIPE_SETTINGS: Final[dict[int, Setting]] = {FileInfo.PIPE: Setting(_pipe, 8, FILE_WRITE_ATTRIBUTES)}
 
 
 def set_file(work: Work, open: Open, req: SetInfoRequest, data: memoryview) -> None:

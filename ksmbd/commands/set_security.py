@@ -6,33 +6,48 @@ from typing import Final
 
 from ksmbd.state.open import Open
 from ksmbd.state.work import Work
-from ksmbd.vfs import acl
+from ksmbd.vfs import acl, credentials
 from ksmbd.wire.access import ACCESS_SYSTEM_SECURITY, WRITE_DAC, WRITE_OWNER
 from ksmbd.wire.base import WireError
 from ksmbd.wire.query_info import (
+    ATTRIBUTE_SECURITY_INFORMATION,
+    BACKUP_SECURITY_INFORMATION,
     DACL_SECURITY_INFORMATION,
     GROUP_SECURITY_INFORMATION,
     LABEL_SECURITY_INFORMATION,
     OWNER_SECURITY_INFORMATION,
     PROTECTED_DACL_SECURITY_INFORMATION,
+    PROTECTED_SACL_SECURITY_INFORMATION,
     SACL_SECURITY_INFORMATION,
+    SCOPE_SECURITY_INFORMATION,
     UNPROTECTED_DACL_SECURITY_INFORMATION,
+    UNPROTECTED_SACL_SECURITY_INFORMATION,
 )
 from ksmbd.wire.security import SecurityDescriptor
 from ksmbd.wire.set_info import SetInfoRequest
 from ksmbd.wire.status import NtStatus, NtStatusError
 
-# What a part of the descriptor needs to have been granted.
+_GIVES_GROUP: Final = GROUP_SECURITY_INFORMATION | BACKUP_SECURITY_INFORMATION
+# What a part of the descriptor needs to have been granted, [MS-SMB2] 3.3.5.21.3.
 _NEEDS: Final = (
-    (OWNER_SECURITY_INFORMATION | GROUP_SECURITY_INFORMATION, WRITE_OWNER),
-    (LABEL_SECURITY_INFORMATION, WRITE_OWNER),
+    (
+        OWNER_SECURITY_INFORMATION | GROUP_SECURITY_INFORMATION | LABEL_SECURITY_INFORMATION,
+        WRITE_OWNER,
+    ),
     (
         DACL_SECURITY_INFORMATION
+        | ATTRIBUTE_SECURITY_INFORMATION
         | PROTECTED_DACL_SECURITY_INFORMATION
         | UNPROTECTED_DACL_SECURITY_INFORMATION,
         WRITE_DAC,
     ),
-    (SACL_SECURITY_INFORMATION, ACCESS_SYSTEM_SECURITY),
+    (
+        SACL_SECURITY_INFORMATION
+        | SCOPE_SECURITY_INFORMATION
+        | PROTECTED_SACL_SECURITY_INFORMATION
+        | UNPROTECTED_SACL_SECURITY_INFORMATION,
+        ACCESS_SYSTEM_SECURITY,
+    ),
 )
 
 
@@ -44,22 +59,35 @@ def set_security(work: Work, open: Open, req: SetInfoRequest, data: memoryview) 
     INVALID_OWNER            an owner nobody here has, or may give
     """
     open.tree.require_writable()
+    wanted = req.additional_information
     for bits, access in _NEEDS:
-        if req.additional_information & bits:
+        if wanted & (bits | BACKUP_SECURITY_INFORMATION):
             open.require(access)
     try:
         sd = SecurityDescriptor.unpack(data)
     except WireError as malformed:
         raise NtStatusError(NtStatus.INVALID_SECURITY_DESCR, str(malformed)) from None
-    tree = open.tree
     try:
-        acl.store(
-            open.file,
-            sd,
-            req.additional_information,
-            work.server.domain,
-            tree.share.acl_xattr,
-            tree.the_token,
-        )
+        _store(open, sd, wanted)
     except acl.InvalidOwner as refused:
         raise NtStatusError(NtStatus.INVALID_OWNER, str(refused)) from None
+
+
+def _store(open: Open, sd: SecurityDescriptor, wanted: int) -> None:
+    """Store as the user; where only a file's owner may, the stored descriptor's word counts too.
+
+    The access check has found it to grant WRITE_DAC or WRITE_OWNER.  A group that is not the
+    user's is left to the kernel, for a file of that group may give its rights away.
+    """
+    tree = open.tree
+    token, domain, use_xattr = tree.the_token, tree.session.domain, tree.share.acl_xattr
+    try:
+        acl.store(open.file, sd, wanted, domain, use_xattr, token)
+    except acl.InvalidOwner:
+        raise
+    except PermissionError:
+        gives_group = wanted & _GIVES_GROUP and sd.group is not None
+        if not use_xattr or (gives_group and sd.group not in token.sids):
+            raise
+        with credentials.privileged():
+            acl.store(open.file, sd, wanted, domain, use_xattr, token)

@@ -39,7 +39,7 @@ class Open:
         "lock",
         "maximal_access",
         "memo",
-        "mode",
+        "next_ea",
         "oplock_level",
         "persistent_id",
         "pipe",
@@ -87,8 +87,8 @@ class Open:
         self.delete_on_close = False  # by inode.lock
         self.posix_delete = False  # by inode.lock: the name goes when this open is closed
         self.oplock_level = 0
-        self.mode = 0  # FileModeInformation
         self.position = 0  # FilePositionInformation; kept for the client, never used
+        self.next_ea = 0  # index of the extended attribute a scan goes on with
         self.scan_lock = threading.Lock()  # held over the I/O of a directory scan
         self.enumeration: Enumeration | None = None  # by self.scan_lock
         self.resume_key = b""  # 24 bytes once asked for
