@@ -195,8 +195,10 @@ class LiveServer:
 
         ``after`` skips that many characters, logged before.
         """
-        if "Traceback" in self.log.text()[after:]:
-            raise ServerFailed(f"a traceback in the log:\n{self.tail(200)}")
+        _, found, rest = self.log.text()[after:].partition("Traceback")
+        if found:
+            said = "\n".join((found + rest).splitlines()[:40])
+            raise ServerFailed(f"a traceback in the log:\n{said}")
 
     def log_text(self) -> str:
         return self.log.text()
