@@ -88,7 +88,9 @@ COMMAND_FAMILIES: Final = (
     ("ioctl", "fsctl_"),
 )
 # product module -> the test file that exercises it although its name is another
-TESTED_BY: Final[dict[str, str]] = {}
+TESTED_BY: Final[dict[str, str]] = {
+    "mountd/state.py": "tests/mountd/test_state.py",  # tests/state is about ksmbd/state
+}
 
 
 class Import(NamedTuple):

@@ -12,75 +12,77 @@ from mountd.conf import ConfError
 from mountd.system import Identity
 from tests.mountd.fakes import HASH, FakeSystem, make_state
 
+EVERYTHING = """[global]
+netbios name = N
+workgroup = W
+server string = S
+tcp port = 4450
+deadtime = 5
+ipc timeout = 20
+max connections = 11
+max ip connections = 12
+max active sessions = 13
+max open files = 14
+restrict anonymous = 2
+map to guest = bad uid
+server signing = mandatory
+smb3 encryption = disabled
+server multi channel support = yes
+kerberos support = yes
+durable handles = no
+interfaces = eth0 10.0.0.0/8
+bind interfaces only = yes
+server min protocol = SMB3_00
+share:fake_fscaps = 65
+smb2 max read = 1MB
+default unix user = bob
+"""
+STARTING_UP = ipc.StartingUp(
+    flags=ipc.LEASES
+    | ipc.ENCRYPTION_OFF
+    | ipc.MULTICHANNEL
+    | ipc.KERBEROS
+    | ipc.BIND_INTERFACES_ONLY,
+    signing=Signing.MANDATORY,
+    tcp_port=4450,
+    ipc_timeout=20,
+    deadtime=5,
+    file_max=14,
+    max_read=1 << 20,
+    max_write=8 << 20,
+    max_trans=8 << 20,
+    max_credits=8192,
+    max_io_size=8 << 20,
+    max_connections=11,
+    max_ip_connections=12,
+    max_sessions=13,
+    fake_fscaps=65,
+    sub_auth_1=1,
+    sub_auth_2=2,
+    sub_auth_3=3,
+    map_to_guest=MapToGuest.BAD_UID,
+    restrict_anonymous=2,
+    min_protocol="SMB3_00",
+    max_protocol="SMB3_11",
+    netbios_name="N",
+    workgroup="W",
+    server_string="S",
+    guest_account="nobody",
+    default_unix_user="bob",
+    aapl_model="MacSamba",
+    interfaces=("eth0", "10.0.0.0/8"),
+    encryption_algorithms=("AES-128-GCM", "AES-128-CCM", "AES-256-GCM", "AES-256-CCM"),
+    signing_algorithms=("AES-128-GMAC", "AES-128-CMAC", "HMAC-SHA256"),
+)
+
 
 def test_starting_up_carries_the_global_parameters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(krb5, "AVAILABLE", True)
-    conf = """[global]
-        netbios name = N
-        workgroup = W
-        server string = S
-        tcp port = 4450
-        deadtime = 5
-        ipc timeout = 20
-        max connections = 11
-        max ip connections = 12
-        max active sessions = 13
-        max open files = 14
-        restrict anonymous = 2
-        map to guest = bad uid
-        server signing = mandatory
-        smb3 encryption = disabled
-        server multi channel support = yes
-        kerberos support = yes
-        durable handles = no
-        interfaces = eth0 10.0.0.0/8
-        bind interfaces only = yes
-        server min protocol = SMB3_00
-        share:fake_fscaps = 65
-        smb2 max read = 1MB
-        default unix user = bob
-    """
-    made = make_state(tmp_path, conf)
+    made = make_state(tmp_path, EVERYTHING)
     made.sub_authorities = (1, 2, 3)
-    assert made.starting_up() == ipc.StartingUp(
-        flags=ipc.LEASES
-        | ipc.ENCRYPTION_OFF
-        | ipc.MULTICHANNEL
-        | ipc.KERBEROS
-        | ipc.BIND_INTERFACES_ONLY,
-        signing=Signing.MANDATORY,
-        tcp_port=4450,
-        ipc_timeout=20,
-        deadtime=5,
-        file_max=14,
-        max_read=1 << 20,
-        max_write=8 << 20,
-        max_trans=8 << 20,
-        max_credits=8192,
-        max_io_size=8 << 20,
-        max_connections=11,
-        max_ip_connections=12,
-        max_sessions=13,
-        fake_fscaps=65,
-        sub_auth_1=1,
-        sub_auth_2=2,
-        sub_auth_3=3,
-        map_to_guest=MapToGuest.BAD_UID,
-        restrict_anonymous=2,
-        min_protocol="SMB3_00",
-        max_protocol="SMB3_11",
-        netbios_name="N",
-        workgroup="W",
-        server_string="S",
-        guest_account="nobody",
-        default_unix_user="bob",
-        aapl_model="MacSamba",
-        interfaces=("eth0", "10.0.0.0/8"),
-        encryption_algorithms=("AES-128-GCM", "AES-128-CCM", "AES-256-GCM", "AES-256-CCM"),
-        signing_algorithms=("AES-128-GMAC", "AES-128-CMAC", "HMAC-SHA256"),
-    )
+    assert made.starting_up() == STARTING_UP
 
 
 @pytest.mark.parametrize(
