@@ -9,6 +9,7 @@ import struct
 from typing import Final
 
 from ksmbd.commands.table import NOTHING, TREE, Spec
+from ksmbd.state.connection import Connection
 from ksmbd.state.session import SessionState
 from ksmbd.state.work import Work
 from ksmbd.wire.base import Wire
@@ -189,3 +190,20 @@ def credit_charge(work: Work, spec: Spec) -> None:
 def is_async(request: Header) -> bool:
     """Whether a CANCEL names an AsyncId rather than a MessageId."""
     return bool(request.flags & ASYNC_COMMAND)
+
+
+def may_cancel(connection: Connection, frame: memoryview, request: Header, work: Work) -> bool:
+    """3.3.5.16: a CANCEL is its request's session's, and signed as 3.3.5.2.4 wants it.
+
+    One that is not right is ignored, for it has no reply.
+    """
+    asked = work.session.session_id if work.session else int.from_bytes(work.frame[40:48], "little")
+    if asked != request.session_id:
+        return False
+    found = connection.sessions.get(asked)
+    signer = found.signer_on(connection) if found else None
+    if found is None or signer is None:
+        return True
+    if request.flags & SIGNED:
+        return signer.verify(frame, request.message_id, cancel=True)
+    return not found.signing_required

@@ -65,7 +65,9 @@ def receive(connection: Connection, frame: memoryview) -> Work | None:
         if frame[12] == Command.CANCEL and frame[13] == 0:
             _cancel(connection, frame)
             return None
-        return Work(connection, frame)
+        work = Work(connection, frame)
+        connection.announce(work, _message_ids(frame))
+        return work
     if protocol == SMB1_PROTOCOL_ID:
         smb1_negotiate.negotiate(connection, frame)
         return None
@@ -74,21 +76,34 @@ def receive(connection: Connection, frame: memoryview) -> Work | None:
     raise Disconnect(f"protocol id {protocol.hex()}")
 
 
+def _message_ids(frame: memoryview) -> list[int]:
+    """Those of all commands in a frame: a CANCEL may come before a kworker has looked at them."""
+    found = []
+    at = 0
+    while True:
+        found.append(int.from_bytes(frame[at + 24 : at + 32], "little"))
+        step = int.from_bytes(frame[at + 20 : at + 24], "little")
+        at += step
+        if step < _SMALLEST or at + _SMALLEST > len(frame):
+            return found
+
+
 def _cancel(connection: Connection, frame: memoryview) -> None:
     """[MS-SMB2] 3.3.5.16: no reply, no credit, no message id of its own."""
     try:
         request = Header.parse(frame)
     except WireError as malformed:
         raise Disconnect(str(malformed)) from None
-    if checks.is_async(request):
+    by_async_id = checks.is_async(request)
+    if by_async_id:
         work = connection.find_request(async_id=request.async_id)
     else:
         work = connection.find_request(message_id=request.message_id)
-    # A CANCEL carries the signature of its session; one that names a foreign request is ignored.
-    if work is None or (work.session and work.session.session_id != request.session_id):
+    if work is None or not checks.may_cancel(connection, frame, request, work):
         return
-    log.debug("cancel of message %d", work.header.message_id)
-    work.cancel()
+    message_id = work.header.message_id if by_async_id else request.message_id
+    log.debug("cancel of message %d", message_id)
+    work.cancel(message_id)
 
 
 def run(work: Work) -> None:
@@ -141,8 +156,6 @@ def _command(work: Work) -> bool:
     request = work.header
     checks.header(work)
     checks.sequence(work)
-    connection = work.connection
-    connection.begin(work, request.message_id)
     work.async_id = 0
     work.interim_sent = False
     work.memo = work.wake = None

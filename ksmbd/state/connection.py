@@ -97,10 +97,11 @@ class Connection:
             if not self.window.consume(message_id, charge):
                 raise Disconnect(f"message id {message_id} (+{charge}) is outside the window")
 
-    def begin(self, work: Work, message_id: int) -> None:
-        """Make a request known, so that CANCEL finds it."""
+    def announce(self, work: Work, message_ids: list[int]) -> None:
+        """Make the commands of a frame known as soon as it is here, so that CANCEL finds them."""
         with self.lock:
-            self.requests[message_id] = work
+            for message_id in message_ids:
+                self.requests.setdefault(message_id, work)
 
     def end(self, work: Work, message_id: int) -> None:
         """The request has been answered."""

@@ -86,7 +86,7 @@ class Server:
             sessions = list(connection.sessions.values())
             connection.sessions.clear()
         for work in works:
-            work.cancel()
+            work.abandon()
         for session in sessions:
             if session.remove_channel(connection) or session.connection is connection:
                 self.end_session(session)

@@ -101,6 +101,7 @@ class Work:
 
     __slots__ = (
         "_lock",
+        "abandoned",
         "answers",
         "async_id",
         "cancelled",
@@ -159,7 +160,8 @@ class Work:
         self.wake: Wake | None = None
         self._lock = threading.Lock()
         self.parking: Parking | None = None  # by self._lock
-        self.cancelled = False  # by self._lock
+        self.cancelled: set[int] = set()  # by self._lock; message ids
+        self.abandoned = False  # by self._lock; the client is gone
 
     # -- what handlers use ---------------------------------------------------------------
 
@@ -234,9 +236,9 @@ class Work:
     # -- parking -------------------------------------------------------------------------
 
     def park(self, parking: Parking) -> bool:
-        """Become parked; False if the client has cancelled already."""
+        """Become parked; False if the client has cancelled this command already."""
         with self._lock:
-            if self.cancelled:
+            if self.abandoned or self.header.message_id in self.cancelled:
                 return False
             self.parking = parking
             return True
@@ -245,10 +247,20 @@ class Work:
         with self._lock:
             self.parking = None
 
-    def cancel(self) -> None:
-        """[MS-SMB2] 3.3.5.16: end its waiting, now or as soon as it would begin."""
+    def cancel(self, message_id: int) -> None:
+        """[MS-SMB2] 3.3.5.16: end that command's waiting, now or as soon as it would begin."""
         with self._lock:
-            self.cancelled = True
+            self.cancelled.add(message_id)
+            parking = self.parking
+            if parking is not None and self.header.message_id != message_id:
+                return
+        if parking is not None:
+            parking.leave(Wake.CANCELLED)
+
+    def abandon(self) -> None:
+        """The connection is lost: wait for nothing any more."""
+        with self._lock:
+            self.abandoned = True
             parking = self.parking
         if parking is not None:
             parking.leave(Wake.CANCELLED)
