@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from ksmbd.commands import query_pipe
 from ksmbd.state.open import Open
 from ksmbd.state.work import Work
+from ksmbd.vfs.shortnames import short_name
 from ksmbd.vfs.stat import Stat
 from ksmbd.wire import file_chains, file_info
 from ksmbd.wire.access import (
@@ -114,7 +115,10 @@ def _normalized_name(open: Open, st: Stat) -> bytes:
 
 
 def _alternate_name(open: Open, st: Stat) -> bytes:
-    raise NtStatusError(NtStatus.OBJECT_NAME_NOT_FOUND, "no short names")
+    if not open.path:
+        raise NtStatusError(NtStatus.OBJECT_NAME_NOT_FOUND, "the share's root has no name")
+    name = utf16(short_name(open.path.rpartition("/")[2]))
+    return file_info.FileNameInformation(file_name_length=len(name)).pack() + name
 
 
 def _position(open: Open, st: Stat) -> bytes:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ksmbd.vfs.attributes import Clock, settled
+from ksmbd.vfs.shortnames import may_be_made, short_name
 from ksmbd.vfs.xattr import proc_path
 from ksmbd.wire.text import upcase
 
@@ -170,8 +171,13 @@ def _identify(dir_fd: int) -> tuple[_Key, _Stamp]:
 
 def _look_up(names: dict[str, str], name: str) -> str | None:
     found = names.get(upcase(name))
-    if found is not None or name.isascii():
+    if found is not None:
         return found
+    if may_be_made(name):
+        wanted = upcase(name)
+        return next((each for each in names.values() if short_name(each) == wanted), None)
+    if name.isascii():
+        return None
     for form in ("NFC", "NFD"):
         found = names.get(upcase(unicodedata.normalize(form, name)))
         if found is not None:
