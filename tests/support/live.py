@@ -232,7 +232,8 @@ class LiveServer:
             "\tmap to guest = never",
             f"\tdefault unix user = {pwd.getpwuid(os.geteuid()).pw_name}",
         ]
-        lines += [f"\t{key} = {value}" for key, value in self.globals.items()]
+        # first: of equal keys the first counts
+        lines[1:1] = [f"\t{key} = {value}" for key, value in self.globals.items()]
         return "\n".join(lines) + "\n\n" + "\n".join(share.section() for share in self.shares)
 
     def _prepare(self) -> None:
