@@ -1,0 +1,276 @@
+"""The reference of ksmbd.conf, made from the declarations in ``params.py``.
+
+    python -m mountd.document          docs/configuration.md
+    python -m mountd.document --man    docs/man/ksmbd.conf.5
+
+Names, values, defaults and aliases come from the declarations; what a parameter means is told in
+``meanings.py``.  A test compares both files with what this prints.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import Field, fields
+from typing import Any, Final, NamedTuple
+
+from ksmbd.wire.ipc import MapToGuest, Signing
+from mountd import params
+from mountd.hosts import NOBODY
+from mountd.meanings import GLOBAL, PLANNED, SHARE
+from mountd.params import DIALECTS, GlobalParams, ShareParams
+
+NO_FORM: Final = {  # converters that refuse nothing
+    params.text: "text",
+    params.words: "a list between blanks or commas; quotation marks keep blanks",
+    params.veto: "patterns between slashes, such as /*.tmp/Thumbs.db/",
+}
+POLICIES: Final = "disabled, enabled, auto, mandatory; Samba's words are understood too"
+PROTOCOLS: Final = ", ".join(DIALECTS)
+HOSTS: Final = "addresses, networks (10.0.0.0/8, 192.168., fe80::/10), ALL, EXCEPT"
+RANGES: Final = {"server_min_protocol": DIALECTS[0], "server_max_protocol": DIALECTS[-1]}
+SIZES: Final = ("max_read", "max_write", "max_trans", "max_io_size")
+UNITS: Final = ((1 << 20, "M"), (1 << 10, "K"))
+PLANNED_NOTE: Final = "Read and checked, but without effect in this version."
+
+
+class Row(NamedTuple):
+    """One parameter as the reference shows it."""
+
+    key: str
+    values: str
+    default: str
+    aliases: tuple[str, ...]
+    opposites: tuple[str, ...]
+    meaning: str
+    planned: bool
+
+
+def rows(section: type[GlobalParams | ShareParams]) -> Iterator[Row]:
+    """Every parameter of a section, in alphabetical order."""
+    meanings = GLOBAL if section is GlobalParams else SHARE
+    for declared in sorted(fields(section), key=lambda declared: declared.name):
+        data = declared.metadata
+        yield Row(
+            data["key"] or declared.name.replace("_", " "),
+            values(declared),
+            default(declared),
+            data["aliases"],
+            data["inverse"],
+            meanings[declared.name],
+            declared.name in PLANNED,
+        )
+
+
+def values(declared: Field[Any]) -> str:
+    """What a parameter takes, as its converter says when it refuses something."""
+    convert = declared.metadata["convert"]
+    if type(declared.default) is Signing:
+        return POLICIES
+    if declared.name in RANGES:
+        return PROTOCOLS
+    if convert is params.hosts:
+        return HOSTS
+    if convert in NO_FORM:
+        return NO_FORM[convert]
+    for nonsense in ("0", "?", ""):
+        try:
+            convert(nonsense)
+        except ValueError as refused:
+            return "yes or no" if type(declared.default) is bool else str(refused)
+    raise ValueError(f"{declared.name}: a converter that refuses nothing has no row in NO_FORM")
+
+
+def default(declared: Field[Any]) -> str:
+    """The default as it would stand in the file."""
+    value: Any = declared.default
+    if declared.name in RANGES:
+        return RANGES[declared.name]
+    if type(value) is bool:
+        return "yes" if value else "no"
+    if isinstance(value, Signing | MapToGuest):
+        table = params.POLICIES if isinstance(value, Signing) else params.GUEST_MAPS
+        return next(word for word, meant in table.items() if meant == value)
+    if declared.metadata["convert"] is params.octal:
+        return f"{value:04o}"
+    if value == NOBODY or value == ():
+        return ""
+    if isinstance(value, tuple):
+        return " ".join(value)
+    return _size(value) if declared.name.endswith(SIZES) else str(value)
+
+
+def _size(value: int) -> str:
+    for unit, letter in UNITS:
+        if value and value % unit == 0:
+            return f"{value // unit}{letter}"
+    return str(value)
+
+
+# -- docs/configuration.md ---------------------------------------------------------------
+
+INTRODUCTION: Final = """\
+# Configuration
+
+<!-- made by `python -m mountd.document`; change mountd/params.py or mountd/meanings.py instead -->
+
+`ksmbd-mountd` reads `/etc/ksmbd/ksmbd.conf`, or `/etc/ksmbd/smb.conf` where there is no such file,
+or what `--config` names. The accounts are in a file of their own, `/etc/ksmbd/ksmbdpwd.db`
+(`ksmbd-adduser`).
+
+```ini
+[global]
+    workgroup = WORKGROUP
+    server string = files of the workshop
+    default unix user = nobody
+
+[projects]
+    comment = what we work on
+    path = /srv/projects
+    read only = no
+    valid users = alice @engineers
+    create mask = 0664
+    directory mask = 2775
+```
+
+## Grammar
+
+- UTF-8. `[section]` and `key = value`, one to a line; a backslash at the end joins the next line.
+- `;` or `#` begins a comment, at the start of a line or after a blank, outside quotation marks.
+- Sections and keys have no case, and the blanks in a key count as one. Sections of one name merge.
+- Of equal keys in a section the first that is not empty counts, and the other is told in a warning.
+- Parameters of a share that stand in `[global]` are the defaults of every share.
+- `include = FILE` reads another file at that place, relative to the one that names it.
+- `[homes]`, `[printers]` and `[print$]` are not served, and there is no `%` substitution.
+- An unknown parameter is a warning with file and line. A value that cannot be is an error with
+  file, line and what was expected: at start mountd ends with it, at a reload what was stays.
+
+Where a parameter takes yes or no it takes `true`, `false`, `1`, `0`, `on` and `off` as well. Sizes
+count K, M, G and T in steps of 1024.
+
+After `ksmbd-control --reload` global parameters hold for new connections, those of a share for new
+tree connects; `tcp port`, `interfaces` and `bind interfaces only` need a new start.
+"""
+
+TABLE_HEAD: Final = "| Parameter | Value | Default | Meaning |\n|---|---|---|---|\n"
+
+
+def markdown() -> str:
+    """The text of docs/configuration.md."""
+    parts = [INTRODUCTION]
+    sections = (("Global parameters", GlobalParams), ("Parameters of a share", ShareParams))
+    for title, section in sections:
+        parts.append(
+            f"\n## {title}\n\n| Parameter | Value | Default | Meaning |\n|---|---|---|---|\n"
+        )
+        parts += [_markdown_row(row) for row in rows(section)]
+    return "".join(parts)
+
+
+def _markdown_row(row: Row) -> str:
+    meaning = row.meaning
+    if row.aliases:
+        meaning += " Also " + ", ".join(f"`{name}`" for name in row.aliases) + "."
+    if row.opposites:
+        meaning += " The opposite of " + ", ".join(f"`{name}`" for name in row.opposites) + "."
+    if row.planned:
+        meaning += f" **{PLANNED_NOTE}**"
+    shown = f"`{row.default}`" if row.default else "empty"
+    cells = (f"`{row.key}`", row.values, shown, meaning)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+
+
+# -- docs/man/ksmbd.conf.5 ---------------------------------------------------------------
+
+MAN_HEAD: Final = r""".\" made by python -m mountd.document --man
+.TH KSMBD.CONF 5 "" "ksmbd" "File formats"
+.SH NAME
+ksmbd.conf \- configuration of the SMB server ksmbd
+.SH DESCRIPTION
+.BR ksmbd-mountd (8)
+reads
+.IR /etc/ksmbd/ksmbd.conf ,
+or
+.I /etc/ksmbd/smb.conf
+where there is no such file, and tells
+.BR ksmbd (8)
+what to serve.
+The file is UTF-8 and made of
+.BI [ section ]
+lines and
+.IB key " = " value
+lines.
+.B ;
+or
+.B #
+begins a comment at the start of a line or after a blank, outside quotation marks.
+A backslash at the end joins the next line.
+.BI "include = " file
+reads another file at that place.
+Sections and keys have no case; sections of one name merge; of equal keys in a section the first
+that is not empty counts.
+.PP
+.B [global]
+holds what concerns the server, and the defaults of all shares; every other section is a share.
+An unknown parameter is a warning, a value that cannot be is an error, both with file and line.
+"""
+MAN_TAIL: Final = r""".SH EXAMPLE
+.nf
+[projects]
+    path = /srv/projects
+    read only = no
+    valid users = alice @engineers
+.fi
+.SH SEE ALSO
+.BR ksmbd (8),
+.BR ksmbd-mountd (8),
+.BR ksmbd-addshare (8),
+.BR ksmbdpwd.db (5)
+"""
+
+
+def man() -> str:
+    """The text of docs/man/ksmbd.conf.5."""
+    parts = [MAN_HEAD, ".SH GLOBAL PARAMETERS\n"]
+    parts += [_man_row(row) for row in rows(GlobalParams)]
+    parts.append(".SH PARAMETERS OF A SHARE\n")
+    parts += [_man_row(row) for row in rows(ShareParams)]
+    parts.append(MAN_TAIL)
+    return "".join(parts)
+
+
+def _man_row(row: Row) -> str:
+    lines = [".TP", f'.BR {_quoted(row.key)} " (default: {escape(row.default or "empty")})"']
+    lines.append(escape(row.meaning.replace("`", "")))
+    lines.append(f"Takes {escape(row.values)}.")
+    if row.aliases:
+        lines.append(f"Also {escape(', '.join(row.aliases))}.")
+    if row.opposites:
+        lines.append(f"The opposite of {escape(', '.join(row.opposites))}.")
+    if row.planned:
+        lines.append(PLANNED_NOTE)
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(key: str) -> str:
+    return f'"{escape(key)}"'
+
+
+def escape(text: str) -> str:
+    """Text that roff prints as it stands."""
+    escaped = text.replace("\\", "\\e").replace("-", "\\-").replace('"', "\\(dq")
+    return f"\\&{escaped}" if escaped[:1] in {".", "'"} else escaped
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print one of the two; 2 if the command line is another."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given not in ([], ["--man"]):
+        print("usage: python -m mountd.document [--man]", file=sys.stderr)
+        return 2
+    sys.stdout.write(man() if given else markdown())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""What each parameter of ksmbd.conf means: the sentences of the reference, ``document.py``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# attribute of GlobalParams -> what it does
+GLOBAL: Final[dict[str, str]] = {
+    "aapl_model": "The model that Apple's clients are told, and choose an icon by.",
+    "bind_interfaces_only": "Listen on the addresses of `interfaces` alone; otherwise on all.",
+    "deadtime": "After so many minutes an idle connection without open files is closed; 0: never.",
+    "default_unix_user": "The system user for whom an account acts that has no system user of its "
+    "name. Empty: such accounts are refused (or become guests: `map to guest = bad uid`).",
+    "durable_handles": "Grant durable handles.",
+    "guest_account": "The system user guests act as.",
+    "interfaces": "Names of network interfaces, with wildcards, addresses or networks.",
+    "ipc_timeout": "After so many seconds without a sign of life from mountd all connections are "
+    "closed; 0: never. It is also how long a request to mountd may take.",
+    "kerberos_keytab_file": "The keytab; empty: the library's own.",
+    "kerberos_service_name": "The service, as in cifs/server.example.org; empty: any of the "
+    "keytab.",
+    "kerberos_support": "Accept Kerberos; needs the Python module gssapi.",
+    "map_to_guest": "Who becomes a guest: nobody, who names an unknown account, also who has a "
+    "wrong password, or who is right but has no system user.",
+    "max_active_sessions": "Most sessions at a time; 0 is the most there can be, 65536.",
+    "max_connections": "Most connections at a time; 0 is the most there can be, 65536.",
+    "max_ip_connections": "Most connections from one IPv4 address, or one IPv6 network of 64 bits; "
+    "0 is the most there can be, 65536.",
+    "max_open_files": "Most open files of all clients together; 0 is the most there can be, 65536.",
+    "netbios_name": "The server's name in log-ons and RPC.",
+    "restrict_anonymous": "1 and 2 keep guests and anonymous users from `IPC$`, and so from the "
+    "list of shares.",
+    "root_directory": "Stands before the path of every share.",
+    "server_max_protocol": "The newest dialect that is spoken.",
+    "server_min_protocol": "The oldest dialect that is spoken.",
+    "server_multi_channel_support": "Let a session use several connections.",
+    "server_signing": "`mandatory`: every session is signed, and guests are refused. Otherwise "
+    "the client decides.",
+    "server_smb3_encryption_algorithms": "The ciphers of SMB 3.1.1, the preferred one first.",
+    "server_smb3_signing_algorithms": "How SMB 3.1.1 may sign, the preferred algorithm first.",
+    "server_string": "The server's description, which clients show.",
+    "share_fake_fscaps": "Bits that are added to the capabilities of a volume; 64: sparse files.",
+    "smb2_leases": "Grant leases.",
+    "smb2_max_credits": "Most requests that a client may have under way.",
+    "smb2_max_read": "The longest READ.",
+    "smb2_max_trans": "The longest QUERY_INFO, SET_INFO, QUERY_DIRECTORY and IOCTL.",
+    "smb2_max_write": "The longest WRITE.",
+    "smb3_encryption": "`mandatory`: sessions are encrypted, and clients that cannot are refused; "
+    "`disabled`: none is; otherwise the client decides.",
+    "smbd_max_io_size": "The longest transfer over SMB Direct.",
+    "tcp_port": "Where to listen; the option `--port` of either daemon goes before it.",
+    "workgroup": "The workgroup that clients are told.",
+}
+
+# attribute of ShareParams -> what it does
+SHARE: Final[dict[str, str]] = {
+    "admin_users": "In `[global]`: accounts, `@groups` and `+groups` that may ask the server's RPC "
+    "services about sessions, files and paths. On the share itself they have no more rights.",
+    "allow_insecure_wide_links": "Follow symbolic links that lead out of the share.",
+    "available": "`no` takes the share away without deleting its section.",
+    "browseable": "Show the share in lists; it can be connected either way.",
+    "case_sensitive": "Tell names apart that differ by case alone.",
+    "comment": "What clients show beside the name.",
+    "continuous_availability": "Offer persistent handles.",
+    "create_mask": "Mode bits that new files may have.",
+    "crossmnt": "Let paths lead onto other file systems that are mounted below the share.",
+    "directory_mask": "Mode bits that new directories may have.",
+    "follow_symlinks": "Follow symbolic links that stay inside the share; without it a link is "
+    "shown as what it is, and is not followed.",
+    "force_create_mode": "Mode bits that new files always have.",
+    "force_directory_mode": "Mode bits that new directories always have.",
+    "force_group": "The group everybody acts with on the share.",
+    "force_user": "The system user everybody acts as on the share.",
+    "guest_account": "The system user guests of this share act as; empty: the global one.",
+    "guest_ok": "Let guests in.",
+    "guest_only": "Take everybody for a guest; with `guest ok`.",
+    "hide_dot_files": "Give names that begin with a dot the attribute hidden.",
+    "hide_unreadable": "Leave out of listings what the user may not read.",
+    "hosts_allow": "Who may connect; wins over `hosts deny`, and alone it denies everybody else "
+    "but this machine itself. Names of hosts are not resolved.",
+    "hosts_deny": "Who may not connect.",
+    "inherit_owner": "New files belong to the owner of their directory.",
+    "invalid_users": "Accounts, `@groups` and `+groups` that may not connect.",
+    "max_connections": "Most tree connects at a time; 0: no limit.",
+    "oplocks": "Let clients cache files.",
+    "path": "The directory that is served. A share without one is not served.",
+    "read_list": "Accounts, `@groups` and `+groups` that may only read, whatever `read only` says.",
+    "read_only": "Nobody may write.",
+    "smb_encrypt": "`mandatory`: the share can only be used encrypted.",
+    "store_dos_attributes": "Keep DOS attributes and creation times in the xattr user.DOSATTRIB.",
+    "time_machine": "Offer the share to Apple's Time Machine.",
+    "time_machine_max_size": "The size Time Machine may fill; 0: the disk's.",
+    "valid_users": "Accounts, `@groups` and `+groups` that may connect; empty: all.",
+    "veto_files": "Names that are neither shown nor opened nor created; * and ? are wildcards.",
+    "vfs_objects": "`acl_xattr`: Windows' access control lists are kept whole, in the xattr "
+    "security.NTACL. `streams_xattr`: alternate data streams (in preparation). Other names are "
+    "ignored with a warning.",
+    "volume": "The label of the volume; empty: the share's name.",
+    "write_list": "Accounts, `@groups` and `+groups` that may write, whatever `read only` says.",
+}
+
+# what this version reads, checks and passes on without anything behind it
+PLANNED: Final = frozenset(
+    {
+        "aapl_model",
+        "allow_insecure_wide_links",
+        "continuous_availability",
+        "durable_handles",
+        "hide_unreadable",
+        "kerberos_keytab_file",
+        "kerberos_service_name",
+        "kerberos_support",
+        "oplocks",
+        "server_multi_channel_support",
+        "server_smb3_encryption_algorithms",
+        "smb2_leases",
+        "smb3_encryption",
+        "smb_encrypt",
+        "smbd_max_io_size",
+        "time_machine",
+        "time_machine_max_size",
+    }
+)
