@@ -44,11 +44,14 @@ class Daemon:
     def run(self) -> None:
         """Serve; needs the main thread, for the signals."""
         self._catch_signals()
-        warn(self._state)
         self._notify("READY=1")
+        warned = False
         try:
             while not self._handle_signals() and not self._orphaned():
                 self._server.turn(self._wake_receive)
+                if self._server.connected and not warned:  # whom accounts act as is known now
+                    warn(self._state)
+                    warned = True
             self._notify("STOPPING=1")
             self._server.tell(ShuttingDown(reason="mountd was told to end"))
         finally:

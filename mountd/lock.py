@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -55,7 +56,8 @@ class LockFile:
     def release(self) -> None:
         """Remove the file and let go."""
         if self._fd >= 0:
-            os.unlink(self.path)
+            with contextlib.suppress(FileNotFoundError):  # the run directory may be gone
+                os.unlink(self.path)
             os.close(self._fd)
             self._fd = -1
 

@@ -74,6 +74,10 @@ class Server:
         self._link: Link | None = None  # run thread only
         self._complained = False
 
+    @property
+    def connected(self) -> bool:
+        return self._link is not None
+
     def turn(self, wake: socket.socket) -> None:
         """Wait until *wake* has something to read, or ksmbd has, and handle the latter."""
         if self._link is None and not self._connect():

@@ -10,6 +10,7 @@ Locks: ``_lock`` guards the link and the tables; nothing is sent, called or wait
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
@@ -315,7 +316,8 @@ class Mountd:
                 self._serve(listener, callbacks)
             finally:
                 self._drop("ksmbd is shutting down")
-                os.unlink(self._path)
+                with contextlib.suppress(FileNotFoundError):  # the run directory may be gone
+                    os.unlink(self._path)
 
     def stop(self) -> None:
         """End ``run``, from any thread; requests that wait fail."""

@@ -134,6 +134,16 @@ def test_mountd_starts_ksmbd_answers_reloads_and_ends(bench: Bench, ksmbd: Ksmbd
     assert not bench.lock.exists()
 
 
+def test_the_administrator_is_warned_once_it_is_known_whom_accounts_act_as(
+    bench: Bench, ksmbd: Ksmbd
+) -> None:
+    process = bench.start()
+    ksmbd.expect("starting_up")
+    assert process.stderr is not None
+    expected = "has no system user" if os.geteuid() == 0 else "connected to ksmbd"
+    assert any(expected in line for line in process.stderr)
+
+
 def test_a_reload_that_fails_is_logged_and_nothing_changes(bench: Bench, ksmbd: Ksmbd) -> None:
     process = bench.start()
     ksmbd.expect("starting_up")

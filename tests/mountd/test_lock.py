@@ -80,6 +80,14 @@ def test_releasing_twice_is_fine(path: str) -> None:
     lock.release()
 
 
+def test_a_lock_file_that_is_gone_can_be_released(path: str) -> None:
+    lock = LockFile(path)
+    lock.acquire(1)
+    Path(path).unlink()
+    lock.release()
+    assert holder(path) == 0
+
+
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         LockFile(str(tmp_path / "none" / "lock")).acquire(1)
