@@ -60,7 +60,7 @@ def _basic(work: Work, open: Open, data: memoryview) -> None:
     birth = _time(info.creation_time)
     access = _time(info.last_access_time)
     write = _time(info.last_write_time)
-    _time(info.change_time)  # Linux lets nobody set it, but junk is refused
+    change = _time(info.change_time)
     attributes = info.file_attributes
     refused = ATTR_TEMPORARY if open.is_directory else ATTR_DIRECTORY
     if attributes & refused:
@@ -68,7 +68,7 @@ def _basic(work: Work, open: Open, data: memoryview) -> None:
     handle = open.file
     if attributes:
         handle.set_attributes(attributes & _SETTABLE | handle.stat().attributes & _KEPT)
-    handle.set_times(birth=birth, access=access, write=write)
+    handle.set_times(birth=birth, access=access, write=write, change=change)
     if write is not None:
         open.frozen_write_time = write
     elif info.last_write_time == file_info.TIME_FREEZE:

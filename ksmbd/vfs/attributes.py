@@ -21,12 +21,15 @@ from ksmbd.vfs.stat import Stat, default_attributes, stat_from
 from ksmbd.vfs.syscalls import birth_ns
 from ksmbd.vfs.xattr import (
     ABSENT,
+    CHANGE_TIME,
     DOSATTRIB,
     Item,
     get_value,
+    pack_change,
     pack_dosattrib,
     proc_path,
     set_value,
+    unpack_change,
     unpack_dosattrib,
 )
 
@@ -40,7 +43,7 @@ _REMEMBERED: Final = 1 << 15  # inodes in each of two generations; 18 MB at most
 _KIND: Final = 0o170000
 _HAS_XATTRS: Final = frozenset({0o100000, 0o040000})  # the kernel allows user.* on these only
 
-_Known = tuple[int, int, int | None]  # ctime, attributes, birth
+_Known = tuple[int, int, int | None, int | None]  # ctime, attributes, birth, set change time
 
 
 def settled(stamp: int, now: int) -> bool:
@@ -69,9 +72,9 @@ class AttributeStore:
         known = self._recall(st.st_dev, st.st_ino, st.st_ctime_ns)
         if known is None:
             item = proc_path(fd) if path_only else fd
-            known = self._learn(st, lambda: get_value(item, DOSATTRIB), lambda: birth_ns(fd))
+            known = self._learn(st, lambda name: get_value(item, name), lambda: birth_ns(fd))
         hidden = self._hide_dot_files and name[:1] == "."
-        return stat_from(st, known[1], known[2], hidden)
+        return stat_from(st, known[1], known[2], hidden, known[3])
 
     def stat_in(self, dir_fd: int, name: str, reader: NameReader) -> Stat:
         """Stat *name* in a directory, itself if it is a symlink. OSError if it is gone."""
@@ -81,26 +84,31 @@ class AttributeStore:
             encoded = name.encode()
             known = self._learn(
                 st,
-                lambda: reader.attribute(dir_fd, name, encoded, DOSATTRIB),
+                lambda attribute: reader.attribute(dir_fd, name, encoded, attribute),
                 lambda: reader.birth(dir_fd, encoded),
             )
         hidden = self._hide_dot_files and name[:1] == "."
-        return stat_from(st, known[1], known[2], hidden)
+        return stat_from(st, known[1], known[2], hidden, known[3])
 
-    def store(self, item: Item, attributes: int, birth: int) -> None:
-        """Write both. Where the owner alone may, write as the server: the caller has checked.
+    def store(self, item: Item, attributes: int, birth: int, change: int | None = None) -> None:
+        """Write all. Where the owner alone may, write as the server: the caller has checked.
+
+        *change* is a change time to show for as long as nothing else changes the file; its
+        other times are to be set before.
 
         A file system without user xattrs keeps nothing, as with "store dos attributes = no".
         """
         if not self._stored:
             return
-        blob = pack_dosattrib(attributes, birth)
+        values = [(DOSATTRIB, pack_dosattrib(attributes, birth, change_is_set=change is not None))]
+        if change is not None:
+            values.insert(0, (CHANGE_TIME, pack_change(change, self._clock())))
         try:
             try:
-                set_value(item, DOSATTRIB, blob)
+                _write(item, values)
             except PermissionError:
                 with credentials.privileged():
-                    set_value(item, DOSATTRIB, blob)
+                    _write(item, values)
         except OSError as failed:
             if failed.errno not in (errno.EOPNOTSUPP, errno.EPERM):
                 raise
@@ -128,26 +136,28 @@ class AttributeStore:
     def _learn(
         self,
         st: os.stat_result,
-        read_value: Callable[[], bytes | None],
+        read_value: Callable[[str], bytes | None],
         read_birth: Callable[[], int | None],
     ) -> _Known:
         """Ask the file system, and remember the answer if it is settled."""
         now = self._clock()  # before asking: what changes after this is not covered
-        attributes = birth = None
+        attributes = birth = change = None
         refused = False
         if self._stored and st.st_mode & _KIND in _HAS_XATTRS and st.st_dev not in self._without:
             try:
-                blob = read_value()
+                blob = read_value(DOSATTRIB)
             except OSError as failed:
                 refused = self._note_failure(failed, st.st_dev)
             else:
                 if blob is not None:
-                    attributes, birth = unpack_dosattrib(blob)
+                    attributes, birth, change_is_set = unpack_dosattrib(blob)
+                    if change_is_set:
+                        change = _set_change(st.st_ctime_ns, read_value)
         if birth is None:
             birth = read_birth()
         if attributes is None:
             attributes = default_attributes(st.st_mode)
-        known = (st.st_ctime_ns, attributes, birth)
+        known = (st.st_ctime_ns, attributes, birth, change)
         if settled(st.st_ctime_ns, now) and not refused:
             if len(self._young) >= _REMEMBERED:
                 self._old, self._young = self._young, {}
@@ -161,3 +171,19 @@ class AttributeStore:
         elif failed.errno not in ABSENT and failed.errno != errno.ERANGE:
             raise failed
         return failed.errno in (errno.EACCES, errno.EPERM)
+
+
+def _write(item: Item, values: list[tuple[str, bytes]]) -> None:
+    for name, value in values:
+        set_value(item, name, value)
+
+
+def _set_change(ctime: int, read_value: Callable[[str], bytes | None]) -> int | None:
+    """The change time a client set, unless the file has changed since."""
+    try:
+        found = unpack_change(read_value(CHANGE_TIME) or b"")
+    except OSError:
+        return None
+    if found is None or abs(ctime - found[1]) > TICK:
+        return None
+    return found[0]

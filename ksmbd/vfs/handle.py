@@ -175,17 +175,21 @@ class Handle:
         write: int | None = None,
         change: int | None = None,
     ) -> None:
-        """Set what is given, ns since 1970. *change* cannot be set: Linux makes it now.
+        """Set what is given, ns since 1970.
 
-        POSIX keeps this to the owner; where it does the server acts itself, for the caller
-        has found FILE_WRITE_ATTRIBUTES granted.
+        Linux keeps no change time but its own: *change* is stored beside the file and shown
+        until the file changes again.  POSIX keeps times to the owner; where it does the server
+        acts itself, for the caller has found FILE_WRITE_ATTRIBUTES granted.
         """
-        if birth is not None:
+        if access is not None or write is not None:
+            self._set_posix_times(access, write)
+        if birth is not None or change is not None:
             # without the name: the HIDDEN of a dot file is not stored
             stored = self.root.attributes.stat_fd(self.fd, "", path_only=self.path_only)
-            self.root.attributes.store(self.item, stored.attributes, birth)
-        if access is None and write is None:
-            return
+            born = stored.birth if birth is None else birth
+            self.root.attributes.store(self.item, stored.attributes, born, change)
+
+    def _set_posix_times(self, access: int | None, write: int | None) -> None:
         st = os.fstat(self.fd)
         times = (
             st.st_atime_ns if access is None else access,

@@ -64,10 +64,17 @@ class FsStat(NamedTuple):
     fsid: int
 
 
-def stat_from(st: os.stat_result, attributes: int, birth: int | None, hidden: bool = False) -> Stat:
+def stat_from(
+    st: os.stat_result,
+    attributes: int,
+    birth: int | None,
+    hidden: bool = False,
+    set_change: int | None = None,
+) -> Stat:
     """Join the kernel's answer with stored *attributes* and *birth* time (None = unknown).
 
-    *hidden* adds HIDDEN, whatever is stored. A directory has no size, as on NTFS.
+    *set_change* is a change time that a client set, which Linux itself cannot keep. *hidden*
+    adds HIDDEN, whatever is stored. A directory has no size, as on NTFS.
     """
     mode, ino, dev, nlink, uid, gid, size, _, _, _ = st
     access, write, change = st.st_atime_ns, st.st_mtime_ns, st.st_ctime_ns
@@ -83,6 +90,8 @@ def stat_from(st: os.stat_result, attributes: int, birth: int | None, hidden: bo
         attributes |= ATTR_REPARSE_POINT
     if birth is None:
         birth = min(access, write, change)
+    if set_change is not None:
+        change = set_change
     return Stat(
         dev, ino, mode, nlink, uid, gid, size, allocation,
         birth, access, write, change, attributes, is_directory, st.st_rdev,

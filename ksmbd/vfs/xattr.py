@@ -30,6 +30,7 @@ from ksmbd.wire.text import filetime_from_ns, ns_from_filetime, upcase
 
 Item = int | str
 
+CHANGE_TIME: Final = "user.ksmbd.ctime"  # hidden from clients, as all of user.ksmbd.*
 DOSATTRIB: Final = "user.DOSATTRIB"
 STREAM_PREFIX: Final = "user.DosStream."
 STREAM_SUFFIX: Final = ":$DATA"
@@ -61,6 +62,7 @@ STORED_ATTRIBUTES: Final = (
 # valid_flags of user.DOSATTRIB
 _ATTRIB: Final = 0x01
 _CREATE_TIME: Final = 0x10
+_CHANGE_TIME: Final = 0x20  # in our version 4, which has no room for it: see CHANGE_TIME
 _ITIME: Final = 0x40
 _BOTH: Final = _ATTRIB | _CREATE_TIME
 _V4: Final = struct.Struct("<2xHHxxIIQQ")  # version twice, flags, attributes, itime, create time
@@ -78,9 +80,11 @@ class DosAttrib(NamedTuple):
 
     attributes: int | None
     birth: int | None  # ns since 1970
+    change_is_set: bool = False  # the attribute CHANGE_TIME says what a client set
 
 
 _NOTHING: Final = DosAttrib(None, None)
+_CHANGE: Final = struct.Struct("<QQ")  # FILETIME as set, ns since 1970 of the setting
 
 
 def proc_path(fd: int) -> str:
@@ -127,10 +131,25 @@ def names(item: Item) -> list[str]:
     return decoded
 
 
-def pack_dosattrib(attributes: int, birth: int) -> bytes:
+def pack_change(change: int, set_at: int) -> bytes:
+    """The value of CHANGE_TIME; both in ns since 1970."""
+    return _CHANGE.pack(filetime_from_ns(change), set_at)
+
+
+def unpack_change(blob: bytes) -> tuple[int, int] | None:
+    """The change time a client set and when it did so; None if *blob* is junk."""
+    if len(blob) != _CHANGE.size:
+        return None
+    change, set_at = _CHANGE.unpack(blob)
+    return ns_from_filetime(change), set_at
+
+
+def pack_dosattrib(attributes: int, birth: int, *, change_is_set: bool = False) -> bytes:
     """user.DOSATTRIB version 4, which Samba and ksmbd both read. *birth*: ns since 1970."""
     created = filetime_from_ns(birth)
     flags = _ATTRIB | _CREATE_TIME | _ITIME
+    if change_is_set:
+        flags |= _CHANGE_TIME
     return _V4.pack(4, 4, flags, attributes & STORED_ATTRIBUTES, created, created)
 
 
@@ -139,7 +158,11 @@ def unpack_dosattrib(blob: bytes) -> DosAttrib:
     if len(blob) == _V4.size and blob.startswith(_V4_START):  # what we write ourselves
         _, _, flags, attributes, _, created = _V4.unpack(blob)
         if flags & _BOTH == _BOTH and created:
-            return DosAttrib(attributes & STORED_ATTRIBUTES, ns_from_filetime(created))
+            return DosAttrib(
+                attributes & STORED_ATTRIBUTES,
+                ns_from_filetime(created),
+                bool(flags & _CHANGE_TIME),
+            )
     try:
         text, position = _hex_prefix(blob)
         if text and len(blob) < position + 4:

@@ -130,13 +130,27 @@ def test_times_are_set_one_by_one(share: ShareRoot, disk: Path, opened: Open) ->
     handle = opened(share, "f")
     handle.set_times(write=100 * SECOND + 700)
     handle.set_times(access=200 * SECOND)
-    handle.set_times(birth=50 * SECOND + 123_400, change=1)
+    handle.set_times(birth=50 * SECOND + 123_400)
     found = handle.stat()
     assert (found.write, found.access) == (100 * SECOND + 700, 200 * SECOND)
     assert found.birth == 50 * SECOND + 123_400
     assert found.change > 1000 * SECOND
     assert found.attributes == ATTR_ARCHIVE
     assert (disk / "f").stat().st_mtime_ns == 100 * SECOND + 700
+
+
+def test_a_change_time_is_kept_until_the_file_changes(share: ShareRoot, opened: Open) -> None:
+    handle = opened(share, "f")
+    handle.set_times(write=200 * SECOND, change=300 * SECOND)
+    found = handle.stat()
+    assert (found.write, found.change) == (200 * SECOND, 300 * SECOND)
+    later = found.change + 60 * SECOND
+    blob = os.getxattr(handle.fd, "user.ksmbd.ctime")
+    # as if it had been set a minute ago: every change since bears another time
+    set_at = int.from_bytes(blob[8:], "little") - 60 * SECOND
+    os.setxattr(handle.fd, "user.ksmbd.ctime", blob[:8] + set_at.to_bytes(8, "little"))
+    assert handle.stat().change > later
+    assert handle.eas() == []
 
 
 def test_attributes_are_stored_without_touching_the_mode(
