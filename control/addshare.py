@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from control.conffile import ConfFile, Option
-from control.tools import Failed, notify_mountd, parser
+from control.tools import Failed, make_default_folder, notify_mountd, parser, reason
 from mountd import conf, users
 from mountd.conf import GLOBAL, IPC, ConfError
 from mountd.daemon import log_to_stderr
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None, ask: Callable[[str], str] = input) -
     try:
         _run(options, ask)
     except (Failed, ConfError, OSError) as error:
-        log.error("%s", error)
+        log.error("%s", reason(error))
         return 1
     except (KeyboardInterrupt, EOFError):
         log.error("nothing was changed")
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None, ask: Callable[[str], str] = input) -
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    options = parser(TOOL, __doc__ or "", "SHARE; without -a, -u, -d: add or update")
+    options = parser(TOOL, __doc__ or "", "SHARE")
     options.add_argument(
         "-o",
         "--option",
@@ -49,13 +49,14 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         action="append",
         help="'key = value', one for each -o; without any you are asked for every parameter",
     )
-    options.add_argument("share", metavar="SHARE")
+    options.add_argument("share", metavar="SHARE", help="name of its section")
     return options.parse_args(argv)
 
 
 def _run(options: argparse.Namespace, ask: Callable[[str], str]) -> None:
     name, path = options.share, os.path.abspath(conf.find(options.config))
     _check_name(name, options.action)
+    make_default_folder(path)
     with users.locked(path):
         file = ConfFile(path)
         known = name.casefold() in file.sections

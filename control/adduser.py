@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from control.tools import Failed, notify_mountd, parser
+from control.tools import Failed, make_default_folder, notify_mountd, parser, reason
 from mountd import conf, users
 from mountd.conf import ConfError
 from mountd.daemon import log_to_stderr
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _run(options)
     except (Failed, ConfError, OSError) as error:
-        log.error("%s", error)
+        log.error("%s", reason(error))
         return 1
     except (KeyboardInterrupt, EOFError):
         log.error("nothing was changed")
@@ -39,9 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    options = parser(TOOL, __doc__ or "", "USER; without -a, -u, -d: add or update")
+    options = parser(TOOL, __doc__ or "", "USER")
     options.add_argument("-p", "--password", metavar="PWD", help="instead of asking for it")
-    options.add_argument("user", metavar="USER")
+    options.add_argument("user", metavar="USER", help="name of the account")
     return options.parse_args(argv)
 
 
@@ -49,6 +49,7 @@ def _run(options: argparse.Namespace) -> None:
     name = options.user
     if problem := users.name_problem(name):
         raise Failed(problem)
+    make_default_folder(options.pwddb)
     if options.action == "delete":
         _delete(options, name)
         return

@@ -32,18 +32,25 @@ def parser() -> argparse.ArgumentParser:
         metavar="WAY",
         help="stay in the foreground (WAY 1, the default) or do not (WAY 0)",
     )
-    options.add_argument("-C", "--config", metavar="CONF", help=f"default: {conf.SEARCH[0]}")
+    options.add_argument(
+        "-C", "--config", metavar="CONF", help="default: " + ", else ".join(conf.SEARCH)
+    )
     options.add_argument(
         "-P", "--pwddb", metavar="PWDDB", default=users.DEFAULT_PATH, help="default: %(default)s"
     )
-    options.add_argument("--run-dir", default=RUN_DIR, help="of the sockets, default: %(default)s")
+    options.add_argument(
+        "--run-dir",
+        metavar="DIR",
+        default=RUN_DIR,
+        help="where ksmbd has its sockets, default: %(default)s",
+    )
     options.add_argument(
         "--lock", metavar="FILE", help=f"default: {LOCK_NAME} in the run directory"
     )
     options.add_argument(
         "--with-parent", action="store_true", help="end with the process that started this one"
     )
-    options.add_argument("-v", "--verbose", action="store_true")
+    options.add_argument("-v", "--verbose", action="store_true", help="say more")
     version = f"[{TOOL}/{os.getpid()}]: INFO: ksmbd-tools version : {__version__}"
     options.add_argument("-V", "--version", action="version", version=version)
     return options

@@ -7,6 +7,7 @@ import pytest
 
 from control import tools
 from ksmbd import __version__
+from mountd import users
 from mountd.lock import LockFile
 
 
@@ -54,3 +55,18 @@ def test_a_mountd_that_just_ended_is_none(
     tools.notify_mountd(str(tmp_path / "lock"))
     lock.release()
     assert "no mountd runs" in caplog.text
+
+
+def test_only_the_default_folder_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(users, "DEFAULT_PATH", str(tmp_path / "etc" / "ksmbdpwd.db"))
+    tools.make_default_folder(str(tmp_path / "other" / "ksmbdpwd.db"))
+    assert not (tmp_path / "other").exists()
+    tools.make_default_folder(str(tmp_path / "etc" / "ksmbd.conf"))
+    tools.make_default_folder(str(tmp_path / "etc" / "ksmbd.conf"))
+    assert (tmp_path / "etc").is_dir()
+
+
+def test_an_error_of_the_system_names_the_file_without_its_number() -> None:
+    assert tools.reason(FileNotFoundError(2, "No such file", "/x/y")) == "/x/y: No such file"
+    assert tools.reason(OSError("why")) == "why"
+    assert tools.reason(tools.Failed("no")) == "no"
