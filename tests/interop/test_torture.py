@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,12 +26,23 @@ TSV = ROOT / ".cache" / "torture.tsv"
 
 @pytest.fixture(scope="module")
 def peer(real_folder: Path, pytestconfig: pytest.Config) -> Iterator[Peer]:
-    """A server of its own: some cases leave locks, handles and half-closed sessions behind."""
-    kind = SambaServer if pytestconfig.getoption("peer") == "samba" else LiveServer
+    """A server of its own: some cases leave locks, handles and half-closed sessions behind.
+
+    It acts as nobody in particular: root may do what cases expect to be refused.
+    """
     folder = real_folder / "torture"
-    folder.mkdir()
-    with kind(folder, shares=[LiveShare("share", folder / "share", OPTIONS)]) as server:
-        yield server
+    share = LiveShare("share", folder / "share", OPTIONS)
+    share.path.mkdir(parents=True)
+    share.path.chmod(0o777)
+    unprivileged = {"default unix user": "nobody"} if os.geteuid() == 0 else {}
+    server: Peer
+    if pytestconfig.getoption("peer") == "samba":
+        server = SambaServer(folder, shares=[share])
+    else:
+        server = LiveServer(folder, shares=[share], globals_=unprivileged)
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -224,16 +224,15 @@ class LiveServer:
     # parts
 
     def configuration_text(self) -> str:
-        lines = [
-            "[global]",
-            "\tserver string = live test server",
-            "\tnetbios name = KSMBD",
-            "\tworkgroup = WORKGROUP",
-            "\tmap to guest = never",
-            f"\tdefault unix user = {pwd.getpwuid(os.geteuid()).pw_name}",
-        ]
-        # first: of equal keys the first counts
-        lines[1:1] = [f"\t{key} = {value}" for key, value in self.globals.items()]
+        parameters = {
+            "server string": "live test server",
+            "netbios name": "KSMBD",
+            "workgroup": "WORKGROUP",
+            "map to guest": "never",
+            "default unix user": pwd.getpwuid(os.geteuid()).pw_name,
+            **self.globals,
+        }
+        lines = ["[global]", *(f"\t{key} = {value}" for key, value in parameters.items())]
         return "\n".join(lines) + "\n\n" + "\n".join(share.section() for share in self.shares)
 
     def _prepare(self) -> None:
