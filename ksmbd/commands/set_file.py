@@ -66,6 +66,8 @@ def _basic(work: Work, open: Open, data: memoryview) -> None:
     if attributes & refused:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"attributes {attributes:#x}")
     handle = open.file
+    if change is None:
+        change = handle.change_set_by_client()  # zero means: as it is shown
     if attributes:
         handle.set_attributes(attributes & _SETTABLE | handle.stat().attributes & _KEPT)
     handle.set_times(birth=birth, access=access, write=write, change=change)

@@ -189,6 +189,11 @@ class Handle:
             born = stored.birth if birth is None else birth
             self.root.attributes.store(self.item, stored.attributes, born, change)
 
+    def change_set_by_client(self) -> int | None:
+        """The change time shown now, if it is one that a client set."""
+        shown = self.stat().change
+        return shown if shown != os.fstat(self.fd).st_ctime_ns else None
+
     def _set_posix_times(self, access: int | None, write: int | None) -> None:
         st = os.fstat(self.fd)
         times = (
