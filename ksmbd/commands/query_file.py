@@ -117,8 +117,7 @@ def _normalized_name(open: Open, st: Stat) -> bytes:
 def _alternate_name(open: Open, st: Stat) -> bytes:
     if not open.path:
         raise NtStatusError(NtStatus.OBJECT_NAME_NOT_FOUND, "the share's root has no name")
-    name = utf16(short_name(open.path.rpartition("/")[2]))
-    return file_info.FileNameInformation(file_name_length=len(name)).pack() + name
+    return file_info.pack_name(short_name(open.path.rpartition("/")[2]))
 
 
 def _position(open: Open, st: Stat) -> bytes:
@@ -244,7 +243,7 @@ def query_file(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffer, N
     NOT_SUPPORTED          one that is for listings, for setting, or for another dialect
     ACCESS_DENIED          the open was not granted what the class needs
     INFO_LENGTH_MISMATCH   not even the fixed part fits
-    OBJECT_NAME_NOT_FOUND  the short name, for there is none
+    OBJECT_NAME_NOT_FOUND  the short name of the share's root
     BUFFER_OVERFLOW        a name or a chain is cut
     """
     if open.pipe is not None:

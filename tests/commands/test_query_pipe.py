@@ -48,10 +48,10 @@ def test_a_mountd_that_is_away_has_no_pipes_to_look_into(pipes: Client, engine: 
     assert pipes.status(asked) is NtStatus.PIPE_NOT_AVAILABLE
 
 
-@pytest.mark.parametrize("info_class", [n for n in range(256) if n not in PIPE_QUERIES])
-def test_other_classes_are_not_supported(pipes: Client, info_class: int) -> None:
+def test_other_classes_are_not_supported(pipes: Client) -> None:
     file = pipes.open("srvsvc")
-    assert pipes.status(file.frames.query_info(info_class)) is NtStatus.NOT_SUPPORTED
+    for info_class in set(range(256)) - set(PIPE_QUERIES):
+        assert pipes.status(file.frames.query_info(info_class)) is NtStatus.NOT_SUPPORTED
 
 
 @pytest.mark.parametrize("info_class", [FileInfo.PIPE, FileInfo.PIPE_LOCAL])
