@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from ksmbd.auth.identity import Identity
 from ksmbd.crypto import kdf, preauth
 from ksmbd.crypto.signing import Signer
@@ -23,8 +21,6 @@ from ksmbd.wire.session_setup import (
     SessionSetupResponse,
 )
 from ksmbd.wire.status import NtStatus, NtStatusError
-
-_MAX_TOKEN: Final = 0xFFFF
 
 
 def session_setup(work: Work, req: SessionSetupRequest) -> Reply:
@@ -172,4 +168,4 @@ def _give_up(work: Work, session: Session, refused: NtStatusError) -> None:
         work.server.end_session(session)
     if isinstance(refused, LogonFailed) and refused.delay_s:
         work.memo = NtStatusError(refused.status, refused.why)
-        raise Wait(Event(), timeout_s=refused.delay_s, interim=False)
+        raise Wait(Event(), timeout_s=refused.delay_s, cancellable=False, interim=False)

@@ -70,6 +70,7 @@ class Wait(Exception):
     ``timeout_s``     run again with ``work.wake`` TIMED_OUT after so many seconds; None: never
     ``on_cancel``     called when the client cancels or goes away, to leave queues
     ``cancel_status`` what a cancelled request is answered with
+    ``cancellable``   False: only the end of the connection ends it early
     ``interim``       False: never tell the client that it is pending (waits of a moment)
     """
 
@@ -80,10 +81,12 @@ class Wait(Exception):
         timeout_s: float | None = None,
         on_cancel: Callable[[], None] | None = None,
         cancel_status: NtStatus = NtStatus.CANCELLED,
+        cancellable: bool = True,
         interim: bool = True,
     ) -> None:
         self.on = on
         self.timeout_s = timeout_s
         self.on_cancel = on_cancel
         self.cancel_status = cancel_status
+        self.cancellable = cancellable
         self.interim = interim

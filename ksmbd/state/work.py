@@ -238,7 +238,8 @@ class Work:
     def park(self, parking: Parking) -> bool:
         """Become parked; False if the client has cancelled this command already."""
         with self._lock:
-            if self.abandoned or self.header.message_id in self.cancelled:
+            cancelled = self.header.message_id in self.cancelled and parking.wait.cancellable
+            if self.abandoned or cancelled:
                 return False
             self.parking = parking
             return True
@@ -254,7 +255,7 @@ class Work:
             parking = self.parking
             if parking is not None and self.header.message_id != message_id:
                 return
-        if parking is not None:
+        if parking is not None and parking.wait.cancellable:
             parking.leave(Wake.CANCELLED)
 
     def abandon(self) -> None:
