@@ -226,7 +226,7 @@ class Client:
 
     def log_on_nobody(self) -> LogOn:
         """A null session."""
-        session = self.try_log_on(ntlm.anonymous())
+        session = self.try_log_on(nobody())
         assert session.responses[-1].status is NtStatus.SUCCESS, session.responses[-1]
         self.frames.session_id = session.session_id
         return session
@@ -296,6 +296,11 @@ class Client:
         self.engine.lose(self.connection)
 
 
+def nobody() -> ntlm.Client:
+    """A null session's client, which exchanges a key nobody will use."""
+    return ntlm.anonymous(encrypted_key=bytes(16))
+
+
 def chain(value: bytes, *messages: bytes) -> bytes:
     """PreauthIntegrityHashValue after these messages, [MS-SMB2] 3.2.5.2: our own computation."""
     for message in messages:
@@ -316,4 +321,4 @@ def statuses(responses: Iterable[Response]) -> list[NtStatus]:
     return [response.status for response in responses]
 
 
-__all__ = ["Client", "File", "Header", "LogOn", "chain", "ready", "statuses"]
+__all__ = ["Client", "File", "Header", "LogOn", "chain", "nobody", "ready", "statuses"]
