@@ -228,6 +228,8 @@ def _granted(
         if want.options & FILE_DELETE_ON_CLOSE:
             raise NtStatusError(NtStatus.CANNOT_DELETE, "a read-only file")
         granted &= ~_WRITING
+    if want.options & FILE_DELETE_ON_CLOSE and not granted & DELETE:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "delete-on-close, but not allowed to delete")
     return granted
 
 
