@@ -1,0 +1,756 @@
+"""commands/create.py and create_request.py through the engine, [MS-SMB2] 3.3.5.9."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ksmbd.wire.access import (
+    ACCESS_SYSTEM_SECURITY,
+    ATTR_ARCHIVE,
+    ATTR_DIRECTORY,
+    ATTR_HIDDEN,
+    ATTR_NORMAL,
+    ATTR_READONLY,
+    ATTR_SYSTEM,
+    DELETE,
+    FILE_ALL_ACCESS,
+    FILE_APPEND_DATA,
+    FILE_CREATE,
+    FILE_CREATE_TREE_CONNECTION,
+    FILE_CREATED,
+    FILE_DELETE_ON_CLOSE,
+    FILE_DIRECTORY_FILE,
+    FILE_EXECUTE,
+    FILE_GENERIC_READ,
+    FILE_GENERIC_WRITE,
+    FILE_NON_DIRECTORY_FILE,
+    FILE_OPEN,
+    FILE_OPEN_BY_FILE_ID,
+    FILE_OPEN_IF,
+    FILE_OPEN_REPARSE_POINT,
+    FILE_OPENED,
+    FILE_OVERWRITE,
+    FILE_OVERWRITE_IF,
+    FILE_OVERWRITTEN,
+    FILE_READ_ATTRIBUTES,
+    FILE_READ_DATA,
+    FILE_RESERVE_OPFILTER,
+    FILE_SUPERSEDE,
+    FILE_SUPERSEDED,
+    FILE_WRITE_ATTRIBUTES,
+    FILE_WRITE_DATA,
+    GENERIC_ALL,
+    GENERIC_EXECUTE,
+    GENERIC_READ,
+    GENERIC_WRITE,
+    MAXIMUM_ALLOWED,
+    SYNCHRONIZE,
+    WRITE_DAC,
+    WRITE_OWNER,
+)
+from ksmbd.wire.create import CreateResponse
+from ksmbd.wire.status import NtStatus
+from ksmbd.wire.text import ns_from_filetime, utf16
+from tests.support.client import Client, ready
+from tests.support.engine import Engine
+from tests.support.mountd import READ_ONLY, share
+
+OK = NtStatus.SUCCESS
+INVALID = NtStatus.INVALID_PARAMETER
+DENIED = NtStatus.ACCESS_DENIED
+NAME_INVALID = NtStatus.OBJECT_NAME_INVALID
+NOT_FOUND = NtStatus.OBJECT_NAME_NOT_FOUND
+PATH_NOT_FOUND = NtStatus.OBJECT_PATH_NOT_FOUND
+SYNTAX_BAD = NtStatus.OBJECT_PATH_SYNTAX_BAD
+COLLISION = NtStatus.OBJECT_NAME_COLLISION
+
+REPLACING = (FILE_SUPERSEDE, FILE_OVERWRITE, FILE_OVERWRITE_IF)
+CREATING = (FILE_SUPERSEDE, FILE_CREATE, FILE_OPEN_IF, FILE_OVERWRITE_IF)
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs files of somebody else")
+
+
+def action(client: Client, name: str, disposition: int, **changes: int) -> int:
+    frame = client.frames.create(name, create_disposition=disposition, **changes)
+    return client.ok(frame, CreateResponse).create_action
+
+
+# -- numbers that are refused at once ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"impersonation_level": 4}, NtStatus.BAD_IMPERSONATION_LEVEL),
+        ({"impersonation_level": 0xFFFF_FFFF}, NtStatus.BAD_IMPERSONATION_LEVEL),
+        ({"create_disposition": 6}, INVALID),
+        ({"create_disposition": 0xFFFF_FFFF}, INVALID),
+        ({"share_access": 8}, INVALID),
+        ({"create_options": 0x0100_0000}, INVALID),
+        ({"create_options": 0xFFFF_FFFF}, INVALID),
+        ({"create_options": FILE_DIRECTORY_FILE | FILE_NON_DIRECTORY_FILE}, INVALID),
+        ({"create_options": FILE_CREATE_TREE_CONNECTION}, NtStatus.NOT_SUPPORTED),
+        ({"create_options": FILE_OPEN_BY_FILE_ID}, NtStatus.NOT_SUPPORTED),
+        ({"create_options": FILE_RESERVE_OPFILTER}, NtStatus.NOT_SUPPORTED),
+        ({"desired_access": 0}, DENIED),
+        ({"desired_access": 0x0400_0000}, DENIED),
+        ({"desired_access": 0x0020_0001}, DENIED),
+        ({"file_attributes": 0x8000_0000}, INVALID),
+        ({"file_attributes": 0x8}, INVALID),
+        ({"file_attributes": ATTR_DIRECTORY | ATTR_NORMAL}, INVALID),
+        (
+            {"create_options": FILE_DELETE_ON_CLOSE, "desired_access": FILE_GENERIC_WRITE},
+            INVALID,
+        ),
+    ],
+)
+def test_impossible_numbers_are_refused(
+    client: Client, change: dict[str, int], status: NtStatus
+) -> None:
+    assert client.status(client.frames.create("new", **change)) is status
+    assert list(client.engine.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("disposition", REPLACING)
+def test_a_directory_is_never_overwritten(client: Client, disposition: int) -> None:
+    client.engine.make_directory("dir")
+    for options in (0, FILE_DIRECTORY_FILE):
+        frame = client.frames.create("dir", create_disposition=disposition, create_options=options)
+        assert client.status(frame) is INVALID
+    frame = client.frames.create(
+        "new", create_disposition=disposition, create_options=FILE_DIRECTORY_FILE
+    )
+    assert client.status(frame) is INVALID
+
+
+def test_a_private_access_bit_needs_a_privilege(client: Client) -> None:
+    client.engine.make_file("file")
+    frame = client.frames.open("file", desired_access=ACCESS_SYSTEM_SECURITY | FILE_READ_DATA)
+    assert client.status(frame) is NtStatus.PRIVILEGE_NOT_HELD
+
+
+# -- names -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("\\new", INVALID),
+        ("\\", INVALID),
+        ("a/b", NAME_INVALID),
+        ("/", NAME_INVALID),
+        ("..", SYNTAX_BAD),
+        (".", NAME_INVALID),
+        ("..\\secret", NAME_INVALID),
+        ("a\\..\\..\\secret", NAME_INVALID),
+        ("dir\\..\\new", NAME_INVALID),
+        ("dir\\.", NAME_INVALID),
+        ("dir\\\\new", NAME_INVALID),
+        ("new\\", NAME_INVALID),
+        ("a*", NAME_INVALID),
+        ("a?", NAME_INVALID),
+        ('a"', NAME_INVALID),
+        ("a<", NAME_INVALID),
+        ("a>", NAME_INVALID),
+        ("a|b", NAME_INVALID),
+        ("a\0b", NAME_INVALID),
+        ("\0", NAME_INVALID),
+        ("a\x01", NAME_INVALID),
+        ("x" * 256, NAME_INVALID),
+        ("\u20ac" * 86, NAME_INVALID),
+        ("dir\\" * 100 + "\\" + "x" * 300, NAME_INVALID),
+        ("a:b:c:d", NAME_INVALID),
+        ("a:", NAME_INVALID),
+        (":", NAME_INVALID),
+        ("a:b\\c", NAME_INVALID),
+        ("a::$NONSENSE", NAME_INVALID),
+        ("a:stream", NOT_FOUND),
+        ("a:stream:$DATA", NOT_FOUND),
+        ("missing\\new", PATH_NOT_FOUND),
+        ("missing\\more\\new", PATH_NOT_FOUND),
+        ("file\\new", PATH_NOT_FOUND),
+        ("dir\\missing\\new", PATH_NOT_FOUND),
+    ],
+)
+def test_names_that_are_refused(client: Client, name: str, status: NtStatus) -> None:
+    client.engine.make_directory("dir")
+    client.engine.make_file("file")
+    assert client.status(client.frames.create(name)) is status
+    assert client.status(client.frames.open(name)) is status
+    assert sorted(os.listdir(client.engine.folder)) == ["dir", "file"]
+
+
+@pytest.mark.parametrize("raw", [b"\x00\xd8", b"\x00\xdc\x41\x00", b"\x41\x00\x00\xd8"])
+def test_a_lone_surrogate_is_no_name(client: Client, raw: bytes) -> None:
+    frame = client.frames.create(data=raw, name_length=len(raw))
+    assert client.status(frame) is NAME_INVALID
+
+
+def test_a_name_of_an_odd_length_is_refused(client: Client) -> None:
+    assert client.status(client.frames.create("name", name_length=7)) is INVALID
+
+
+@pytest.mark.parametrize(
+    ("offset", "length"),
+    [(0, 8), (119, 8), (120, 10), (122, 8), (0xFFFF, 2), (120, 0xFFFE), (64, 2)],
+)
+def test_a_name_outside_the_message_is_refused(client: Client, offset: int, length: int) -> None:
+    frame = client.frames.create("name", name_offset=offset, name_length=length)
+    assert client.status(frame) is INVALID
+
+
+def test_an_empty_name_is_the_root_of_the_share(client: Client) -> None:
+    body = client.ok(client.frames.open(""), CreateResponse)
+    assert body.file_attributes & ATTR_DIRECTORY
+    frame = client.frames.open("", name_offset=0)
+    client.ok(frame, CreateResponse)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x" * 255,
+        "\u20ac" * 85,
+        "a b",
+        " leading",
+        "CON",
+        "nul.txt",
+        "é",
+        "\U0001f600",
+        "a.b.c",
+        "-rf",
+    ],
+)
+def test_names_a_file_may_have(client: Client, name: str) -> None:
+    client.open(name)
+    assert os.listdir(client.engine.folder) == [name]
+
+
+@pytest.mark.parametrize("name", ["FILE", "file", "File"])
+def test_case_does_not_matter(client: Client, name: str) -> None:
+    client.engine.make_file("File", b"x")
+    assert client.ok(client.frames.open(name), CreateResponse).end_of_file == 1
+    assert client.status(client.frames.create(name, create_disposition=FILE_CREATE)) is COLLISION
+
+
+def test_case_of_parents_does_not_matter_either(client: Client) -> None:
+    client.engine.make_directory("Dir")
+    client.open("dIR\\new")
+    assert (client.engine.folder / "Dir" / "new").exists()
+
+
+def test_the_unnamed_stream_is_the_file(client: Client) -> None:
+    client.engine.make_file("file", b"12")
+    for name in ("file::$DATA", "FILE::$data"):
+        assert client.ok(client.frames.open(name), CreateResponse).end_of_file == 2
+
+
+def test_the_index_of_a_directory_is_the_directory(client: Client) -> None:
+    client.engine.make_directory("dir")
+    client.engine.make_file("file")
+    for name in ("dir::$INDEX_ALLOCATION", "dir:$I30:$INDEX_ALLOCATION"):
+        assert client.ok(client.frames.open(name), CreateResponse).file_attributes == ATTR_DIRECTORY
+    frame = client.frames.open("file::$INDEX_ALLOCATION")
+    assert client.status(frame) is NtStatus.NOT_A_DIRECTORY
+
+
+def test_a_directory_has_no_data_stream(client: Client) -> None:
+    frame = client.frames.create("x::$DATA", create_options=FILE_DIRECTORY_FILE)
+    assert client.status(frame) is NtStatus.NOT_A_DIRECTORY
+
+
+def test_a_vetoed_name_is_not_there(folder: Path) -> None:
+    engine = Engine(folder, shares=[share("data", str(folder), veto=("*.tmp", "secret"))])
+    engine.make_file("a.tmp")
+    engine.make_directory("secret")
+    client = ready(engine)
+    assert client.status(client.frames.open("a.tmp")) is NOT_FOUND
+    assert client.status(client.frames.create("b.tmp")) is NOT_FOUND
+    assert client.status(client.frames.create("secret\\x")) is PATH_NOT_FOUND
+
+
+# -- out of the share --------------------------------------------------------------------
+
+
+@pytest.fixture
+def outside(folder: Path) -> Path:
+    """A file beside the share."""
+    path = folder.with_name(folder.name + "-outside")
+    path.mkdir()
+    (path / "secret").write_bytes(b"secret")
+    path.chmod(0o777)
+    return path
+
+
+def test_a_symlink_leads_nowhere(client: Client, outside: Path) -> None:
+    folder = client.engine.folder
+    (folder / "to-file").symlink_to(outside / "secret")
+    (folder / "to-directory").symlink_to(outside)
+    (folder / "up").symlink_to("..")
+    assert client.status(client.frames.open("to-file", desired_access=FILE_READ_DATA)) is DENIED
+    assert client.status(client.frames.create("to-file", create_disposition=5)) is DENIED
+    for name in ("to-directory\\secret", f"up\\{outside.name}\\secret", "to-directory\\new"):
+        assert client.status(client.frames.create(name)) in {DENIED, PATH_NOT_FOUND}
+    assert os.listdir(outside) == ["secret"]
+    assert (outside / "secret").read_bytes() == b"secret"
+
+
+def test_a_symlink_is_opened_as_itself_only(client: Client, outside: Path) -> None:
+    link = client.engine.folder / "link"
+    link.symlink_to(outside / "secret")
+    frame = client.frames.open(
+        "link",
+        desired_access=FILE_READ_ATTRIBUTES,
+        create_options=FILE_OPEN_REPARSE_POINT,
+    )
+    file = client.file(client.call(frame))
+    assert client.status(file.frames.read(6)) is DENIED
+    assert client.status(file.frames.close()) is OK
+
+
+def test_deleting_a_symlink_leaves_what_it_names(client: Client, outside: Path) -> None:
+    link = client.engine.folder / "link"
+    link.symlink_to(outside)
+    frame = client.frames.open(
+        "link",
+        desired_access=DELETE | FILE_READ_ATTRIBUTES,
+        create_options=FILE_OPEN_REPARSE_POINT | FILE_DELETE_ON_CLOSE,
+    )
+    response = client.call(frame)
+    assert response.status is OK
+    client.call(client.file(response).frames.close())
+    assert not link.is_symlink()
+    assert (outside / "secret").exists()
+
+
+def test_a_fifo_holds_nobody_up(client: Client) -> None:
+    os.mkfifo(client.engine.folder / "pipe", 0o666)
+    os.chmod(client.engine.folder / "pipe", 0o666)
+    frame = client.frames.open("pipe", desired_access=FILE_READ_DATA)
+    assert client.status(frame) is DENIED
+    frame.set(create_options=FILE_OPEN_REPARSE_POINT)
+    response = client.call(frame.changed(message_id=client.next_id))
+    client.next_id += 1
+    if response.status is OK:
+        file = client.file(response)
+        assert client.status(file.frames.read(1)) is not OK
+        assert client.status(file.frames.close()) is OK
+
+
+# -- dispositions ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("disposition", "there", "missing"),
+    [
+        (FILE_SUPERSEDE, FILE_SUPERSEDED, FILE_CREATED),
+        (FILE_OPEN, FILE_OPENED, NOT_FOUND),
+        (FILE_CREATE, COLLISION, FILE_CREATED),
+        (FILE_OPEN_IF, FILE_OPENED, FILE_CREATED),
+        (FILE_OVERWRITE, FILE_OVERWRITTEN, NOT_FOUND),
+        (FILE_OVERWRITE_IF, FILE_OVERWRITTEN, FILE_CREATED),
+    ],
+)
+def test_each_disposition(client: Client, disposition: int, there: int, missing: int) -> None:
+    client.engine.make_file("there", b"content")
+    for name, expected in (("there", there), ("missing", missing)):
+        frame = client.frames.create(name, create_disposition=disposition)
+        response = client.call(frame)
+        if isinstance(expected, NtStatus):
+            assert response.status is expected
+        else:
+            assert response.body(CreateResponse).create_action == expected
+    emptied = disposition in REPLACING
+    assert (client.engine.folder / "there").read_bytes() == (b"" if emptied else b"content")
+
+
+@pytest.mark.parametrize("disposition", [FILE_OPEN, FILE_CREATE, FILE_OPEN_IF])
+def test_directories_are_made_and_opened(client: Client, disposition: int) -> None:
+    client.engine.make_directory("there")
+    name = "new" if disposition == FILE_CREATE else "there"
+    frame = client.frames.create(
+        name, create_disposition=disposition, create_options=FILE_DIRECTORY_FILE
+    )
+    assert client.ok(frame, CreateResponse).file_attributes & ATTR_DIRECTORY
+    assert (client.engine.folder / name).is_dir()
+
+
+def test_the_options_want_the_other_kind(client: Client) -> None:
+    client.engine.make_directory("dir")
+    client.engine.make_file("file")
+    frame = client.frames.open("dir", create_options=FILE_NON_DIRECTORY_FILE)
+    assert client.status(frame) is NtStatus.FILE_IS_A_DIRECTORY
+    frame = client.frames.open("file", create_options=FILE_DIRECTORY_FILE)
+    assert client.status(frame) is NtStatus.NOT_A_DIRECTORY
+
+
+def test_overwriting_gives_new_attributes_and_takes_the_eas(client: Client) -> None:
+    path = client.engine.make_file("file", b"content")
+    os.setxattr(path, "user.colour", b"red")
+    body = client.ok(
+        client.frames.create(
+            "file", create_disposition=FILE_OVERWRITE, file_attributes=ATTR_HIDDEN
+        ),
+        CreateResponse,
+    )
+    assert body.file_attributes == ATTR_HIDDEN | ATTR_ARCHIVE
+    assert body.end_of_file == 0
+    assert "user.colour" not in os.listxattr(path)
+
+
+@pytest.mark.parametrize("attribute", [ATTR_HIDDEN, ATTR_SYSTEM])
+def test_a_hidden_file_is_overwritten_only_as_such(client: Client, attribute: int) -> None:
+    client.open("file", file_attributes=attribute)
+    for disposition in REPLACING:
+        frame = client.frames.create("file", create_disposition=disposition)
+        assert client.status(frame) is DENIED
+    assert action(client, "file", FILE_OVERWRITE, file_attributes=attribute) == FILE_OVERWRITTEN
+
+
+def test_a_dot_file_is_overwritten_though_its_name_hides_it(client: Client) -> None:
+    client.engine.make_file(".profile", b"x")
+    assert action(client, ".profile", FILE_OVERWRITE) == FILE_OVERWRITTEN
+
+
+@pytest.mark.parametrize("disposition", REPLACING)
+def test_a_read_only_file_is_not_overwritten(client: Client, disposition: int) -> None:
+    client.call(client.open("file", file_attributes=ATTR_READONLY).frames.close())
+    frame = client.frames.create(
+        "file",
+        create_disposition=disposition,
+        desired_access=FILE_READ_DATA,
+        file_attributes=ATTR_READONLY,
+    )
+    assert client.status(frame) is DENIED
+
+
+def test_a_create_that_fails_leaves_nothing(client: Client) -> None:
+    client.engine.server.opens.limit = 0
+    assert client.status(client.frames.create("new")) is NtStatus.TOO_MANY_OPENED_FILES
+    assert list(client.engine.folder.iterdir()) == []
+
+
+def test_more_opens_than_there_may_be_are_refused(client: Client) -> None:
+    client.engine.server.opens.limit = 2
+    first = client.open("1")
+    client.open("2")
+    assert client.status(client.frames.create("3")) is NtStatus.TOO_MANY_OPENED_FILES
+    client.call(first.frames.close())
+    client.open("3")
+
+
+# -- what the response tells -------------------------------------------------------------
+
+
+def test_the_response_tells_what_stat_does(client: Client) -> None:
+    path = client.engine.make_file("file", b"x" * 5000)
+    os.utime(path, ns=(1_600_000_000_123_456_700, 1_500_000_000_765_432_100))
+    body = client.ok(client.frames.open("file"), CreateResponse)
+    st = path.stat()
+    assert body.end_of_file == 5000
+    assert body.allocation_size == st.st_blocks * 512
+    assert ns_from_filetime(body.last_access_time) == st.st_atime_ns
+    assert ns_from_filetime(body.last_write_time) == st.st_mtime_ns
+    assert ns_from_filetime(body.change_time) // 100 == st.st_ctime_ns // 100
+    assert body.oplock_level == 0
+
+
+def test_a_new_file_is_to_be_archived(client: Client) -> None:
+    body = client.ok(client.frames.create("new"), CreateResponse)
+    assert body.file_attributes == ATTR_ARCHIVE
+
+
+def test_a_file_without_attributes_is_normal(client: Client) -> None:
+    client.engine.make_file("file")
+    body = client.ok(client.frames.open("file"), CreateResponse)
+    assert body.file_attributes in {ATTR_NORMAL, ATTR_ARCHIVE}
+
+
+def test_a_directory_has_no_size(client: Client) -> None:
+    client.engine.make_directory("dir")
+    body = client.ok(client.frames.open("dir"), CreateResponse)
+    assert (body.end_of_file, body.allocation_size) == (0, 0)
+
+
+def test_file_ids_cannot_be_guessed(client: Client) -> None:
+    opens = [client.open("file").ids for _ in range(20)]
+    assert len({persistent for persistent, _ in opens}) == 20
+    volatile = sorted(v for _, v in opens)
+    assert min(b - a for a, b in zip(volatile, volatile[1:], strict=False)) > 1 << 32
+
+
+def test_attributes_last(client: Client) -> None:
+    client.call(client.open("file", file_attributes=ATTR_HIDDEN | ATTR_SYSTEM).frames.close())
+    body = client.ok(client.frames.open("file"), CreateResponse)
+    assert body.file_attributes == ATTR_HIDDEN | ATTR_SYSTEM | ATTR_ARCHIVE
+
+
+# -- rights ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("access", "granted"),
+    [
+        (GENERIC_READ, FILE_GENERIC_READ),
+        (GENERIC_WRITE, FILE_GENERIC_WRITE),
+        (GENERIC_EXECUTE, 0x1200A0),
+        (GENERIC_ALL, FILE_ALL_ACCESS),
+        (GENERIC_READ | DELETE, FILE_GENERIC_READ | DELETE),
+        (FILE_READ_DATA, FILE_READ_DATA),
+        (FILE_READ_ATTRIBUTES | SYNCHRONIZE, FILE_READ_ATTRIBUTES | SYNCHRONIZE),
+        (MAXIMUM_ALLOWED, FILE_ALL_ACCESS),
+        (MAXIMUM_ALLOWED | FILE_READ_DATA, FILE_ALL_ACCESS),
+    ],
+)
+@pytest.mark.parametrize("new", [True, False])
+def test_what_is_granted(client: Client, access: int, granted: int, new: bool) -> None:
+    if not new:
+        client.engine.make_file("file")
+    client.open("file", desired_access=access)
+    (open,) = client.engine.server.opens.all()
+    assert open.granted_access == granted
+
+
+@root_only
+def test_what_the_mode_does_not_give_is_denied(client: Client) -> None:
+    path = client.engine.make_file("file", b"secret")
+    os.chown(path, 0, 0)
+    path.chmod(0o640)
+    for access in (FILE_READ_DATA, FILE_WRITE_DATA, WRITE_DAC, WRITE_OWNER, FILE_EXECUTE):
+        assert client.status(client.frames.open("file", desired_access=access)) is DENIED
+    client.open("file", desired_access=FILE_READ_ATTRIBUTES)
+
+
+@root_only
+def test_maximum_allowed_of_a_foreign_file_is_what_the_mode_gives(client: Client) -> None:
+    path = client.engine.make_file("file", b"public")
+    os.chown(path, 0, 0)
+    path.chmod(0o644)
+    file = client.open("file", desired_access=MAXIMUM_ALLOWED)
+    assert client.call(file.frames.read(6)).data == b"public"
+    assert client.status(file.frames.write(b"x")) is DENIED
+
+
+@root_only
+def test_a_directory_of_somebody_else_takes_no_new_files(client: Client) -> None:
+    path = client.engine.make_directory("dir")
+    os.chown(path, 0, 0)
+    path.chmod(0o755)
+    assert client.status(client.frames.create("dir\\new")) is DENIED
+    frame = client.frames.create("dir\\new", create_options=FILE_DIRECTORY_FILE)
+    assert client.status(frame) is DENIED
+    assert os.listdir(path) == []
+
+
+@root_only
+def test_overwriting_without_the_right_to_write_is_denied(client: Client) -> None:
+    """CVE-2023-4091: an open for reading alone must not truncate."""
+    path = client.engine.make_file("file", b"content")
+    os.chown(path, 0, 0)
+    path.chmod(0o644)
+    for disposition in REPLACING:
+        frame = client.frames.create(
+            "file", create_disposition=disposition, desired_access=FILE_READ_DATA
+        )
+        assert client.status(frame) is DENIED
+    assert path.read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("access", [FILE_WRITE_DATA, FILE_APPEND_DATA, GENERIC_ALL])
+def test_a_read_only_file_is_not_opened_for_writing(client: Client, access: int) -> None:
+    client.call(client.open("file", file_attributes=ATTR_READONLY).frames.close())
+    assert client.status(client.frames.open("file", desired_access=access)) is DENIED
+    client.open("file", desired_access=FILE_READ_DATA | FILE_WRITE_ATTRIBUTES)
+
+
+def test_maximum_allowed_of_a_read_only_file_is_without_writing(client: Client) -> None:
+    client.call(client.open("file", file_attributes=ATTR_READONLY).frames.close())
+    file = client.open("file", desired_access=MAXIMUM_ALLOWED)
+    assert client.status(file.frames.write(b"x")) is DENIED
+
+
+def test_a_new_read_only_file_may_be_written_by_who_made_it(client: Client) -> None:
+    file = client.open("file", file_attributes=ATTR_READONLY)
+    assert client.status(file.frames.write(b"x")) is OK
+
+
+# -- the read-only share -----------------------------------------------------------------
+
+
+@pytest.fixture
+def reader(engine: Engine) -> Client:
+    engine.make_file("file", b"content")
+    return ready(engine, share="ro")
+
+
+@pytest.mark.parametrize(
+    "access",
+    [FILE_WRITE_DATA, FILE_APPEND_DATA, FILE_WRITE_ATTRIBUTES, DELETE, WRITE_DAC, WRITE_OWNER,
+     GENERIC_WRITE, GENERIC_ALL, FILE_READ_DATA | DELETE],
+)  # fmt: skip
+def test_a_read_only_share_grants_no_change(reader: Client, access: int) -> None:
+    assert reader.status(reader.frames.open("file", desired_access=access)) is DENIED
+
+
+@pytest.mark.parametrize("disposition", CREATING)
+def test_a_read_only_share_takes_nothing_new(reader: Client, disposition: int) -> None:
+    frame = reader.frames.create(
+        "new", create_disposition=disposition, desired_access=FILE_READ_DATA
+    )
+    assert reader.status(frame) is DENIED
+    assert os.listdir(reader.engine.folder) == ["file"]
+
+
+@pytest.mark.parametrize("disposition", REPLACING)
+def test_a_read_only_share_loses_nothing(reader: Client, disposition: int) -> None:
+    frame = reader.frames.create(
+        "file", create_disposition=disposition, desired_access=FILE_READ_DATA
+    )
+    assert reader.status(frame) is DENIED
+    assert (reader.engine.folder / "file").read_bytes() == b"content"
+
+
+def test_a_read_only_share_can_be_read(reader: Client) -> None:
+    for access in (GENERIC_READ, MAXIMUM_ALLOWED):
+        file = reader.open("file", desired_access=access, create_disposition=FILE_OPEN)
+        assert reader.call(file.frames.read(7)).data == b"content"
+        assert reader.status(file.frames.write(b"x")) is DENIED
+
+
+def test_delete_on_close_on_a_read_only_share_is_denied(reader: Client) -> None:
+    frame = reader.frames.open(
+        "file", desired_access=MAXIMUM_ALLOWED, create_options=FILE_DELETE_ON_CLOSE
+    )
+    assert reader.status(frame) is DENIED
+    assert (reader.engine.folder / "file").exists()
+
+
+def test_flags_of_the_configuration_make_a_share_read_only(folder: Path) -> None:
+    engine = Engine(folder, shares=[share("data", str(folder), READ_ONLY)])
+    client = ready(engine)
+    assert client.status(client.frames.create("new")) is DENIED
+
+
+# -- sharing and deletion ----------------------------------------------------------------
+
+
+def test_who_does_not_share_excludes(client: Client) -> None:
+    client.open("file", share_access=0)
+    other = ready(client.engine)
+    violation = NtStatus.SHARING_VIOLATION
+    assert other.status(other.frames.open("file")) is violation
+    assert other.status(other.frames.open("file", desired_access=FILE_READ_DATA)) is violation
+    other.open("file", desired_access=FILE_READ_ATTRIBUTES | SYNCHRONIZE, share_access=0)
+
+
+def test_an_open_that_is_refused_truncates_nothing(client: Client) -> None:
+    client.engine.make_file("file", b"content")
+    client.open("file", share_access=0, desired_access=FILE_READ_DATA)
+    for disposition in REPLACING:
+        frame = client.frames.create("file", create_disposition=disposition)
+        assert client.status(frame) is NtStatus.SHARING_VIOLATION
+    assert (client.engine.folder / "file").read_bytes() == b"content"
+
+
+def test_hard_links_share_one_file(client: Client) -> None:
+    path = client.engine.make_file("file")
+    os.link(path, path.with_name("link"))
+    client.open("file", share_access=0)
+    assert client.status(client.frames.open("link")) is NtStatus.SHARING_VIOLATION
+
+
+def test_delete_on_close_deletes_on_close(client: Client) -> None:
+    file = client.open("doomed", create_options=FILE_DELETE_ON_CLOSE)
+    path = client.engine.folder / "doomed"
+    assert path.exists()
+    client.call(file.frames.close())
+    assert not path.exists()
+
+
+def test_delete_on_close_waits_for_the_last(client: Client) -> None:
+    first = client.open("doomed", create_options=FILE_DELETE_ON_CLOSE)
+    second = client.open("doomed")
+    client.call(first.frames.close())
+    path = client.engine.folder / "doomed"
+    assert path.exists()
+    assert client.status(client.frames.open("doomed")) is NtStatus.DELETE_PENDING
+    assert client.status(second.frames.write(b"still here")) is OK
+    client.call(second.frames.close())
+    assert not path.exists()
+
+
+def test_delete_on_close_of_a_directory_with_something_in_it_leaves_it(client: Client) -> None:
+    client.engine.make_directory("dir")
+    client.engine.make_file("dir/file")
+    response = client.call(
+        client.frames.open("dir", create_options=FILE_DELETE_ON_CLOSE | FILE_DIRECTORY_FILE)
+    )
+    if response.status is OK:
+        client.call(client.file(response).frames.close())
+    assert (client.engine.folder / "dir" / "file").exists()
+
+
+def test_nothing_is_made_in_a_directory_that_is_going(client: Client) -> None:
+    client.engine.make_directory("dir")
+    doomed = client.open("dir", create_options=FILE_DELETE_ON_CLOSE | FILE_DIRECTORY_FILE)
+    other = client.open("dir", create_options=FILE_DIRECTORY_FILE)
+    client.call(doomed.frames.close())
+    assert client.status(client.frames.create("dir\\new")) is NtStatus.DELETE_PENDING
+    client.call(other.frames.close())
+    assert os.listdir(client.engine.folder) == []
+
+
+@root_only
+def test_delete_on_close_of_what_may_not_be_deleted_is_denied(client: Client) -> None:
+    folder = client.engine.make_directory("dir")
+    path = client.engine.make_file("dir/file")
+    for of_root in (folder, path):
+        os.chown(of_root, 0, 0)
+        of_root.chmod(0o755)
+    frame = client.frames.open(
+        "dir\\file", desired_access=MAXIMUM_ALLOWED, create_options=FILE_DELETE_ON_CLOSE
+    )
+    assert client.status(frame) is DENIED
+    assert path.exists()
+
+
+def test_delete_on_close_of_a_read_only_file_is_refused(client: Client) -> None:
+    client.call(client.open("file", file_attributes=ATTR_READONLY).frames.close())
+    frame = client.frames.open("file", desired_access=DELETE, create_options=FILE_DELETE_ON_CLOSE)
+    assert client.status(frame) is NtStatus.CANNOT_DELETE
+    frame = client.frames.create(
+        "new", file_attributes=ATTR_READONLY, create_options=FILE_DELETE_ON_CLOSE
+    )
+    assert client.status(frame) is NtStatus.CANNOT_DELETE
+    assert os.listdir(client.engine.folder) == ["file"]
+
+
+def test_delete_on_close_when_the_connection_is_lost(client: Client) -> None:
+    client.open("doomed", create_options=FILE_DELETE_ON_CLOSE)
+    client.lose()
+    assert os.listdir(client.engine.folder) == []
+    client.engine.assert_idle()
+
+
+def test_no_descriptor_is_left_over(client: Client) -> None:
+    def count() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    client.engine.make_file("file")
+    before = count()
+    for name in ("file", "new", "..", "missing\\x", "a*"):
+        for change in ({}, {"create_disposition": FILE_CREATE}, {"desired_access": 0x0400_0000},
+                       {"create_options": FILE_DIRECTORY_FILE}, {"create_disposition": FILE_OPEN}):  # fmt: skip
+            response = client.call(client.frames.create(name, **change))
+            if response.status is OK:
+                client.call(client.file(response).frames.close())
+    assert count() == before
+
+
+def test_unicode_names_of_both_halves_of_a_surrogate_pair(client: Client) -> None:
+    raw = utf16("\U0001f600")
+    assert len(raw) == 4
+    frame = client.frames.create(data=raw, name_length=2)
+    assert client.status(frame) is NAME_INVALID
