@@ -61,7 +61,7 @@ def link_ex(work: Work, open: Open, data: memoryview) -> None:
 def _rename(work: Work, open: Open, name: str, root_directory: int, flags: int) -> None:
     """Give the open's file another name, in this or another directory of the share.
 
-    INVALID_PARAMETER       a RootDirectory, a leading backslash, a directory into itself
+    INVALID_PARAMETER       a RootDirectory, no name, a directory into itself
     OBJECT_NAME_INVALID     a name no file can have
     OBJECT_PATH_NOT_FOUND   the new parent is missing or no directory
     OBJECT_NAME_COLLISION   the new name exists and is not to be replaced
@@ -94,9 +94,10 @@ def _rename(work: Work, open: Open, name: str, root_directory: int, flags: int) 
 
 
 def _target_path(name: str, root_directory: int) -> str:
-    """The new name as a share-relative path."""
-    if root_directory or not name or name.startswith("\\"):
-        raise NtStatusError(NtStatus.INVALID_PARAMETER, name)
+    """The new name as a share-relative path.  Samba's client begins it with a backslash."""
+    name = name.removeprefix("\\")
+    if root_directory or not name:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, name or "no name")
     if "/" in name:
         raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, name)
     return name.replace("\\", "/")

@@ -264,7 +264,8 @@ def test_rename_ex_can_ignore_that_a_target_is_read_only(client: Client) -> None
     ("name", "status"),
     [
         ("", NtStatus.INVALID_PARAMETER),
-        ("\\new", NtStatus.INVALID_PARAMETER),
+        ("\\", NtStatus.INVALID_PARAMETER),
+        ("\\\\new", NtStatus.OBJECT_NAME_INVALID),
         ("missing\\new", NtStatus.OBJECT_PATH_NOT_FOUND),
         ("other\\new", NtStatus.OBJECT_PATH_NOT_FOUND),
         ("a*", NtStatus.OBJECT_NAME_INVALID),
@@ -304,6 +305,14 @@ def test_a_name_longer_than_the_buffer_is_refused(client: Client, set_class: int
         assert refused is NtStatus.INVALID_PARAMETER
     odd = data[:16] + (13).to_bytes(4, "little") + data[20:]
     assert client.status(file.frames.set_info(set_class, odd)) is NtStatus.INVALID_PARAMETER
+
+
+@pytest.mark.parametrize("set_class", CLASSES)
+def test_a_name_may_begin_at_the_root(client: Client, engine: Engine, set_class: int) -> None:
+    file = client.open("file")
+    data = naming("\\new")
+    assert client.status(file.frames.set_info(set_class, data)) is NtStatus.SUCCESS
+    assert (engine.folder / "new").exists()
 
 
 def test_bytes_behind_the_name_are_padding(client: Client, engine: Engine) -> None:
