@@ -1,0 +1,25 @@
+"""The cost of one request inside: every row works and leaves nothing behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench import inside
+
+
+@pytest.mark.parametrize("row", [name for name in inside.ROWS if name != "list-64k"])
+def test_every_row_is_answered(row: str, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    bench = inside.Bench(tmp_path)
+    make, _ = inside.ROWS[row]
+    source = make(bench)
+    assert bench.timed(3, lambda: source(3)) >= 0
+    status = bytes(bench.wire.reply[0])[12:16]
+    assert status == bytes(4), f"{row}: status {status.hex()}"
+
+
+def test_the_command_line_measures_one_row(capsys: pytest.CaptureFixture[str]) -> None:
+    assert inside.main(["echo", "--seconds", "0.05"]) == 0
+    assert capsys.readouterr().out.startswith("echo ")
