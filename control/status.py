@@ -24,6 +24,11 @@ def _flag(name: str) -> Callable[[Row], str]:
     return lambda row: "yes" if row[name] else "no"
 
 
+def _name(name: str) -> Callable[[Row], str]:
+    """A text that may be empty."""
+    return lambda row: printable(row[name]) or "-"
+
+
 def _kind(row: Row) -> str:
     return "pipe" if row["pipe"] else "directory" if row["directory"] else "file"
 
@@ -44,8 +49,9 @@ SESSIONS: Final = (
     Column("Client", _field("peer")),
     Column("State", _field("state")),
     Column("Guest", _flag("guest")),
-    Column("Signed", _flag("signed")),
-    Column("Encrypted", _flag("encrypted")),
+    Column("Dialect", _field("dialect")),
+    Column("Signed with", _name("signed")),
+    Column("Sealed with", _name("sealed")),
     Column("Shares", _field("trees"), right=True),
     Column("Opens", _field("opens"), right=True),
 )
@@ -54,6 +60,7 @@ TREES: Final = (
     Column("Account", _field("account")),
     Column("Session", _field("session")),
     Column("Writable", _flag("writable")),
+    Column("Sealed only", _flag("encryption_required")),
 )
 OPENS: Final = (
     Column("Share", _field("share")),

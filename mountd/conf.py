@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, TypeVar
 
+from ksmbd.wire.policy import Encryption
 from mountd.params import (
     DIALECTS,
     GLOBAL_KEYS,
@@ -107,6 +108,7 @@ def load(path: str) -> Configuration:
         share = _apply(replace(defaults), SHARE_KEYS, section.entries, warnings)
         if _usable(folded, section, share, warnings):
             shares[folded] = (section.name, share)
+            _check_encryption(parameters, section, share, warnings)
     return Configuration(path, parameters, defaults, shares, warnings)
 
 
@@ -261,6 +263,16 @@ def _check_protocols(params: GlobalParams, section: Section) -> None:
     if DIALECTS.index(low) > DIALECTS.index(high):
         raise ConfError(
             section.file, section.line, f"server min protocol {low} is above server max {high}"
+        )
+
+
+def _check_encryption(
+    general: GlobalParams, section: Section, share: ShareParams, warnings: list[str]
+) -> None:
+    if share.smb_encrypt == Encryption.REQUIRED and general.smb3_encryption == Encryption.OFF:
+        warnings.append(
+            f"{section.file}:{section.line}: [{section.name}] requires the encryption that "
+            "[global] turns off: nobody can connect to it"
         )
 
 

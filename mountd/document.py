@@ -10,11 +10,11 @@ Names, values, defaults and aliases come from the declarations; what a parameter
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import Field, fields
 from typing import Any, Final, NamedTuple
 
-from ksmbd.wire.ipc import MapToGuest, Signing
+from ksmbd.wire.policy import Encryption, MapToGuest, Signing
 from mountd import params
 from mountd.hosts import NOBODY
 from mountd.meanings import GLOBAL, PLANNED, SHARE
@@ -24,6 +24,11 @@ NO_FORM: Final = {  # converters that refuse nothing
     params.text: "text",
     params.words: "a list between blanks or commas; quotation marks keep blanks",
     params.veto: "patterns between slashes, such as /*.tmp/Thumbs.db/",
+}
+WORDS: Final[dict[type, Mapping[str, Any]]] = {
+    Encryption: params.ENCRYPTION,
+    MapToGuest: params.GUEST_MAPS,
+    Signing: params.POLICIES,
 }
 POLICIES: Final = "disabled, enabled, auto, mandatory; Samba's words are understood too"
 PROTOCOLS: Final = ", ".join(DIALECTS)
@@ -88,9 +93,8 @@ def default(declared: Field[Any]) -> str:
         return RANGES[declared.name]
     if type(value) is bool:
         return "yes" if value else "no"
-    if isinstance(value, Signing | MapToGuest):
-        table = params.POLICIES if isinstance(value, Signing) else params.GUEST_MAPS
-        return next(word for word, meant in table.items() if meant == value)
+    if (words := WORDS.get(type(value))) is not None:
+        return next(word for word, meant in words.items() if meant == value)
     if declared.metadata["convert"] is params.octal:
         return f"{value:04o}"
     if value == NOBODY or value == ():

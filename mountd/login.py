@@ -8,13 +8,13 @@ from typing import NamedTuple
 from ksmbd.wire import ipc
 from ksmbd.wire.ipc import (
     LoginResponse,
-    MapToGuest,
     SpnegoAuthenRequest,
     SpnegoAuthenResponse,
     TreeConnectRequest,
     TreeConnectResponse,
     TreeStatus,
 )
+from ksmbd.wire.policy import MapToGuest
 from mountd import hosts, krb5, users
 from mountd.sessions import Limits, Tree
 from mountd.shares import Share, forced, on_list

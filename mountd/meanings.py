@@ -36,7 +36,9 @@ GLOBAL: Final[dict[str, str]] = {
     "server_multi_channel_support": "Let a session use several connections.",
     "server_signing": "`mandatory`: every session is signed, and guests are refused. Otherwise "
     "the client decides.",
-    "server_smb3_encryption_algorithms": "The ciphers of SMB 3.1.1, the preferred one first.",
+    "server_smb3_encryption_algorithms": "The ciphers of SMB 3.1.1, the preferred one first; by "
+    "default the one that costs least. SMB 3.0 and 3.0.2 know AES-128-CCM alone and do without "
+    "encryption where it is not in the list.",
     "server_smb3_signing_algorithms": "How SMB 3.1.1 may sign, the preferred algorithm first.",
     "server_string": "The server's description, which clients show.",
     "share_fake_fscaps": "Bits that are added to the capabilities of a volume; 64: sparse files.",
@@ -45,8 +47,10 @@ GLOBAL: Final[dict[str, str]] = {
     "smb2_max_read": "The longest READ.",
     "smb2_max_trans": "The longest QUERY_INFO, SET_INFO, QUERY_DIRECTORY and IOCTL.",
     "smb2_max_write": "The longest WRITE.",
-    "smb3_encryption": "`mandatory`: sessions are encrypted, and clients that cannot are refused; "
-    "`disabled`: none is; otherwise the client decides.",
+    "smb3_encryption": "`required` (`mandatory`): every session is encrypted, and clients that "
+    "cannot, guests among them, are refused. `desired`: the sessions of all clients that can are "
+    "encrypted. `off` (`disabled`): none is, and shares that require it cannot be used. Otherwise "
+    "clients and shares decide.",
     "smbd_max_io_size": "The longest transfer over SMB Direct.",
     "tcp_port": "Where to listen; the option `--port` of either daemon goes before it.",
     "workgroup": "The workgroup that clients are told.",
@@ -86,7 +90,9 @@ SHARE: Final[dict[str, str]] = {
     "path": "The directory that is served. A share without one is not served.",
     "read_list": "Accounts, `@groups` and `+groups` that may only read, whatever `read only` says.",
     "read_only": "Nobody may write.",
-    "smb_encrypt": "`mandatory`: the share can only be used encrypted.",
+    "smb_encrypt": "`required` (`mandatory`): the share is only used encrypted, and clients that "
+    "cannot, guests among them, are refused. `desired`: clients that can use it encrypted. "
+    "Otherwise, also with `off`, `smb3 encryption` of `[global]` and the client decide.",
     "store_dos_attributes": "Keep DOS attributes and creation times in the xattr user.DOSATTRIB.",
     "time_machine": "Offer the share to Apple's Time Machine.",
     "time_machine_max_size": "The size Time Machine may fill; 0: the disk's.",
@@ -112,10 +118,7 @@ PLANNED: Final = frozenset(
         "kerberos_support",
         "oplocks",
         "server_multi_channel_support",
-        "server_smb3_encryption_algorithms",
         "smb2_leases",
-        "smb3_encryption",
-        "smb_encrypt",
         "smbd_max_io_size",
         "time_machine",
         "time_machine_max_size",

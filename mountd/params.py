@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, NamedTuple, TypeVar
 
-from ksmbd.wire.ipc import MapToGuest, Signing
+from ksmbd.wire.policy import Encryption, MapToGuest, Signing
 from mountd.hosts import NOBODY, Hosts, parse
 
 Converter = Callable[[str], Any]
@@ -23,7 +23,7 @@ BOOLEANS: Final = {
     **dict.fromkeys(("yes", "true", "1", "on"), True),
     **dict.fromkeys(("no", "false", "0", "off"), False),
 }
-POLICIES: Final = {  # one vocabulary for signing and encryption; Samba's words after ksmbd's
+POLICIES: Final = {  # of signing; Samba's words after ksmbd's
     "disabled": Signing.DISABLED,
     "enabled": Signing.ENABLED,
     "auto": Signing.AUTO,
@@ -33,6 +33,17 @@ POLICIES: Final = {  # one vocabulary for signing and encryption; Samba's words 
     "desired": Signing.ENABLED,
     "required": Signing.MANDATORY,
     "default": Signing.AUTO,
+}
+ENCRYPTION: Final = {  # ksmbd's words, then Samba's; ksmbd's `enabled` demands nothing
+    "auto": Encryption.AUTO,
+    "disabled": Encryption.OFF,
+    "enabled": Encryption.AUTO,
+    "mandatory": Encryption.REQUIRED,
+    "off": Encryption.OFF,
+    "if_required": Encryption.AUTO,
+    "desired": Encryption.DESIRED,
+    "required": Encryption.REQUIRED,
+    "default": Encryption.AUTO,
 }
 PROTOCOLS: Final = {
     "smb2_02": "SMB2_02",
@@ -56,7 +67,7 @@ OWNERS: Final = {
     "windows and unix": True,
     "unix only": True,
 }
-CIPHERS: Final = ("AES-128-GCM", "AES-128-CCM", "AES-256-GCM", "AES-256-CCM")
+CIPHERS: Final = ("AES-128-GCM", "AES-256-GCM", "AES-128-CCM", "AES-256-CCM")  # cheapest first
 SIGNATURES: Final = ("AES-128-GMAC", "AES-128-CMAC", "HMAC-SHA256")
 VFS_OBJECTS: Final = ("acl_xattr", "streams_xattr")
 _SIZE: Final = re.compile(r"(\d+)\s*([kmgtpe]?)(?:i?b)?", re.IGNORECASE)
@@ -281,9 +292,7 @@ class GlobalParams:
     server_min_protocol: str = param(choice(PROTOCOLS), "", "min protocol")
     server_multi_channel_support: bool = param(boolean, False)
     server_signing: int = param(choice(POLICIES), Signing.AUTO)
-    server_smb3_encryption_algorithms: tuple[str, ...] = param(
-        subset(CIPHERS), ("AES-128-GCM", "AES-128-CCM", "AES-256-GCM", "AES-256-CCM")
-    )
+    server_smb3_encryption_algorithms: tuple[str, ...] = param(subset(CIPHERS), CIPHERS)
     server_smb3_signing_algorithms: tuple[str, ...] = param(subset(SIGNATURES), SIGNATURES)
     server_string: str = param(text, "SMB SERVER", empty=True)
     share_fake_fscaps: int = param(integer(0, 0xFFFFFFFF), 64, key="share:fake_fscaps")
@@ -293,7 +302,7 @@ class GlobalParams:
     smb2_max_trans: int = param(sized(64 << 10, 8 << 20, "64K to 8M"), 8 << 20)
     smb2_max_write: int = param(sized(64 << 10, 8 << 20, "64K to 8M"), 8 << 20)
     smb3_encryption: int = param(
-        choice(POLICIES), Signing.AUTO, "smb encrypt", "server smb encrypt"
+        choice(ENCRYPTION), Encryption.AUTO, "smb encrypt", "server smb encrypt"
     )
     smbd_max_io_size: int = param(sized(512 << 10, 16 << 20, "512K to 16M"), 8 << 20)
     tcp_port: int = param(integer(0, 65535), 445)
@@ -334,7 +343,7 @@ class ShareParams:
     read_list: tuple[str, ...] = param(words, (), empty=True)
     read_only: bool = param(boolean, True, inverse=("writable", "writeable", "write ok"))
     smb_encrypt: int = param(
-        choice(POLICIES), Signing.AUTO, "smb3 encryption", "server smb encrypt"
+        choice(ENCRYPTION), Encryption.AUTO, "smb3 encryption", "server smb encrypt"
     )
     store_dos_attributes: bool = param(boolean, True)
     time_machine: bool = param(boolean, False, "fruit:time machine")

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ksmbd.wire import ipc
-from ksmbd.wire.ipc import NO_ID, ShareConfigResponse, Signing
+from ksmbd.wire.ipc import NO_ID, ShareConfigResponse
+from ksmbd.wire.policy import Encryption
 from mountd.conf import IPC, Configuration
 from mountd.params import ShareParams
 from mountd.system import Identity, System
@@ -32,6 +33,10 @@ BOOLEAN_FLAGS: Final = (  # attribute, flag
     ("allow_insecure_wide_links", ipc.SHARE_WIDE_LINKS),
     ("case_sensitive", ipc.SHARE_CASE_SENSITIVE),
 )
+ENCRYPT_FLAGS: Final[dict[int, int]] = {
+    Encryption.DESIRED: ipc.SHARE_ENCRYPT_DESIRED,
+    Encryption.REQUIRED: ipc.SHARE_ENCRYPT_DATA,
+}
 VFS_FLAGS: Final = {"acl_xattr": ipc.SHARE_ACL_XATTR, "streams_xattr": ipc.SHARE_STREAMS}
 
 
@@ -53,8 +58,7 @@ class Share:
         flags |= sum(flag for name, flag in VFS_FLAGS.items() if name in params.vfs_objects)
         if not params.read_only:
             flags |= ipc.SHARE_WRITEABLE
-        if params.smb_encrypt == Signing.MANDATORY:
-            flags |= ipc.SHARE_ENCRYPT_DATA
+        flags |= ENCRYPT_FLAGS.get(params.smb_encrypt, 0)
         if self.is_pipe:
             flags |= ipc.SHARE_PIPE
         return flags | (ipc.SHARE_UPDATE if self.updated else 0)

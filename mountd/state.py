@@ -14,7 +14,8 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ksmbd.wire import ipc
-from ksmbd.wire.ipc import Signing, StartingUp, StateChanged
+from ksmbd.wire.ipc import StartingUp, StateChanged
+from ksmbd.wire.policy import Encryption, MapToGuest
 from mountd import conf, krb5, shares, users
 from mountd.conf import ConfError, Configuration
 from mountd.params import GlobalParams
@@ -167,7 +168,7 @@ class State:
         acts = "is refused"
         if self.identity(account) is not None:
             acts = f"acts as {params.default_unix_user}"
-        elif params.map_to_guest == ipc.MapToGuest.BAD_UID:
+        elif params.map_to_guest == MapToGuest.BAD_UID:
             acts = f"acts as the guest account {params.guest_account}"
         return f"account {account!r} has no system user and {acts}"
 
@@ -175,8 +176,9 @@ class State:
 def _flags(params: GlobalParams) -> int:
     bits = (
         (params.smb2_leases, ipc.LEASES),
-        (params.smb3_encryption == Signing.MANDATORY, ipc.ENCRYPTION),
-        (params.smb3_encryption == Signing.DISABLED, ipc.ENCRYPTION_OFF),
+        (params.smb3_encryption == Encryption.REQUIRED, ipc.ENCRYPTION),
+        (params.smb3_encryption == Encryption.DESIRED, ipc.ENCRYPTION_DESIRED),
+        (params.smb3_encryption == Encryption.OFF, ipc.ENCRYPTION_OFF),
         (params.server_multi_channel_support, ipc.MULTICHANNEL),
         (params.durable_handles, ipc.DURABLE_HANDLES),
         (params.kerberos_support and krb5.AVAILABLE, ipc.KERBEROS),

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ksmbd.crypto import preauth
 from ksmbd.state.connection import Connection
-from ksmbd.state.dialects import agree, common_dialect, response_for
+from ksmbd.state.dialects import agree, common_cipher, common_dialect, response_for
 from ksmbd.state.work import Reply, Work
 from ksmbd.wire import negotiate as wire
 from ksmbd.wire.header import HEADER_SIZE
@@ -90,9 +90,11 @@ def _preauth(connection: Connection, data: memoryview) -> bytes:
     return wire.PreauthIntegrity((wire.SHA_512,), salt).pack()
 
 
-def _encryption(connection: Connection, data: memoryview) -> None:
-    """Validated; without a cipher in common the answer leaves the context out."""
-    wire.Encryption.unpack(data)
+def _encryption(connection: Connection, data: memoryview) -> bytes:
+    """The server's preference among what the client can do; 0 if there is nothing."""
+    offered = wire.Encryption.unpack(data).ciphers
+    connection.cipher_id = common_cipher(connection.server.settings, offered)
+    return wire.Encryption((connection.cipher_id,)).pack()
 
 
 def _compression(connection: Connection, data: memoryview) -> None:

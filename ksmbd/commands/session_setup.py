@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ksmbd.auth.identity import Identity
 from ksmbd.crypto import kdf, preauth
+from ksmbd.crypto.sealing import Sealer, Unsealer
 from ksmbd.crypto.signing import Signer
 from ksmbd.state.connection import MAX_PENDING_SESSIONS, Connection
 from ksmbd.state.identities import credentials_of, token_for
@@ -13,8 +14,10 @@ from ksmbd.state.wait import Event, Wait
 from ksmbd.state.work import Reply, Work
 from ksmbd.wire.header import SIGNED
 from ksmbd.wire.negotiate import SIGNING_REQUIRED, SMB_3_0, SMB_3_1_1
+from ksmbd.wire.policy import Encryption
 from ksmbd.wire.session_setup import (
     BINDING,
+    ENCRYPT_DATA,
     IS_GUEST,
     IS_NULL,
     SessionSetupRequest,
@@ -31,12 +34,15 @@ def session_setup(work: Work, req: SessionSetupRequest) -> Reply:
     USER_SESSION_DELETED       no session of this connection has the id
     REQUEST_NOT_ACCEPTED       binding, which this server does not offer; too many log-ons
     ACCESS_DENIED              a re-authentication as somebody else, or without a signature;
-                               a guest where signing is mandatory
+                               a guest where signing or encryption is mandatory, and a client
+                               that cannot encrypt where it must
     INVALID_PARAMETER          a malformed token
     NO_LOGON_SERVERS           mountd is away
     """
     if isinstance(work.memo, NtStatusError):  # a refusal that was held back
         raise work.memo
+    if work.connection.cipher_id == 0 and work.server.settings.encryption == Encryption.REQUIRED:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "the client cannot encrypt")
     if req.flags & BINDING:
         raise NtStatusError(NtStatus.REQUEST_NOT_ACCEPTED, "no multichannel")
     offset, length = req.security_buffer_offset, req.security_buffer_length
@@ -59,6 +65,7 @@ def _session(work: Work) -> Session:
         session = connection.find_session(session_id)
         if session.state != SessionState.IN_PROGRESS:
             _require_signature(work, session)
+            _require_nonces(work, session)
         return session
     pending = [s for s in connection.sessions.values() if s.state == SessionState.IN_PROGRESS]
     if len(pending) >= MAX_PENDING_SESSIONS:
@@ -70,8 +77,15 @@ def _session(work: Work) -> Session:
 
 def _require_signature(work: Work, session: Session) -> None:
     """A re-authentication is signed like every request of its session, 3.3.5.2.4."""
-    if session.signing_required and not work.header.flags & SIGNED:
+    if session.signing_required and not work.header.flags & SIGNED and work.sealed is None:
         raise NtStatusError(NtStatus.ACCESS_DENIED, "unsigned re-authentication")
+
+
+def _require_nonces(work: Work, session: Session) -> None:
+    """Re-authentication keeps the keys: where they are worn out, only a new session helps."""
+    if session.sealer is not None and session.sealer.spent:
+        work.server.end_session(session)
+        raise NtStatusError(NtStatus.USER_SESSION_DELETED, "its encryption key is worn out")
 
 
 def _step(work: Work, req: SessionSetupRequest, session: Session, token: memoryview) -> Reply:
@@ -93,6 +107,8 @@ def _step(work: Work, req: SessionSetupRequest, session: Session, token: memoryv
     else:
         _log_on_again(session, outcome.logged_on.identity)
     flags = IS_GUEST if session.is_guest else IS_NULL if session.is_anonymous else 0
+    if session.encrypt_data:
+        flags |= ENCRYPT_DATA
     return _reply(outcome.token, flags, NtStatus.SUCCESS)
 
 
@@ -107,6 +123,9 @@ def _log_on(work: Work, req: SessionSetupRequest, session: Session, who: LoggedO
     connection = work.connection
     if not identity.can_sign and connection.should_sign:
         raise NtStatusError(NtStatus.ACCESS_DENIED, "signing is mandatory, and guests cannot")
+    encryption = work.server.settings.encryption
+    if not identity.can_sign and encryption == Encryption.REQUIRED:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "encryption is mandatory, and guests cannot")
     session.identity = identity
     session.account_flags = who.login.status
     session.is_guest = identity.guest
@@ -116,6 +135,7 @@ def _log_on(work: Work, req: SessionSetupRequest, session: Session, who: LoggedO
     signer = _keys(connection, session, identity)
     wants = req.security_mode & SIGNING_REQUIRED or connection.should_sign
     session.signing_required = bool(wants) and signer is not None
+    session.encrypt_data = session.sealer is not None and encryption >= Encryption.DESIRED
     session.add_channel(connection, signer)
     session.state = SessionState.VALID
     connection.mark_authenticated()
@@ -134,6 +154,11 @@ def _keys(connection: Connection, session: Session, identity: Identity) -> Signe
     session.full_session_key = identity.session_key
     session.session_key = kdf.short_key(identity.session_key)
     session.application_key = kdf.application_key(dialect, session.session_key, transcript)
+    if connection.cipher_id:  # whoever asks for it, now or later: server, share or client
+        cipher = connection.cipher_id
+        keys = kdf.cipher_keys(dialect, cipher, session.full_session_key, transcript)
+        session.sealer = Sealer(cipher, keys.encrypt, connection.server.random)
+        session.unsealer = Unsealer(cipher, keys.decrypt)
     key = kdf.signing_key(dialect, session.session_key, transcript)
     return Signer(connection.signing_algorithm_id, key)
 

@@ -19,12 +19,14 @@ from ksmbd.wire.access import (
 )
 from ksmbd.wire.ipc import TREE_UPDATE, TREE_WRITABLE, TreeStatus
 from ksmbd.wire.negotiate import SMB_3_1_1
+from ksmbd.wire.policy import Encryption
 from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError
 from ksmbd.wire.text import from_utf16
 from ksmbd.wire.tree_connect import (
     EXTENSION_PRESENT,
     SHARE_DISK,
     SHARE_PIPE,
+    SHAREFLAG_ENCRYPT_DATA,
     SHAREFLAG_MANUAL_CACHING,
     SHAREFLAG_NO_CACHING,
     TreeConnectRequest,
@@ -52,7 +54,8 @@ def tree_connect(work: Work, req: TreeConnectRequest) -> Reply:
     """Let a session use a share, as mountd decides.
 
     BAD_NETWORK_NAME      no such share
-    ACCESS_DENIED         not for this user, this host, or a guest
+    ACCESS_DENIED         not for this user, this host, or a guest; or the share must be used
+                          encrypted, which this session cannot
     REQUEST_NOT_ACCEPTED  the share has as many connections as it may
     NO_LOGON_SERVERS      mountd is away
 
@@ -65,6 +68,7 @@ def tree_connect(work: Work, req: TreeConnectRequest) -> Reply:
     decision = _ask(work, session, name, tree_id)
     try:
         share = shares.find(work.server, name, fresh=bool(decision.flags & TREE_UPDATE))
+        _require_encryption(session, share)
         tree = _connect(work, session, share, tree_id, decision)
     except NtStatusError:
         work.server.mountd.tree_disconnect(session.session_id, tree_id)
@@ -74,7 +78,7 @@ def tree_connect(work: Work, req: TreeConnectRequest) -> Reply:
     return Reply(
         TreeConnectResponse(
             share_type=SHARE_PIPE if share.is_pipe else SHARE_DISK,
-            share_flags=_share_flags(share),
+            share_flags=_share_flags(tree),
             capabilities=0,
             maximal_access=tree.maximal_access,
         )
@@ -86,6 +90,11 @@ def _require_signature(work: Work, session: Session) -> None:
         return
     if not work.request_signed and work.sealed is None:
         raise Disconnect("TREE_CONNECT neither signed nor encrypted")
+
+
+def _require_encryption(session: Session, share: Share) -> None:
+    if share.encryption == Encryption.REQUIRED and session.sealer is None:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, f"{share.name} must be used encrypted")
 
 
 def _share_name(work: Work, req: TreeConnectRequest) -> str:
@@ -135,10 +144,12 @@ def _connect(
         credentials=acting,
         token=token_for(work.server, session, acting),
         now=work.server.clock(),
+        encrypt_data=share.encryption >= Encryption.DESIRED and session.sealer is not None,
     )
     session.add_tree(tree)
     return tree
 
 
-def _share_flags(share: Share) -> int:
-    return SHAREFLAG_NO_CACHING if share.is_pipe else SHAREFLAG_MANUAL_CACHING
+def _share_flags(tree: TreeConnect) -> int:
+    flags = SHAREFLAG_NO_CACHING if tree.share.is_pipe else SHAREFLAG_MANUAL_CACHING
+    return flags | SHAREFLAG_ENCRYPT_DATA if tree.encrypt_data else flags

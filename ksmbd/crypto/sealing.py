@@ -38,6 +38,7 @@ TAG_SIZE: Final = 16
 _TAG: Final = slice(4, 4 + TAG_SIZE)  # the header's Signature
 _COUNTER_SIZE: Final = 8  # bytes of a nonce that count; the ones before are the key's prefix
 _COUNTER_END: Final = 1 << 8 * _COUNTER_SIZE
+RESERVE: Final = 1 << 32  # nonces kept for the messages that lead to a new session
 
 
 def _aead(cipher: int, key: bytes) -> AESCCM | AESGCM:
@@ -54,7 +55,7 @@ def nonce_length(cipher: int) -> int:
 class Sealer:
     """Encrypts with one key, never twice under the same nonce."""
 
-    __slots__ = ("_aead", "_lock", "_next", "_prefix")
+    __slots__ = ("_aead", "_lock", "_next", "_prefix", "cipher")
 
     def __init__(
         self, cipher: int, key: bytes, random: Callable[[int], bytes], first: int = 0
@@ -63,10 +64,16 @@ class Sealer:
 
         ValueError for an unknown cipher or a key of the wrong length.
         """
+        self.cipher = cipher
         self._aead = _aead(cipher, key)
         self._prefix = random(nonce_length(cipher) - _COUNTER_SIZE)
         self._next = first  # by self._lock
         self._lock = threading.Lock()
+
+    @property
+    def spent(self) -> bool:
+        """Whether so few nonces are left that the session must end."""
+        return self._next >= _COUNTER_END - RESERVE
 
     def seal_in_place(self, frame: memoryview, session_id: int) -> memoryview:
         """Seal ``[52 bytes of room][message][16 spare bytes]`` and return it without the spare.

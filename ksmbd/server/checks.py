@@ -6,11 +6,11 @@ One function per section, called in that order by dispatch for each command of a
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Final, NoReturn
 
 from ksmbd.commands.table import NOTHING, TREE, Spec
 from ksmbd.state.connection import Connection
-from ksmbd.state.session import SessionState
+from ksmbd.state.session import Session, SessionState
 from ksmbd.state.work import Work
 from ksmbd.wire.base import Wire
 from ksmbd.wire.header import (
@@ -28,6 +28,7 @@ from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError
 
 _STRUCTURE_SIZE: Final = struct.Struct("<H")
 _CREDIT: Final = 65536  # bytes that one credit pays for
+_CLEAR: Final = frozenset((Command.NEGOTIATE, Command.SESSION_SETUP))  # even on sealed sessions
 
 
 def header(work: Work) -> None:
@@ -96,10 +97,32 @@ def session(work: Work, spec: Spec) -> None:
         raise NtStatusError(NtStatus.USER_SESSION_DELETED, "ended earlier in the compound")
 
 
+def encryption(work: Work) -> None:
+    """3.3.5.2.9: what must be encrypted is, and with the key of its own session.
+
+    ACCESS_DENIED   in clear on an encrypted session, or sealed with the key of another one
+    """
+    found = work.session
+    if found is None:
+        return
+    if work.sealed is not None:
+        if found is not work.sealed:
+            raise NtStatusError(NtStatus.ACCESS_DENIED, "sealed with the key of another session")
+    elif found.encrypt_data and work.header.command not in _CLEAR:
+        _refuse_clear(work, found)
+
+
+def _refuse_clear(work: Work, session: Session) -> NoReturn:
+    """The refusal is sealed: what a session that is encrypted is told is, 3.3.4.1.4."""
+    work.seal = session
+    raise NtStatusError(NtStatus.ACCESS_DENIED, "unencrypted")
+
+
 def expiry(work: Work, spec: Spec) -> None:
     """3.3.5.2.9, the rest: after the signature, so that the refusal is signed.
 
-    NETWORK_SESSION_EXPIRED   its credentials have expired, and the command is not allowed then
+    NETWORK_SESSION_EXPIRED   its credentials have expired, or its encryption key is worn out,
+                              and the command is not allowed then
     """
     if spec.needs == NOTHING:
         return
@@ -107,6 +130,8 @@ def expiry(work: Work, spec: Spec) -> None:
     now = work.server.clock()
     found.idle_time = now
     if found.expiration_time is not None and now >= found.expiration_time:
+        found.state = SessionState.EXPIRED
+    if work.sealed is not None and found.sealer is not None and found.sealer.spent:
         found.state = SessionState.EXPIRED
     if found.state == SessionState.EXPIRED and not spec.when_expired:
         raise NtStatusError(NtStatus.NETWORK_SESSION_EXPIRED, f"session {found.session_id:#x}")
@@ -134,6 +159,8 @@ def signature(work: Work, spec: Spec) -> None:
         if not signer.verify(work.message, request.message_id):
             raise NtStatusError(NtStatus.ACCESS_DENIED, "wrong signature")
         work.request_signed = True
+        if spec.needs == TREE:
+            found.was_signed = True
     elif found.signing_required:
         work.signer = signer
         if spec.needs != NOTHING:
@@ -144,6 +171,7 @@ def tree(work: Work, spec: Spec) -> None:
     """3.3.5.2.11: find the tree connect.
 
     NETWORK_NAME_DELETED   the session has none with the id, or it is disconnected
+    ACCESS_DENIED          in clear, and the share must be used encrypted
     """
     if spec.needs != TREE:
         return
@@ -154,6 +182,10 @@ def tree(work: Work, spec: Spec) -> None:
         found = work.the_session().find_tree(request.tree_id)
     if not found.connected:
         raise NtStatusError(NtStatus.NETWORK_NAME_DELETED, f"tree {found.tree_id:#x}")
+    if work.sealed is not None:
+        found.session.was_sealed = True
+    elif found.encrypt_data:
+        _refuse_clear(work, found.session)
     work.tree = found
 
 
@@ -192,15 +224,26 @@ def is_async(request: Header) -> bool:
     return bool(request.flags & ASYNC_COMMAND)
 
 
-def may_cancel(connection: Connection, frame: memoryview, request: Header, work: Work) -> bool:
+def may_cancel(
+    connection: Connection,
+    frame: memoryview,
+    request: Header,
+    work: Work,
+    sealed: Session | None = None,
+) -> bool:
     """3.3.5.16: a CANCEL is its request's session's, and signed as 3.3.5.2.4 wants it.
 
+    *sealed* is the session under whose key it came; what is encrypted is not cancelled in clear.
     One that is not right is ignored, for it has no reply.
     """
     asked = work.session.session_id if work.session else int.from_bytes(work.frame[40:48], "little")
     if asked != request.session_id:
         return False
     found = connection.sessions.get(asked)
+    if sealed is not None:
+        return sealed is found
+    if work.sealed is not None or (found is not None and found.encrypt_data):
+        return False
     signer = found.signer_on(connection) if found else None
     if found is None or signer is None:
         return True

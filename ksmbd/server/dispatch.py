@@ -13,9 +13,10 @@ from typing import Final
 
 from ksmbd.commands import smb1_negotiate
 from ksmbd.commands.table import COMMANDS, NOTHING, Spec
-from ksmbd.server import checks
+from ksmbd.server import checks, unsealing
 from ksmbd.state.connection import Connection
 from ksmbd.state.outbound import interim_signer, refusal, respond
+from ksmbd.state.session import Session
 from ksmbd.state.wait import Wait, Wake
 from ksmbd.state.work import Answer, Parking, Reply, Work
 from ksmbd.vfs import credentials
@@ -56,7 +57,8 @@ def is_direct(frame: Buffer) -> bool:
 def receive(connection: Connection, frame: memoryview) -> Work | None:
     """Make a frame a Work; None if it was dealt with already.
 
-    Raises Disconnect for what is no SMB2.
+    A short encrypted frame is opened here, so that it is known what it is; a long one by whoever
+    runs it.  Raises Disconnect for what is no SMB2, and for what was encrypted wrongly.
     """
     protocol = bytes(frame[:4])
     if protocol == SMB2_PROTOCOL_ID:
@@ -68,12 +70,28 @@ def receive(connection: Connection, frame: memoryview) -> Work | None:
         work = Work(connection, frame)
         connection.announce(work, _message_ids(frame))
         return work
+    if protocol == TRANSFORM_PROTOCOL_ID:
+        return _sealed(connection, frame)
     if protocol == SMB1_PROTOCOL_ID:
         smb1_negotiate.negotiate(connection, frame)
         return None
-    if protocol in (TRANSFORM_PROTOCOL_ID, COMPRESSION_PROTOCOL_ID):
-        raise Disconnect("encrypted or compressed, and neither was negotiated")
+    if protocol == COMPRESSION_PROTOCOL_ID:
+        raise Disconnect("compressed, which was not negotiated")
     raise Disconnect(f"protocol id {protocol.hex()}")
+
+
+def _sealed(connection: Connection, frame: memoryview) -> Work | None:
+    work = Work(connection, frame)
+    work.sealed = work.seal = session = unsealing.find_session(connection, frame)
+    if len(frame) > _DIRECT_PAYLOAD:
+        return work
+    unsealing.unseal(work)
+    frame = work.frame
+    if frame[12] == Command.CANCEL and frame[13] == 0:
+        _cancel(connection, frame, session)
+        return None
+    connection.announce(work, _message_ids(frame))
+    return work
 
 
 def _message_ids(frame: memoryview) -> list[int]:
@@ -88,7 +106,7 @@ def _message_ids(frame: memoryview) -> list[int]:
             return found
 
 
-def _cancel(connection: Connection, frame: memoryview) -> None:
+def _cancel(connection: Connection, frame: memoryview, sealed: Session | None = None) -> None:
     """[MS-SMB2] 3.3.5.16: no reply, no credit, no message id of its own."""
     try:
         request = Header.parse(frame)
@@ -99,7 +117,7 @@ def _cancel(connection: Connection, frame: memoryview) -> None:
         work = connection.find_request(async_id=request.async_id)
     else:
         work = connection.find_request(message_id=request.message_id)
-    if work is None or not checks.may_cancel(connection, frame, request, work):
+    if work is None or not checks.may_cancel(connection, frame, request, work, sealed):
         return
     message_id = work.header.message_id if by_async_id else request.message_id
     log.debug("cancel of message %d", message_id)
@@ -109,6 +127,9 @@ def _cancel(connection: Connection, frame: memoryview) -> None:
 def run(work: Work) -> None:
     """All of a frame, on whatever thread.  Never raises."""
     try:
+        if unsealing.is_sealed(work):
+            unsealing.unseal(work)
+            work.connection.announce(work, _message_ids(work.frame))
         while not work.is_last:
             _next(work)
             if not _command(work):
@@ -179,6 +200,7 @@ def _checked(work: Work) -> Spec:
     if spec is None:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"command {work.header.command}")
     checks.session(work, spec)
+    checks.encryption(work)
     checks.signature(work, spec)
     checks.expiry(work, spec)
     checks.tree(work, spec)
@@ -308,18 +330,15 @@ def resume(work: Work, wait: Wait, wake: Wake) -> None:
         else:
             work.wake = wake
             done = _handle(work, COMMANDS[work.header.command])
-        if not done:
-            return
+        if done:
+            _rest(work)
+        return
     except Disconnect as why:
         work.connection.drop(str(why))
-        _finish(work)
-        return
     except Exception:
         log.exception("%s: a bug in the server", work.connection.peer)
         work.connection.drop("a bug in the server")
-        _finish(work)
-        return
-    _rest(work)
+    _finish(work)
 
 
 def _rest(work: Work) -> None:

@@ -135,12 +135,11 @@ class Reader:
         try:
             while (frame := self._transport.next_frame()) is not None:
                 self.frames += 1
-                direct = self._is_direct(frame)
                 work = self._make(frame)
                 frame = None  # a large one may be reused as soon as the work is done
                 if work is None:
                     continue
-                if not direct:
+                if not self._is_direct(work.frame):
                     self._queue(work)
                 elif not self._run_here(work, role):
                     return

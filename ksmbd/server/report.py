@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ksmbd.server.clients import Client
 from ksmbd.server.pool import PoolFigures
+from ksmbd.server.startup import CIPHERS, SIGNING_ALGORITHMS
 from ksmbd.state.open import Open
 from ksmbd.state.server import Server
 from ksmbd.state.session import Session
@@ -21,6 +22,8 @@ DIALECTS: Final = {
     0x0302: "3.0.2",
     0x0311: "3.1.1",
 }
+_SIGNATURES: Final = {number: name for name, number in SIGNING_ALGORITHMS.items()}
+_CIPHERS: Final = {number: name for name, number in CIPHERS.items()}
 MAX_OPENS: Final = 10_000  # rows
 
 
@@ -75,10 +78,34 @@ def _session(session: Session) -> dict[str, Any]:
         "channels": channels,
         "trees": trees,
         "opens": opens,
-        "signed": session.signing_required,
-        "encrypted": session.encrypt_data,
+        "dialect": DIALECTS.get(session.connection.dialect, "not negotiated"),
+        "signed": _signed(session),
+        "signing_required": session.signing_required,
+        "sealed": _sealed(session),
+        "encryption_required": session.encrypt_data,
         "since": session.creation_time,
     }
+
+
+def _signed(session: Session) -> str:
+    """The algorithm that requests are signed with; empty: they are not.
+
+    What is sealed is not signed as well.
+    """
+    with session.lock:
+        signers = [channel.signer for channel in session.channels.values() if channel.signer]
+    if not signers or not (
+        session.was_signed or (session.signing_required and not _sealed(session))
+    ):
+        return ""
+    return _SIGNATURES[signers[0].algorithm]
+
+
+def _sealed(session: Session) -> str:
+    """The cipher of encrypted requests, if there are any; empty: there are none."""
+    if session.sealer is None or not (session.encrypt_data or session.was_sealed):
+        return ""
+    return _CIPHERS[session.sealer.cipher]
 
 
 def _trees(session: Session) -> list[dict[str, Any]]:
@@ -91,6 +118,7 @@ def _trees(session: Session) -> list[dict[str, Any]]:
             "account": session.account,
             "share": tree.share.name,
             "writable": tree.writable,
+            "encryption_required": tree.encrypt_data,
             "since": tree.creation_time,
         }
         for tree in trees

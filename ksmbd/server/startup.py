@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import struct
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ksmbd.state.settings import Settings, SigningPolicy
-from ksmbd.wire import negotiate
-from ksmbd.wire.ipc import MapToGuest, Signing, StartingUp
+from ksmbd.wire import ipc, negotiate
+from ksmbd.wire.ipc import StartingUp
+from ksmbd.wire.policy import Encryption, MapToGuest, Signing
 
 log = logging.getLogger("ksmbd.ipc")
 
@@ -25,6 +27,12 @@ SIGNING_ALGORITHMS: Final = {
     "AES-128-CMAC": negotiate.AES_CMAC,
     "HMAC-SHA256": negotiate.HMAC_SHA256,
 }
+CIPHERS: Final = {
+    "AES-128-GCM": negotiate.AES_128_GCM,
+    "AES-128-CCM": negotiate.AES_128_CCM,
+    "AES-256-GCM": negotiate.AES_256_GCM,
+    "AES-256-CCM": negotiate.AES_256_CCM,
+}
 POLICIES: Final[dict[int, SigningPolicy]] = {
     Signing.DISABLED: SigningPolicy.DISABLED,
     Signing.ENABLED: SigningPolicy.AUTO,
@@ -36,11 +44,8 @@ POLICIES: Final[dict[int, SigningPolicy]] = {
 def settings_from(message: StartingUp) -> Settings:
     """The global parameters; what is missing or unknown keeps its default."""
     default = Settings()
-    algorithms = tuple(
-        SIGNING_ALGORITHMS[name]
-        for name in message.signing_algorithms
-        if name in SIGNING_ALGORITHMS
-    )
+    algorithms = _known(message.signing_algorithms, SIGNING_ALGORITHMS)
+    ciphers = _known(message.encryption_algorithms, CIPHERS)
     return Settings(
         netbios_name=message.netbios_name or default.netbios_name,
         workgroup=message.workgroup or default.workgroup,
@@ -49,6 +54,8 @@ def settings_from(message: StartingUp) -> Settings:
         min_dialect=PROTOCOLS.get(message.min_protocol, default.min_dialect),
         max_dialect=PROTOCOLS.get(message.max_protocol, default.max_dialect),
         signing_algorithms=algorithms or default.signing_algorithms,
+        encryption=encryption(message.flags),
+        ciphers=ciphers or default.ciphers,
         max_read=message.max_read or default.max_read,
         max_write=message.max_write or default.max_write,
         max_trans=message.max_trans or default.max_trans,
@@ -64,6 +71,19 @@ def settings_from(message: StartingUp) -> Settings:
         sub_authorities=sub_authorities(message),
         ipc_timeout_s=message.ipc_timeout,
     )
+
+
+def encryption(flags: int) -> Encryption:
+    """``smb3 encryption`` from StartingUp.flags."""
+    if flags & ipc.ENCRYPTION:
+        return Encryption.REQUIRED
+    if flags & ipc.ENCRYPTION_OFF:
+        return Encryption.OFF
+    return Encryption.DESIRED if flags & ipc.ENCRYPTION_DESIRED else Encryption.AUTO
+
+
+def _known(names: Sequence[str], numbers: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(numbers[name] for name in names if name in numbers)
 
 
 def sub_authorities(message: StartingUp) -> tuple[int, int, int]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ksmbd.state.connection import Connection
 from ksmbd.state.settings import Settings, SigningPolicy
 from ksmbd.wire.negotiate import (
+    AES_128_CCM,
     AES_CMAC,
+    CAP_ENCRYPTION,
     CAP_LARGE_MTU,
     SIGNING_ENABLED,
     SIGNING_REQUIRED,
@@ -19,6 +21,7 @@ from ksmbd.wire.negotiate import (
     SMB_3_1_1,
     NegotiateResponse,
 )
+from ksmbd.wire.policy import Encryption
 from ksmbd.wire.status import NtStatus, NtStatusError
 from ksmbd.wire.text import filetime_from_ns
 
@@ -42,6 +45,13 @@ def common_dialect(settings: Settings, offered: Iterable[int]) -> int:
 def capabilities(dialect: int) -> int:
     """Only what there is something behind."""
     return CAP_LARGE_MTU if dialect >= SMB_2_1 else 0
+
+
+def common_cipher(settings: Settings, offered: Sequence[int]) -> int:
+    """The cipher that the server likes best among what the client has; 0: there is none."""
+    if settings.encryption == Encryption.OFF:
+        return 0
+    return next((cipher for cipher in settings.ciphers if cipher in offered), 0)
 
 
 def set_sizes(connection: Connection, settings: Settings) -> None:
@@ -68,6 +78,12 @@ def agree(connection: Connection, dialect: int) -> None:
     connection.server_capabilities = capabilities(dialect)
     if SMB_3_0 <= dialect < SMB_3_1_1:
         connection.signing_algorithm_id = AES_CMAC
+        if connection.client_capabilities & CAP_ENCRYPTION:
+            connection.cipher_id = common_cipher(settings, (AES_128_CCM,))
+        # 3.1.1 says it by its context alone: a client that finds the bit there, too, may take
+        # it for a downgrade and go on in clear.
+        if connection.cipher_id:
+            connection.server_capabilities |= CAP_ENCRYPTION
     set_sizes(connection, settings)
     connection.negotiated = True
 

@@ -12,6 +12,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from ksmbd.crypto import preauth
+from ksmbd.crypto.sealing import TAG_SIZE
 from ksmbd.state.buffers import HEADROOM
 from ksmbd.state.work import Answer, Reply, Work
 from ksmbd.wire.base import Buffer, Wire
@@ -25,20 +26,24 @@ from ksmbd.wire.header import (
     SIGNATURE_OFFSET,
     SIGNED,
     SMB2_PROTOCOL_ID,
+    TRANSFORM_SIZE,
     UNSOLICITED,
 )
 from ksmbd.wire.negotiate import AES_GMAC
-from ksmbd.wire.status import NtStatus
+from ksmbd.wire.status import Disconnect, NtStatus
 
 if TYPE_CHECKING:
+    from ksmbd.crypto.sealing import Sealer
     from ksmbd.crypto.signing import Signer
     from ksmbd.state.connection import Connection
+    from ksmbd.state.session import Session
 
 # ProtocolId StructureSize CreditCharge Status Command Credits Flags NextCommand MessageId
 # ProcessId+TreeId or AsyncId, SessionId, Signature
 _HEADER: Final = struct.Struct("<4sHHIHHIIQQQ16s")
 _LENGTH: Final = struct.Struct(">I")
 _NO_SIGNATURE: Final = bytes(16)
+_ROOM_BODY: Final = 16  # bytes of the fixed part that HEADROOM leaves place for: READ's
 _SCATTER: Final = 32 << 10  # payloads above this are not copied behind their header
 _KEPT_FLAGS: Final = PRIORITY_MASK | RELATED_OPERATIONS
 
@@ -50,13 +55,19 @@ def refusal(status: NtStatus, data: bytes = b"", contexts: int = 0) -> Reply:
 
 
 def respond(work: Work) -> None:
-    """Send all answers of a work in one frame and give its buffers back."""
+    """Send all answers of a work in one frame and give its buffers back.
+
+    Disconnect when the key to seal them with has no nonces left.
+    """
     answers = work.answers
     if not answers:
         return
     work.answers = []
     work.reply_size = 0
-    frame = _single(work, answers[0]) if len(answers) == 1 else _compound(work, answers)
+    if work.seal is not None:
+        frame = _sealed(work, answers, work.seal)
+    else:
+        frame = _single(work, answers[0]) if len(answers) == 1 else _compound(work, answers)
     if work.keep_preauth is not None:
         keeper, work.keep_preauth = work.keep_preauth, None
         keeper.preauth_integrity_hash_value = preauth.extend(
@@ -72,10 +83,10 @@ def _single(work: Work, answer: Answer) -> list[Buffer]:
     reply = answer.reply
     body = reply.body
     size = len(reply.data)
-    if reply.room is not None and HEADROOM - HEADER_SIZE - 4 >= 0 and body.SIZE == 16:
-        start = HEADROOM - 16 - HEADER_SIZE
+    if reply.room is not None and body.SIZE == _ROOM_BODY:
+        start = HEADROOM - _ROOM_BODY - HEADER_SIZE
         room = memoryview(reply.room)
-        _LENGTH.pack_into(room, start - 4, HEADER_SIZE + 16 + size)
+        _LENGTH.pack_into(room, start - 4, HEADER_SIZE + _ROOM_BODY + size)
         message = room[start : HEADROOM + size]
         _finish(message, work, answer, 0)
         body.pack_into(message, HEADER_SIZE)
@@ -101,17 +112,52 @@ def _single(work: Work, answer: Answer) -> list[Buffer]:
 
 def _compound(work: Work, answers: list[Answer]) -> list[Buffer]:
     """Each element but the last is padded to 8 bytes and signed with its padding."""
-    lengths = [HEADER_SIZE + a.reply.body.SIZE + len(a.reply.data) for a in answers]
-    padded = [-(-n // 8) * 8 for n in lengths[:-1]] + lengths[-1:]
-    frame = bytearray(4 + sum(padded))
+    lengths = _padded_lengths(answers)
+    frame = bytearray(4 + sum(lengths))
     _LENGTH.pack_into(frame, 0, len(frame) - 4)
-    view = memoryview(frame)
-    offset = 4
-    for answer, length in zip(answers, padded, strict=True):
-        last = answer is answers[-1]
-        _element(view[offset : offset + length], work, answer, 0 if last else length)
-        offset += length
+    _elements(memoryview(frame)[4:], work, answers, lengths)
     return [frame]
+
+
+def _padded_lengths(answers: list[Answer]) -> list[int]:
+    lengths = [HEADER_SIZE + a.reply.body.SIZE + len(a.reply.data) for a in answers]
+    return [-(-n // 8) * 8 for n in lengths[:-1]] + lengths[-1:]
+
+
+def _elements(message: memoryview, work: Work, answers: list[Answer], lengths: list[int]) -> None:
+    """All answers into their places."""
+    offset = 0
+    for answer, length in zip(answers, lengths, strict=True):
+        last = answer is answers[-1]
+        _element(message[offset : offset + length], work, answer, 0 if last else length)
+        offset += length
+
+
+def _sealed(work: Work, answers: list[Answer], session: Session) -> list[Buffer]:
+    """The whole frame under one transform header; nothing inside is signed, 3.3.4.1.1."""
+    sealer = session.sealer
+    if sealer is None:
+        raise Disconnect("no key to seal with")
+    for answer in answers:
+        answer.signer = None
+    reply = answers[0].reply
+    if reply.room is not None and len(answers) == 1 and reply.body.SIZE == _ROOM_BODY:
+        frame = memoryview(reply.room)[: HEADROOM + len(reply.data) + TAG_SIZE]
+        message = frame[4 + TRANSFORM_SIZE : -TAG_SIZE]
+        _finish(message, work, answers[0], 0)
+        reply.body.pack_into(message, HEADER_SIZE)
+    else:
+        lengths = _padded_lengths(answers)
+        frame = memoryview(bytearray(4 + TRANSFORM_SIZE + sum(lengths) + TAG_SIZE))
+        _elements(frame[4 + TRANSFORM_SIZE : -TAG_SIZE], work, answers, lengths)
+    return _seal(frame, session, sealer)
+
+
+def _seal(frame: memoryview, session: Session, sealer: Sealer) -> list[Buffer]:
+    """Seal ``[4 length][52 transform][message][16 tag]`` where it lies."""
+    _LENGTH.pack_into(frame, 0, len(frame) - 4 - TAG_SIZE)
+    sealer.seal_in_place(frame[4:], session.session_id)
+    return [frame[:-TAG_SIZE]]
 
 
 def _element(message: memoryview, work: Work, answer: Answer, next_command: int) -> None:
@@ -160,13 +206,29 @@ def interim_signer(signer: Signer | None) -> Signer | None:
     return None if signer is None or signer.algorithm == AES_GMAC else signer
 
 
-def notify(connection: Connection, command: int, body: Wire) -> None:
-    """Send a message nobody asked for: an oplock or lease break, [MS-SMB2] 3.3.4.6, unsigned."""
-    frame = bytearray(4 + HEADER_SIZE + body.SIZE)
-    _LENGTH.pack_into(frame, 0, len(frame) - 4)
+def notify(
+    connection: Connection, command: int, body: Wire, *, seal: Session | None = None
+) -> None:
+    """Send a message nobody asked for: an oplock or lease break, [MS-SMB2] 3.3.4.6.
+
+    Never signed; sealed for the session *seal*, which is the open's if that session or the
+    open's tree connect is encrypted.
+    """
+    size = HEADER_SIZE + body.SIZE
+    frame = memoryview(bytearray(4 + TRANSFORM_SIZE + size + TAG_SIZE))
+    start = 4 + TRANSFORM_SIZE
     _HEADER.pack_into(
-        frame, 4, SMB2_PROTOCOL_ID, HEADER_SIZE, 0, 0, command, 0, SERVER_TO_REDIR, 0,
+        frame, start, SMB2_PROTOCOL_ID, HEADER_SIZE, 0, 0, command, 0, SERVER_TO_REDIR, 0,
         UNSOLICITED, 0, 0, _NO_SIGNATURE,
     )  # fmt: skip
-    body.pack_into(frame, 4 + HEADER_SIZE)
-    connection.transport.send([frame])
+    body.pack_into(frame, start + HEADER_SIZE)
+    if seal is None or seal.sealer is None:
+        _LENGTH.pack_into(frame, start - 4, size)
+        connection.transport.send([frame[start - 4 : start + size]])
+        return
+    try:
+        parts = _seal(frame, seal, seal.sealer)
+    except Disconnect as why:
+        connection.drop(str(why))
+        return
+    connection.transport.send(parts)

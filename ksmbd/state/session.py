@@ -19,6 +19,7 @@ from ksmbd.wire.status import NtStatus, NtStatusError
 
 if TYPE_CHECKING:
     from ksmbd.auth.identity import Identity
+    from ksmbd.crypto.sealing import Sealer, Unsealer
     from ksmbd.crypto.signing import Signer
     from ksmbd.state.connection import Connection
     from ksmbd.state.logon import Logon
@@ -67,7 +68,11 @@ class Session:
         self.full_session_key = b""
         self.application_key = b""
         self.signing_required = False
-        self.encrypt_data = False
+        self.encrypt_data = False  # every request must come sealed; needs the next two
+        self.sealer: Sealer | None = None  # EncryptionKey; None: not for guests, not negotiated
+        self.unsealer: Unsealer | None = None  # DecryptionKey
+        self.was_signed = False  # some request about files was, whether it had to or not
+        self.was_sealed = False
         self.is_guest = False
         self.is_anonymous = False
         self.account_flags = 0  # what mountd said of the account, for its tree connects

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ksmbd.wire.policy import Encryption
+
 if TYPE_CHECKING:
     from ksmbd.vfs.root import ShareRoot
 
@@ -27,7 +29,7 @@ class Share:
     hide_unreadable: bool = False
     inherit_owner: bool = False
     continuous_availability: bool = False
-    encrypt_data: bool = False
+    encryption: Encryption = Encryption.AUTO
     create_mask: int = 0o744
     directory_mask: int = 0o755
     force_create_mode: int = 0

@@ -10,6 +10,7 @@ from ksmbd.state.share import Share
 from ksmbd.vfs import credentials
 from ksmbd.vfs.root import RootOptions, ShareRoot
 from ksmbd.wire import ipc
+from ksmbd.wire.policy import Encryption
 from ksmbd.wire.status import NtStatus, NtStatusError
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def _build(server: Server, config: ShareConfig) -> Share:
         acl_xattr=bool(flags & ipc.SHARE_ACL_XATTR),
         hide_unreadable=bool(flags & ipc.SHARE_HIDE_UNREADABLE),
         inherit_owner=bool(flags & ipc.SHARE_INHERIT_OWNER),
+        encryption=_encryption(flags),
         create_mask=config.create_mask,
         directory_mask=config.directory_mask,
         force_create_mode=config.force_create_mode,
@@ -63,6 +65,14 @@ def _build(server: Server, config: ShareConfig) -> Share:
     if not share.is_pipe:
         share.root = _open_root(config)
     return share
+
+
+def _encryption(flags: int) -> Encryption:
+    if flags & ipc.SHARE_ENCRYPT_DATA:
+        return Encryption.REQUIRED
+    if flags & ipc.SHARE_ENCRYPT_DESIRED:
+        return Encryption.DESIRED
+    return Encryption.AUTO
 
 
 def _open_root(config: ShareConfig) -> ShareRoot:

@@ -24,6 +24,7 @@ class TreeConnect:
         "connected",
         "creation_time",
         "credentials",
+        "encrypt_data",
         "maximal_access",
         "session",
         "share",
@@ -43,6 +44,7 @@ class TreeConnect:
         credentials: Credentials | None,
         token: Token | None,
         now: float,
+        encrypt_data: bool = False,
     ) -> None:
         self.tree_id = tree_id
         self.session = session
@@ -52,6 +54,7 @@ class TreeConnect:
         self.credentials = credentials
         self.token = token
         self.creation_time = now
+        self.encrypt_data = encrypt_data  # every request must come sealed
         self.connected = True  # TREE_DISCONNECT and LOGOFF end it, once
 
     @property

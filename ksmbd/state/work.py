@@ -123,6 +123,7 @@ class Work:
         "reply_size",
         "request",
         "request_signed",
+        "seal",
         "sealed",
         "server",
         "session",
@@ -147,7 +148,8 @@ class Work:
         self.tree: TreeConnect | None = None
         self.signer: Signer | None = None  # the reply will be signed with it
         self.request_signed = False
-        self.sealed: Session | None = None  # came encrypted: the reply will be
+        self.sealed: Session | None = None  # whose DecryptionKey opened the frame
+        self.seal: Session | None = None  # whose EncryptionKey the whole reply is sealed with
         self.answers: list[Answer] = []
         self.reply_size = 0  # bytes of data in them
         self.compound_open: Open | None = None  # the FileId that related commands inherit

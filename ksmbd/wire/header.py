@@ -12,6 +12,7 @@ from typing import Final, Self
 from ksmbd.wire.base import Buffer, Wire, WireError, bytes4, bytes16, u16, u32, u64, wire
 
 HEADER_SIZE: Final = 64
+SESSION_ID_OFFSET: Final = 40  # of the 8-byte SessionId in the header
 SIGNATURE_OFFSET: Final = 48  # of the 16-byte Signature in the header
 
 SMB1_PROTOCOL_ID: Final = b"\xffSMB"

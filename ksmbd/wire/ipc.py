@@ -82,6 +82,7 @@ ENCRYPTION_OFF: Final = 0x8
 DURABLE_HANDLES: Final = 0x10
 KERBEROS: Final = 0x10000  # mountd answers SPNEGO_AUTHEN_REQUEST
 BIND_INTERFACES_ONLY: Final = 0x20000
+ENCRYPTION_DESIRED: Final = 0x40000  # every session that can be sealed is
 
 # LoginResponse.status, TreeConnectRequest.account_flags, Logout.account_flags
 USER_OK: Final = 0x1
@@ -112,8 +113,9 @@ SHARE_CONTINUOUS_AVAILABILITY: Final = 1 << 16
 SHARE_HIDE_UNREADABLE: Final = 1 << 17
 SHARE_TIME_MACHINE: Final = 1 << 18
 SHARE_WIDE_LINKS: Final = 1 << 19
-SHARE_ENCRYPT_DATA: Final = 1 << 20
+SHARE_ENCRYPT_DATA: Final = 1 << 20  # sealed or not at all
 SHARE_CASE_SENSITIVE: Final = 1 << 24
+SHARE_ENCRYPT_DESIRED: Final = 1 << 25  # sealed by the clients that can
 
 # TreeConnectRequest.flags
 PEER_IPV6: Final = 0x1
@@ -140,24 +142,6 @@ RPC_RESTRICTED_CONTEXT: Final = 0x200  # the session is a guest's
 RPC_SAMR: Final = 0x400
 RPC_LSARPC: Final = 0x800
 RPC_PEEK: Final = 0x10000 | RPC_RETURN  # three u32: bytes unread, messages, bytes of the first
-
-
-class Signing(IntEnum):
-    """StartingUp.signing, the parameter ``server signing``."""
-
-    DISABLED = 0
-    ENABLED = 1
-    AUTO = 2
-    MANDATORY = 3
-
-
-class MapToGuest(IntEnum):
-    """StartingUp.map_to_guest: which failed log-on becomes a guest's."""
-
-    NEVER = 0
-    BAD_USER = 1
-    BAD_PASSWORD = 2  # and BAD_USER
-    BAD_UID = 3
 
 
 class TreeStatus(IntEnum):
@@ -323,7 +307,7 @@ class StartingUp(Message):
     """mountd's first message: every global parameter that ksmbd needs."""
 
     flags: u32  # LEASES ...
-    signing: u16  # Signing
+    signing: u16  # policy.Signing
     tcp_port: u16  # 0: any free one
     ipc_timeout: u32  # seconds without a sign of life after which sessions are closed; 0: never
     deadtime: u32  # minutes; a connection idle for longer and without opens is closed; 0: never
@@ -340,7 +324,7 @@ class StartingUp(Message):
     sub_auth_1: u32  # the machine's domain SID is S-1-5-21-<1>-<2>-<3>
     sub_auth_2: u32
     sub_auth_3: u32
-    map_to_guest: u32  # MapToGuest
+    map_to_guest: u32  # policy.MapToGuest
     restrict_anonymous: u32  # 0, 1 or 2
     min_protocol: text  # "SMB2_02" ... "SMB3_11"
     max_protocol: text

@@ -115,7 +115,7 @@ def test_an_unknown_context_may_come_twice(engine: Engine) -> None:
     client = Client(engine)
     contexts = [(0x7777, b"x"), *standard_contexts(), (0x7777, b""), (0, b"yy"), (0xFFFF, b"")]
     assert client.status(client.frames.negotiate(contexts=contexts)) is OK
-    assert set(answers(client)) == {PREAUTH, SIGNING}
+    assert set(answers(client)) == {PREAUTH, ENCRYPTION, SIGNING}
 
 
 @pytest.mark.parametrize(
@@ -237,10 +237,10 @@ def test_signing_is_required_where_it_is_mandatory(
 def test_only_what_was_asked_is_answered(engine: Engine) -> None:
     client = Client(engine)
     client.negotiate(signing=())
-    assert set(answers(client)) == {PREAUTH}
+    assert set(answers(client)) == {PREAUTH, ENCRYPTION}
     client = Client(engine)
     client.negotiate()
-    assert list(answers(client)) == [PREAUTH, SIGNING]
+    assert list(answers(client)) == [PREAUTH, ENCRYPTION, SIGNING]
 
 
 def test_each_answer_has_a_salt_of_its_own(engine: Engine) -> None:

@@ -21,9 +21,12 @@ REPORT: dict[str, Any] = {
     ],
     "sessions": [
         {"id": "0x1f", "account": "alice", "peer": "192.0.2.5", "state": "valid", "guest": False,
-         "signed": True, "encrypted": False, "trees": 1, "opens": 2},
+         "dialect": "3.1.1", "signed": "AES-128-GMAC", "sealed": "", "trees": 1, "opens": 2},
     ],
-    "trees": [{"share": "media", "account": "alice", "session": "0x1f", "writable": True}],
+    "trees": [
+        {"share": "media", "account": "alice", "session": "0x1f", "writable": True,
+         "encryption_required": False},
+    ],
     "opens": [
         {"share": "media", "path": "a/b.txt", "pipe": False, "directory": False,
          "access": "0x00120089", "oplock": 9, "account": "alice"},
@@ -47,12 +50,12 @@ Connections: 1
       12  192.0.2.5  3.1.1           1        0        2   12345  no
 
 Sessions: 1
-  Session  Account  Client     State  Guest  Signed  Encrypted  Shares  Opens
-  0x1f     alice    192.0.2.5  valid  no     yes     no              1      2
+  Session  Account  Client     State  Guest  Dialect  Signed with   Sealed with  Shares  Opens
+  0x1f     alice    192.0.2.5  valid  no     3.1.1    AES-128-GMAC  -                 1      2
 
 Connected shares: 1
-  Share  Account  Session  Writable
-  media  alice    0x1f     yes
+  Share  Account  Session  Writable  Sealed only
+  media  alice    0x1f     yes       no
 
 Open files: 2
   Share  Path       Kind       Access      Oplock  Account

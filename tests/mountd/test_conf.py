@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ksmbd.wire.ipc import MapToGuest
+from ksmbd.wire.policy import MapToGuest
 from mountd import conf
 from mountd.conf import ConfError, load
 

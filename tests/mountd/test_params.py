@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ksmbd.wire.ipc import MapToGuest, Signing
+from ksmbd.wire.policy import Encryption, MapToGuest, Signing
 from mountd import params
 from mountd.params import GLOBAL_KEYS, SHARE_KEYS, GlobalParams, ShareParams
 
@@ -13,6 +13,18 @@ BOOLEAN_WORDS = [
     *[(word, True) for word in ("yes", "Yes", "TRUE", "1", "on")],
     *[(word, False) for word in ("no", "false", "0", "off", "OFF")],
     *[(word, BAD) for word in ("yesterday", "10", "trueish", "enable", "n", "2", "auto")],
+]
+ENCRYPTION_WORDS = [
+    ("disabled", Encryption.OFF),
+    ("enabled", Encryption.AUTO),
+    ("auto", Encryption.AUTO),
+    ("Mandatory", Encryption.REQUIRED),
+    ("off", Encryption.OFF),
+    ("if_required", Encryption.AUTO),
+    ("desired", Encryption.DESIRED),
+    ("required", Encryption.REQUIRED),
+    ("default", Encryption.AUTO),
+    *[(word, BAD) for word in ("yes", "no", "0", "requird", "require", "desired required")],
 ]
 POLICY_WORDS = [
     ("disabled", Signing.DISABLED),
@@ -92,7 +104,7 @@ GLOBALS: list[tuple[str, list[tuple[str, Any]]]] = [
     ("smb2 max read", [("64K", 65536), ("8MB", 8 << 20), ("9MB", BAD), ("1K", BAD)]),
     ("smb2 max trans", [("1MB", 1 << 20), ("9MB", BAD)]),
     ("smb2 max write", [("4194304", 4 << 20), ("9MB", BAD)]),
-    ("smb3 encryption", POLICY_WORDS),
+    ("smb3 encryption", ENCRYPTION_WORDS),
     ("smbd max io size", [("8MB", 8 << 20), ("1K", BAD)]),
     ("tcp port", [("0", 0), ("4450", 4450), ("65536", BAD), ("smb", BAD)]),
     ("workgroup", [("HOME", "HOME"), ("x" * 64, BAD)]),
@@ -129,7 +141,7 @@ SHARES: list[tuple[str, list[tuple[str, Any]]]] = [
     ("path", [("/srv/a b/", "/srv/a b"), ("/", "/"), ("a", BAD), ("/a\0", BAD)]),
     ("read list", USERS),
     ("read only", [("no", False)]),
-    ("smb encrypt", POLICY_WORDS),
+    ("smb encrypt", ENCRYPTION_WORDS),
     ("store dos attributes", [("no", False)]),
     ("time machine", [("yes", True)]),
     ("time machine max size", SIZES),
@@ -195,7 +207,7 @@ def test_the_defaults_are_those_of_ksmbd() -> None:
         32,
         10000,
     )
-    assert (general.server_signing, general.smb3_encryption) == (Signing.AUTO, Signing.AUTO)
+    assert (general.server_signing, general.smb3_encryption) == (Signing.AUTO, Encryption.AUTO)
     assert (share.create_mask, share.directory_mask, share.read_only) == (0o744, 0o755, True)
     assert (share.max_connections, share.hide_dot_files, share.crossmnt) == (128, True, True)
 

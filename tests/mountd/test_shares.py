@@ -60,7 +60,9 @@ def test_the_flags_of_a_plain_share(tmp_path: Path) -> None:
         ("time machine = yes", ipc.SHARE_TIME_MACHINE, 0),
         ("wide links = yes", ipc.SHARE_WIDE_LINKS, 0),
         ("smb encrypt = required", ipc.SHARE_ENCRYPT_DATA, 0),
-        ("smb encrypt = desired", 0, 0),
+        ("smb encrypt = desired", ipc.SHARE_ENCRYPT_DESIRED, 0),
+        ("server smb encrypt = off", 0, 0),
+        ("smb3 encryption = auto", 0, 0),
         ("case sensitive = yes", ipc.SHARE_CASE_SENSITIVE, 0),
     ],
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ksmbd.wire import ipc
-from ksmbd.wire.ipc import MapToGuest, Signing
+from ksmbd.wire.policy import MapToGuest, Signing
 from mountd import krb5, state, users
 from mountd.conf import ConfError
 from mountd.system import Identity
@@ -71,9 +71,12 @@ STARTING_UP = ipc.StartingUp(
     default_unix_user="bob",
     aapl_model="MacSamba",
     interfaces=("eth0", "10.0.0.0/8"),
-    encryption_algorithms=("AES-128-GCM", "AES-128-CCM", "AES-256-GCM", "AES-256-CCM"),
+    encryption_algorithms=("AES-128-GCM", "AES-256-GCM", "AES-128-CCM", "AES-256-CCM"),
     signing_algorithms=("AES-128-GMAC", "AES-128-CMAC", "HMAC-SHA256"),
 )
+
+
+ENCRYPTIONS = ipc.ENCRYPTION | ipc.ENCRYPTION_DESIRED | ipc.ENCRYPTION_OFF
 
 
 def test_starting_up_carries_the_global_parameters(
@@ -89,7 +92,11 @@ def test_starting_up_carries_the_global_parameters(
     ("conf", "flag", "given"),
     [
         ("smb3 encryption = mandatory", ipc.ENCRYPTION, True),
-        ("smb3 encryption = auto", ipc.ENCRYPTION | ipc.ENCRYPTION_OFF, False),
+        ("smb3 encryption = auto", ENCRYPTIONS, False),
+        ("smb3 encryption = required", ENCRYPTIONS & ~ipc.ENCRYPTION, False),
+        ("smb encrypt = desired", ipc.ENCRYPTION_DESIRED, True),
+        ("smb encrypt = desired", ipc.ENCRYPTION | ipc.ENCRYPTION_OFF, False),
+        ("server smb encrypt = off", ipc.ENCRYPTION_OFF, True),
         ("smb2 leases = no", ipc.LEASES, False),
         ("durable handles = yes", ipc.DURABLE_HANDLES, True),
     ],

@@ -7,10 +7,13 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from control.status import render
 from ksmbd.server.pool import PoolFigures
 from ksmbd.server.report import report
 from ksmbd.state.session import SessionState
+from ksmbd.wire.negotiate import AES_256_GCM, AES_GMAC
 
 FIGURES = PoolFigures(2, 1, 1, 0, 3, 1, 32)
 
@@ -22,13 +25,15 @@ def server() -> Any:
     )  # fmt: skip
     session = SimpleNamespace(
         session_id=0x1F, account="alice", is_guest=False, is_anonymous=False,
-        state=SessionState.VALID, connection=connection, channels={3: None}, trees={}, opens={},
+        state=SessionState.VALID, connection=connection, trees={}, opens={},
+        channels={3: SimpleNamespace(signer=SimpleNamespace(algorithm=AES_GMAC))},
         signing_required=True, encrypt_data=False, creation_time=95.0, lock=threading.Lock(),
+        sealer=SimpleNamespace(cipher=AES_256_GCM), was_signed=False, was_sealed=False,
     )  # fmt: skip
     connection.sessions[0x1F] = session
     share = SimpleNamespace(name="media")
     tree = SimpleNamespace(tree_id=1, session=session, share=share, writable=True,
-                           creation_time=96.0)  # fmt: skip
+                           encrypt_data=False, creation_time=96.0)  # fmt: skip
     session.trees[1] = tree
     open = SimpleNamespace(
         volatile_id=0x77, session=session, tree=tree, path="a/b", is_directory=False, pipe=None,
@@ -76,3 +81,24 @@ def test_a_connection_that_has_not_negotiated_has_no_dialect() -> None:
     assert report(made, [client], FIGURES, direct=True)["connections"][0]["dialect"] == (
         "not negotiated"
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "signed", "sealed"),
+    [
+        ({"signing_required": False}, "", ""),
+        ({"signing_required": True}, "AES-128-GMAC", ""),
+        ({"signing_required": False, "was_signed": True}, "AES-128-GMAC", ""),
+        ({"signing_required": True, "encrypt_data": True}, "", "AES-256-GCM"),
+        ({"signing_required": True, "was_sealed": True}, "", "AES-256-GCM"),
+        ({"was_signed": True, "was_sealed": True}, "AES-128-GMAC", "AES-256-GCM"),
+        ({"channels": {}, "sealer": None}, "", ""),
+    ],
+)
+def test_it_says_what_a_session_is_signed_and_sealed_with(
+    changes: dict[str, Any], signed: str, sealed: str
+) -> None:
+    made, client = server()
+    vars(made.sessions[0x1F]).update(changes)
+    row = report(made, [client], FIGURES, direct=True)["sessions"][0]
+    assert (row["dialect"], row["signed"], row["sealed"]) == ("3.1.1", signed, sealed)

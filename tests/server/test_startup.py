@@ -7,7 +7,8 @@ from typing import Any
 from ksmbd.server.startup import server_guid, settings_from
 from ksmbd.state.settings import Settings, SigningPolicy
 from ksmbd.wire import ipc
-from ksmbd.wire.ipc import MapToGuest, Signing, StartingUp
+from ksmbd.wire.ipc import StartingUp
+from ksmbd.wire.policy import MapToGuest, Signing
 
 
 def message(**changes: Any) -> StartingUp:
