@@ -113,26 +113,39 @@ def _unlock(open: Open, inode: Inode, elements: list[LockElement]) -> None:
 def _lock(work: Work, open: Open, inode: Inode, elements: list[LockElement]) -> None:
     """All or none; the only one that may wait is queued in the same step."""
     waiter: _Waiter | None = None
-    taken: list[LockElement] = []
     with inode.lock:
         if open.closed:  # its locks have been, or are going to be, released: take no more
             raise NtStatusError(NtStatus.RANGE_NOT_LOCKED, "closed meanwhile")
-        for element in elements:
-            exclusive = bool(element.flags & EXCLUSIVE_LOCK)
-            if inode.locks.lock(open, element.offset, element.length, exclusive):
-                taken.append(element)
-                continue
-            for undo in taken:
-                inode.locks.unlock(open, undo.offset, undo.length)
-            if not element.flags & FAIL_IMMEDIATELY:
-                waiter = _Waiter()
-                inode.lock_waiters.append(waiter.event)
-            break
-        else:
+        refused = _take_all(open, inode, elements)
+        if refused is None:
             return
+        if not refused.flags & FAIL_IMMEDIATELY:
+            waiter = _Waiter()
+            inode.lock_waiters.append(waiter.event)
     if waiter is None:
         raise NtStatusError(NtStatus.LOCK_NOT_GRANTED, "in the way")
     _wait(work, open, inode, waiter)
+
+
+def _take_all(open: Open, inode: Inode, elements: list[LockElement]) -> LockElement | None:
+    """Take all; or none, and give the one that another lock is in the way of.
+
+    OSError ENOLCK if the inode has as many locks as it may; none is taken then either.
+    """
+    taken: list[tuple[int, int, bool]] = []
+    complete = False
+    try:
+        for element in elements:
+            lock = element.offset, element.length, bool(element.flags & EXCLUSIVE_LOCK)
+            if not inode.locks.lock(open, *lock):
+                return element
+            taken.append(lock)
+        complete = True
+        return None
+    finally:
+        if not complete:
+            for offset, length, exclusive in taken:
+                inode.locks.unlock(open, offset, length, exclusive=exclusive)
 
 
 def _forget(open: Open, waiter: _Waiter) -> None:

@@ -184,19 +184,22 @@ class LockTable:
         self._count += 1
         return True
 
-    def unlock(self, owner: Hashable, offset: int, length: int) -> bool:
+    def unlock(
+        self, owner: Hashable, offset: int, length: int, *, exclusive: bool | None = None
+    ) -> bool:
         """Release one lock with exactly this range; False if *owner* has none.
 
-        Where a shared lock is stacked on an exclusive one, the exclusive one goes first.
+        Where a shared lock is stacked on an exclusive one, the exclusive one goes first, unless
+        *exclusive* says which of them is meant.
         """
         held = self._owners.get(owner)
         if held is None:
             return False
         end = offset + length
-        if _holds(held.exclusive, offset, end):
+        if exclusive is not False and _holds(held.exclusive, offset, end):
             held.exclusive.remove(offset, end)
             self._exclusive.remove(offset, end)
-        elif held.shared.get((offset, end)):
+        elif exclusive is not True and held.shared.get((offset, end)):
             _subtract(held.shared, (offset, end))
             self._shared.remove(offset, end)
         else:
