@@ -1,0 +1,270 @@
+"""commands/query_directory.py through the engine, [MS-SMB2] 3.3.5.18."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+import pytest
+
+from ksmbd.wire.access import FILE_DIRECTORY_FILE, FILE_OPEN, FILE_READ_ATTRIBUTES
+from ksmbd.wire.dir_info import LAYOUTS, fixed_size
+from ksmbd.wire.file_info import FileInfo
+from ksmbd.wire.query_directory import (
+    INDEX_SPECIFIED,
+    REOPEN,
+    RESTART_SCANS,
+    RETURN_SINGLE_ENTRY,
+)
+from ksmbd.wire.status import NtStatus
+from tests.support.client import DIALECTS, Client, File, ready
+from tests.support.engine import Engine
+from tests.support.replies import Response
+
+OK = NtStatus.SUCCESS
+INVALID = NtStatus.INVALID_PARAMETER
+NO_MORE = NtStatus.NO_MORE_FILES
+NO_SUCH = NtStatus.NO_SUCH_FILE
+NAME_INVALID = NtStatus.OBJECT_NAME_INVALID
+MISMATCH = NtStatus.INFO_LENGTH_MISMATCH
+
+NAMES = ["alpha.txt", "beta.TXT", "gamma", "delta.txt.bak"]
+
+
+@pytest.fixture
+def listed(client: Client) -> File:
+    """The open root of a share with some files in it."""
+    for name in NAMES:
+        client.engine.make_file(name, name.encode())
+    return client.open("", create_options=FILE_DIRECTORY_FILE, create_disposition=FILE_OPEN)
+
+
+def names(response: Response, info_class: int = FileInfo.ID_BOTH_DIRECTORY) -> list[str]:
+    """The names in a listing, whose chain is walked as a client walks it."""
+    data = response.data
+    found = []
+    at = 0
+    name_at = fixed_size(info_class)
+    length_at = 8 if info_class == FileInfo.NAMES else 60
+    while True:
+        (step,) = struct.unpack_from("<I", data, at)
+        (length,) = struct.unpack_from("<I", data, at + length_at)
+        found.append(data[at + name_at : at + name_at + length].decode("utf-16-le"))
+        if not step:
+            assert at + name_at + length == len(data)
+            return found
+        assert step % 8 == 0
+        at += step
+
+
+def everything(client: Client, file: File, pattern: str = "*", **changes: int) -> list[str]:
+    """All names, by as many requests as it takes."""
+    found: list[str] = []
+    for _ in range(10_000):
+        response = client.call(file.frames.query_directory(pattern, **changes))
+        if response.status is not OK:
+            assert response.status is NO_MORE
+            return found
+        found += names(response)
+    raise AssertionError("the listing never ends")
+
+
+# -- refusals ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "number", [n for n in range(256) if n not in LAYOUTS or n == FileInfo.POSIX]
+)
+def test_another_class_is_refused(client: Client, listed: File, number: int) -> None:
+    frame = listed.frames.query_directory(file_information_class=number)
+    assert client.status(frame) is NtStatus.INVALID_INFO_CLASS
+
+
+def test_more_than_a_transaction_is_refused(client: Client, listed: File) -> None:
+    client.call(client.frames.echo(credits=1000))
+    frame = listed.frames.query_directory(output_buffer_length=(1 << 20) + 1, credit_charge=17)
+    assert client.status(frame) is INVALID
+
+
+def test_a_file_is_refused(client: Client) -> None:
+    file = client.open("file")
+    assert client.status(file.frames.query_directory()) is INVALID
+
+
+def test_a_closed_directory_is_refused(client: Client, listed: File) -> None:
+    client.call(listed.frames.close())
+    assert client.status(listed.frames.query_directory()) is NtStatus.FILE_CLOSED
+
+
+def test_listing_needs_the_right_to_list(client: Client) -> None:
+    file = client.open("", desired_access=FILE_READ_ATTRIBUTES, create_disposition=FILE_OPEN)
+    assert client.status(file.frames.query_directory()) is NtStatus.ACCESS_DENIED
+
+
+@pytest.mark.parametrize("pattern", ["", "a\\b", "a/b", "a\0b", "\\*", "*\\*"])
+def test_an_impossible_pattern_is_refused(client: Client, listed: File, pattern: str) -> None:
+    assert client.status(listed.frames.query_directory(pattern)) is NAME_INVALID
+
+
+def test_a_pattern_that_is_no_utf_16_is_refused(client: Client, listed: File) -> None:
+    frame = listed.frames.query_directory(data=b"\x00\xd8", file_name_length=2)
+    assert client.status(frame) is NAME_INVALID
+
+
+@pytest.mark.parametrize(
+    ("offset", "length"), [(0, 2), (64, 2), (95, 2), (96, 4), (98, 2), (0xFFFF, 2), (96, 0xFFFE)]
+)
+def test_a_pattern_outside_the_message_is_refused(
+    client: Client, listed: File, offset: int, length: int
+) -> None:
+    frame = listed.frames.query_directory(file_name_offset=offset, file_name_length=length)
+    assert client.status(frame) is INVALID
+
+
+@pytest.mark.parametrize("info_class", sorted(set(LAYOUTS) - {FileInfo.POSIX}))
+def test_no_room_for_one_entry_is_refused(client: Client, listed: File, info_class: int) -> None:
+    fixed = fixed_size(info_class)
+    for length in (0, 1, fixed - 1, fixed + 1):
+        frame = listed.frames.query_directory(
+            "alpha.txt", file_information_class=info_class, output_buffer_length=length
+        )
+        assert client.status(frame) is MISMATCH
+    frame = listed.frames.query_directory("alpha.txt", file_information_class=info_class)
+    assert client.status(frame) is OK
+
+
+def test_nothing_found_is_told_at_first_and_at_last(client: Client, listed: File) -> None:
+    frame = listed.frames.query_directory("nothing*")
+    assert client.status(frame) is NO_SUCH
+    assert client.status(listed.frames.query_directory("nothing*")) is NO_MORE
+    assert client.status(listed.frames.query_directory("alpha*", flags=RESTART_SCANS)) is OK
+    assert client.status(listed.frames.query_directory("alpha*")) is NO_MORE
+
+
+# -- success -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_everything_is_listed_dots_first(engine: Engine, dialect: int) -> None:
+    for name in NAMES:
+        engine.make_file(name)
+    client = ready(engine, dialect)
+    root = client.open("", create_disposition=FILE_OPEN)
+    found = everything(client, root)
+    assert found[:2] == [".", ".."]
+    assert sorted(found[2:]) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("info_class", sorted(set(LAYOUTS) - {FileInfo.POSIX}))
+def test_every_class_lists_every_name(client: Client, listed: File, info_class: int) -> None:
+    frame = listed.frames.query_directory(file_information_class=info_class)
+    assert sorted(names(client.call(frame), info_class)) == sorted([".", "..", *NAMES])
+
+
+@pytest.mark.parametrize("length", [112, 120, 130, 150, 200, 256, 300, 400, 1000])
+def test_small_buffers_lose_nothing(client: Client, listed: File, length: int) -> None:
+    length = max(length, 104 + 2 * max(len(name) for name in NAMES))
+    found = everything(client, listed, output_buffer_length=length)
+    assert sorted(found) == sorted([".", "..", *NAMES])
+
+
+def test_an_answer_is_never_longer_than_was_asked(client: Client, listed: File) -> None:
+    for length in range(140, 700, 7):
+        frame = listed.frames.query_directory(flags=RESTART_SCANS, output_buffer_length=length)
+        assert len(client.call(frame).data) <= length
+
+
+def test_one_at_a_time(client: Client, listed: File) -> None:
+    found = []
+    while True:
+        response = client.call(listed.frames.query_directory(flags=RETURN_SINGLE_ENTRY))
+        if response.status is NO_MORE:
+            break
+        (name,) = names(response)
+        found.append(name)
+    assert sorted(found) == sorted([".", "..", *NAMES])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("alpha.txt", ["alpha.txt"]),
+        ("ALPHA.TXT", ["alpha.txt"]),
+        ("*.txt", ["alpha.txt", "beta.TXT"]),
+        ("?????", ["gamma"]),
+        ("gamma", ["gamma"]),
+        ("*.*", ["alpha.txt", "beta.TXT", "delta.txt.bak", ".", ".."]),
+        ("<.bak", ["delta.txt.bak"]),
+        ("d*", ["delta.txt.bak"]),
+        ("*a*", NAMES),
+    ],
+)
+def test_patterns(client: Client, listed: File, pattern: str, expected: list[str]) -> None:
+    found = everything(client, listed, pattern)
+    assert sorted(set(found) - {".", ".."}) == sorted(set(expected) - {".", ".."})
+
+
+def test_the_first_pattern_stays(client: Client, listed: File) -> None:
+    frame = listed.frames.query_directory("*.txt", flags=RETURN_SINGLE_ENTRY)
+    first = names(client.call(frame))
+    rest = names(client.call(listed.frames.query_directory("gamma")))
+    assert sorted(first + rest) == ["alpha.txt", "beta.TXT"]
+
+
+@pytest.mark.parametrize("flags", [RESTART_SCANS, REOPEN])
+def test_a_restart_begins_anew_with_its_own_pattern(
+    client: Client, listed: File, flags: int
+) -> None:
+    assert sorted(everything(client, listed, "*.txt")) == ["alpha.txt", "beta.TXT"]
+    client.engine.make_file("new")
+    response = client.call(listed.frames.query_directory("new", flags=flags))
+    assert names(response) == ["new"]
+
+
+def test_an_index_means_nothing(client: Client, listed: File) -> None:
+    frame = listed.frames.query_directory(flags=INDEX_SPECIFIED, file_index=7)
+    assert len(names(client.call(frame))) == len(NAMES) + 2
+
+
+def test_files_that_come_and_go_during_a_scan(client: Client, listed: File) -> None:
+    folder = client.engine.folder
+    frame = listed.frames.query_directory(flags=RETURN_SINGLE_ENTRY)
+    client.call(frame)
+    for name in NAMES[1:]:
+        (folder / name).unlink()
+    client.engine.make_file("late")
+    found = everything(client, listed)
+    assert NAMES[0] in found
+    assert not set(found) & set(NAMES[1:])
+
+
+def test_a_directory_with_many_files(client: Client) -> None:
+    folder = client.engine.make_directory("many")
+    for number in range(3000):
+        os.close(os.open(folder / f"file{number:05}", os.O_CREAT | os.O_WRONLY))
+    file = client.open("many", create_options=FILE_DIRECTORY_FILE)
+    found = everything(client, file, output_buffer_length=65536)
+    assert len(found) == len(set(found)) == 3002
+
+
+def test_names_no_client_can_understand_are_left_out(client: Client) -> None:
+    os.close(os.open(os.fsencode(client.engine.folder) + b"/\xff\xfe", os.O_CREAT))
+    client.engine.make_file("good")
+    file = client.open("", create_disposition=FILE_OPEN)
+    assert sorted(everything(client, file)) == [".", "..", "good"]
+
+
+def test_the_longest_name_fits_the_smallest_useful_buffer(client: Client) -> None:
+    name = "\u20ac" * 85
+    client.engine.make_file(name)
+    file = client.open("", create_disposition=FILE_OPEN)
+    frame = file.frames.query_directory(name, output_buffer_length=104 + 170)
+    assert names(client.call(frame)) == [name]
+
+
+def test_a_wildcard_storm_takes_no_time(client: Client, listed: File) -> None:
+    """Reference 5.3 N."""
+    client.engine.make_file("a" * 250)
+    for pattern in ("*a" * 100 + "b", "*?" * 100 + "b", "<a" * 100 + "b", "?*" * 120):
+        response = client.call(listed.frames.query_directory(pattern, flags=RESTART_SCANS))
+        assert response.status in {OK, NO_SUCH}
