@@ -134,20 +134,23 @@ def _log_on(work: Work, req: SessionSetupRequest, session: Session, who: LoggedO
     session.token = token_for(work.server, session, session.credentials)
     signer = _keys(connection, session, identity)
     wants = req.security_mode & SIGNING_REQUIRED or connection.should_sign
-    session.signing_required = bool(wants) and signer is not None
-    session.encrypt_data = session.sealer is not None and encryption >= Encryption.DESIRED
+    session.signing_required = bool(wants) and identity.can_sign
+    session.encrypt_data = session.can_encrypt and encryption >= Encryption.DESIRED
     session.add_channel(connection, signer)
     session.state = SessionState.VALID
     connection.mark_authenticated()
-    if connection.dialect >= SMB_3_0 or session.signing_required:
+    if session.signing_required or (connection.dialect >= SMB_3_0 and identity.can_sign):
         work.signer = signer  # with the key that this response makes the client derive
     if req.previous_session_id not in (0, session.session_id):
         _end_previous(work, req.previous_session_id, identity)
 
 
 def _keys(connection: Connection, session: Session, identity: Identity) -> Signer | None:
-    """Derive what the dialect derives; None where the two sides share no secret."""
-    if not identity.can_sign:
+    """Derive what the dialect derives; None where the two sides share no key.
+
+    An anonymous user's key is no secret, but clients may sign and seal with it, as Windows has it.
+    """
+    if identity.guest:
         return None
     dialect = connection.dialect
     transcript = session.preauth_integrity_hash_value

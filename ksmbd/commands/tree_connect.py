@@ -93,7 +93,7 @@ def _require_signature(work: Work, session: Session) -> None:
 
 
 def _require_encryption(session: Session, share: Share) -> None:
-    if share.encryption == Encryption.REQUIRED and session.sealer is None:
+    if share.encryption == Encryption.REQUIRED and not session.can_encrypt:
         raise NtStatusError(NtStatus.ACCESS_DENIED, f"{share.name} must be used encrypted")
 
 
@@ -144,7 +144,7 @@ def _connect(
         credentials=acting,
         token=token_for(work.server, session, acting),
         now=work.server.clock(),
-        encrypt_data=share.encryption >= Encryption.DESIRED and session.sealer is not None,
+        encrypt_data=share.encryption >= Encryption.DESIRED and session.can_encrypt,
     )
     session.add_tree(tree)
     return tree

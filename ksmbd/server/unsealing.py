@@ -27,7 +27,8 @@ def find_session(connection: Connection, frame: memoryview) -> Session:
     """The session under whose key *frame* was sealed.
 
     Disconnect if the header is malformed, or the connection has no such session with a key;
-    guests and anonymous users have none.
+    guests have none, and that of anonymous users, which is no secret, counts only where somebody
+    has proved who he is on the same connection.
     """
     try:
         header = TransformHeader.parse(frame)
@@ -38,6 +39,11 @@ def find_session(connection: Connection, frame: memoryview) -> Session:
         raise Disconnect(f"encrypted for session {header.session_id:#x}, which is not there")
     if session.unsealer is None or connection.number not in session.channels:
         raise Disconnect(f"encrypted for session {session.session_id:#x}, which cannot")
+    if session.is_anonymous and not any(
+        other.can_encrypt and other.state != SessionState.IN_PROGRESS
+        for other in list(connection.sessions.values())
+    ):
+        raise Disconnect("encrypted by somebody anonymous")
     return session
 
 

@@ -129,6 +129,7 @@ class Logon:
             gid=login.gid,
             groups=login.groups,
             anonymous=True,
+            session_key=result.session_key,
         )
         return LoggedOn(identity, login._replace(status=login.status | USER_GUEST))
 

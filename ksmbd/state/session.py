@@ -49,7 +49,7 @@ class Channel:
 
 
 class Session:
-    """One log-on.  ``signer`` of a channel is None only for guests and anonymous users."""
+    """One log-on.  ``signer`` of a channel is None only for guests."""
 
     def __init__(self, session_id: int, connection: Connection, now: float) -> None:
         self.session_id = session_id
@@ -69,7 +69,7 @@ class Session:
         self.application_key = b""
         self.signing_required = False
         self.encrypt_data = False  # every request must come sealed; needs the next two
-        self.sealer: Sealer | None = None  # EncryptionKey; None: not for guests, not negotiated
+        self.sealer: Sealer | None = None  # EncryptionKey; None: a guest, or not negotiated
         self.unsealer: Unsealer | None = None  # DecryptionKey
         self.was_signed = False  # some request about files was, whether it had to or not
         self.was_sealed = False
@@ -96,6 +96,11 @@ class Session:
     @property
     def account(self) -> str:
         return self.identity.account if self.identity else ""
+
+    @property
+    def can_encrypt(self) -> bool:
+        """Whether it has keys that only its two sides know."""
+        return self.sealer is not None and not self.is_anonymous
 
     def signer_on(self, connection: Connection) -> Signer | None:
         """The key of the channel on *connection*; None if it has none."""
