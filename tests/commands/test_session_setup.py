@@ -427,7 +427,8 @@ def test_a_null_session_is_marked_as_one(client: Client) -> None:
     assert session.responses[-1].body(SessionSetupResponse).session_flags == IS_NULL
     made = client.engine.server.sessions[session.session_id]
     assert made.is_anonymous
-    assert made.signer_on(client.connection) is None
+    assert not made.signing_required
+    assert not made.can_encrypt
 
 
 def test_a_null_session_can_be_refused(client: Client) -> None:
