@@ -10,7 +10,9 @@ to nothing for STALL_S loses the connection.
                       \\--not taken within PATIENCE_S--> slow (thread) --written--> free
 
 A small reply that finds the lock taken is left to the thread that holds it, which sends all
-such replies with one system call.  The frames of one thread stay in order.
+such replies with one system call.  So does the reader with the replies to frames that came
+together: while it has more of them to do, ``holding`` is set and small replies wait in the
+backlog, for whatever is sent next or for ``flush``.  Frames stay in order.
 
 Locks: ``_turn`` (the send lock, last in the lock order) is held while writing; ``_guard`` is
 a leaf below it, only memory is touched under it.
@@ -28,6 +30,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from ksmbd.server.quicksend import MOST, quick_send
 from ksmbd.wire.base import Buffer
 
 log = logging.getLogger("ksmbd.conn")
@@ -37,6 +40,8 @@ STALL_S: Final = 30.0  # seconds in which a slow client must take MIN_PROGRESS
 MIN_PROGRESS: Final = 16 << 10  # bytes
 SMALL: Final = 64 << 10  # bytes; cheaper to copy than to wait for the send lock
 MAX_BACKLOG: Final = 32 << 20  # bytes; beyond it senders wait
+HELD: Final = 8 << 10  # bytes of a reply that may wait for the next one, and
+MOST_HELD: Final = 16  # of so many, so that none waits long
 
 _IOV_MAX: Final = os.sysconf("SC_IOV_MAX")
 _TIMEVAL: Final = struct.Struct("@ll")
@@ -57,6 +62,7 @@ class Outbox:
     ) -> None:
         """*lost* is called, with the reason, when the connection can no longer be written."""
         self._sock = sock
+        self._fd = sock.fileno()  # the socket's as long as somebody can have the send lock
         self._peer = peer
         self._lost = lost
         self._clock = clock
@@ -72,6 +78,7 @@ class Outbox:
         self._sending = False  # set by the holder of _turn, cleared by self._guard too
         self._slow = False  # by self._guard; the thread holds _turn
         self._dead = False  # by self._guard
+        self.holding = False  # written by the reader only; others may see it late
 
     @property
     def slow(self) -> bool:
@@ -80,9 +87,14 @@ class Outbox:
 
     def send(self, parts: Sequence[Buffer]) -> None:
         """Write *parts* in order, or have them written; the caller may reuse them afterwards."""
+        if self.holding and self._hold(parts):
+            return
         if not self._turn.acquire(blocking=False) and not self._take_turn(parts):
             return
         self._sending = True
+        if self._backlog:
+            with self._guard:
+                parts = [*self._take_backlog(), *parts]
         rest = self._write(list(parts))
         while not rest:
             with self._guard:
@@ -95,6 +107,12 @@ class Outbox:
             self._go_slow(rest)
             return
         self._turn.release()
+
+    def flush(self) -> None:
+        """Write what was held back."""
+        self.holding = False
+        if self._backlog:
+            self.send(())
 
     def close(self) -> None:
         """Write nothing more; what waits is dropped."""
@@ -111,6 +129,18 @@ class Outbox:
     def wait_unused(self) -> None:
         """Return when nobody writes any longer; the socket may be closed then."""
         self._turn.acquire()  # for ever: nobody sends after this
+
+    def _hold(self, parts: Sequence[Buffer]) -> bool:
+        """Keep a small reply until the next; False if it must go now."""
+        data = b"".join(parts)
+        if len(data) > HELD:
+            return False
+        with self._guard:
+            if self._dead or self._sending or len(self._backlog) >= MOST_HELD:
+                return False
+            self._backlog.append(data)
+            self._backlog_size += len(data)
+            return True
 
     def _take_turn(self, parts: Sequence[Buffer]) -> bool:
         """Get the send lock; False if another thread will write *parts*."""
@@ -146,6 +176,7 @@ class Outbox:
 
     def _write(self, parts: list[Buffer]) -> list[Buffer]:
         """Write with the patience of the socket; returns what the kernel did not take."""
+        parts = self._write_quickly(parts)
         while parts and not self._dead:
             batch = parts[:_IOV_MAX]
             try:
@@ -159,6 +190,17 @@ class Outbox:
                 return _without(parts, sent)
             parts = parts[len(batch) :]
         return []
+
+    def _write_quickly(self, parts: list[Buffer]) -> list[Buffer]:
+        """Write little at once; returns what is left, which is all of what is not little."""
+        size = sum(map(len, parts))
+        if size > MOST or self._dead:
+            return parts
+        data = b"".join(parts)
+        sent = quick_send(self._fd, data)
+        if sent == size:
+            return []
+        return [data[sent:]]
 
     def _fail(self, why: str) -> None:
         self.close()

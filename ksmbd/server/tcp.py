@@ -93,8 +93,10 @@ class TcpTransport:
                 if length <= have - PREFIX:
                     self._start = start + length
                     self.deadline = 0.0
+                    self._outbox.holding = self._whole_frame_follows()
                     return self._buffer[start : self._start]
                 if length > LARGE:
+                    self._outbox.flush()
                     return self._receive_large(length)
                 if start + length > RECEIVE_BUFFER:
                     self._compact()
@@ -104,9 +106,18 @@ class TcpTransport:
                 self._compact()
             if have and not self.deadline:
                 self.deadline = self._clock() + FRAME_PATIENCE_S
+            self._outbox.flush()  # nothing may wait for frames that are yet to come
             if not self._receive():
                 return None
         return None
+
+    def _whole_frame_follows(self) -> bool:
+        """Whether the next frame is here already, so that the reply to this one may wait."""
+        start = self._start + PREFIX
+        if start > self._end:
+            return False
+        (length,) = _LENGTH.unpack_from(self._buffer, self._start)
+        return bool(length <= self._end - start)
 
     def give_back(self, frame_buffer: bytearray) -> None:
         """Reuse the buffer of a large frame, unless somebody still looks at it.

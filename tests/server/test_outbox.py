@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ksmbd.server.outbox import MAX_BACKLOG, SMALL, Outbox
+from ksmbd.server.outbox import HELD, MAX_BACKLOG, MOST_HELD, SMALL, Outbox
 
 SOON = 30.0
 
@@ -204,3 +204,53 @@ def test_a_dead_peer_is_reported_once(line: Line) -> None:
     line.outbox.send([b"x"])
     line.outbox.send([b"x"])
     assert len(line.lost) == 1
+
+
+def test_replies_are_held_for_the_next_and_go_first(line: Line) -> None:
+    line.outbox.holding = True
+    line.outbox.send([b"one", b"two"])
+    line.outbox.send([b"three"])
+    line.client.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        line.client.recv(1)
+    line.client.settimeout(SOON)
+    line.outbox.holding = False
+    line.outbox.send([b"four"])
+    assert line.read(15) == b"onetwothreefour"
+
+
+def test_what_is_held_goes_with_a_flush(line: Line) -> None:
+    line.outbox.holding = True
+    line.outbox.send([b"held"])
+    line.outbox.flush()
+    assert line.read(4) == b"held"
+    assert not line.outbox.holding
+
+
+def test_a_large_reply_is_not_held_and_pushes_the_others_out(line: Line) -> None:
+    line.outbox.holding = True
+    line.outbox.send([b"small"])
+    line.outbox.send([b"L" * (HELD + 1)])
+    assert line.read(5 + HELD + 1) == b"small" + b"L" * (HELD + 1)
+
+
+def test_only_so_many_replies_are_held(line: Line) -> None:
+    line.outbox.holding = True
+    for _ in range(MOST_HELD + 1):
+        line.outbox.send([b"r"])
+    assert line.read(MOST_HELD + 1) == b"r" * (MOST_HELD + 1)
+
+
+def test_nothing_is_held_for_a_connection_that_is_closed(line: Line) -> None:
+    line.outbox.holding = True
+    line.outbox.close()
+    line.outbox.send([b"late"])
+    line.outbox.flush()
+    line.ours.shutdown(socket.SHUT_WR)
+    assert line.client.recv(1) == b""
+
+
+def test_a_small_reply_that_the_kernel_takes_in_part_is_completed(line: Line) -> None:
+    sent = line.fill()
+    line.outbox.send([b"e" * 100])
+    assert line.read(sent + 100)[-100:] == b"e" * 100

@@ -90,6 +90,9 @@ class Dribble:
 
     family = socket.AF_UNIX
 
+    def fileno(self) -> int:
+        return -1  # nothing is sent on it
+
     def __init__(self, stream: bytes) -> None:
         self.stream = stream
 
@@ -320,3 +323,25 @@ def test_addresses_as_text() -> None:
     assert address_text(("fe80::1%eth0", 445, 0, 2)) == "fe80::1%eth0"
     assert address_text(("192.0.2.1", 1)) == "192.0.2.1"
     assert address_text("") == "local"
+
+
+def test_replies_to_frames_that_came_together_go_together(pair: Pair) -> None:
+    pair.client.sendall(framed(b"one.", b"two."))
+    assert pair.transport.next_frame() == b"one."
+    pair.transport.send([b"1"])
+    pair.client.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        pair.client.recv(10)
+    assert pair.transport.next_frame() == b"two."
+    pair.transport.send([b"2"])
+    assert pair.client.recv(10) == b"12"
+
+
+def test_a_held_reply_goes_before_the_next_frame_is_waited_for(pair: Pair) -> None:
+    pair.client.sendall(framed(b"one.", b"two."))
+    pair.transport.next_frame()
+    pair.transport.send([b"1"])
+    pair.transport.next_frame()  # answered by somebody else, later
+    pair.client.shutdown(socket.SHUT_WR)
+    assert pair.transport.next_frame() is None
+    assert pair.client.recv(10) == b"1"
