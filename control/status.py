@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 Row = Mapping[str, Any]
+UNKNOWN: Final = "?"  # a server of another version does not tell it
 
 
 class Column(NamedTuple):
@@ -17,16 +18,16 @@ class Column(NamedTuple):
 
 
 def _field(name: str) -> Callable[[Row], str]:
-    return lambda row: printable(str(row[name]))
+    return lambda row: printable(str(row.get(name, UNKNOWN)))
 
 
 def _flag(name: str) -> Callable[[Row], str]:
-    return lambda row: "yes" if row[name] else "no"
+    return lambda row: "yes" if row.get(name) else "no"
 
 
 def _name(name: str) -> Callable[[Row], str]:
     """A text that may be empty."""
-    return lambda row: printable(row[name]) or "-"
+    return lambda row: printable(row.get(name, UNKNOWN)) or "-"
 
 
 def _kind(row: Row) -> str:

@@ -93,3 +93,11 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_names_cannot_steer_the_terminal() -> None:
     assert printable("a\x1b[31mb\u202ec\ud800é日") == "a\\x1b[31mb\\u202ec\\ud800é日"
+
+
+def test_what_a_server_of_another_version_does_not_tell_is_left_open() -> None:
+    row = {name: value for name, value in REPORT["sessions"][0].items() if name != "sealed"}
+    line = render(REPORT | {"sessions": [row]}).partition("Sessions: 1")[2].splitlines()[2]
+    assert line.split() == [
+        *("0x1f", "alice", "192.0.2.5", "valid", "no", "3.1.1", "AES-128-GMAC", "?", "1", "2")
+    ]
