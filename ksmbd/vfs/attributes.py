@@ -66,6 +66,10 @@ class AttributeStore:
         self._old: dict[int, _Known] = {}
         self._without: set[int] = set()  # devices whose file system has no user xattrs
 
+    def now(self) -> int:
+        """The time that changes are given, ns since 1970."""
+        return self._clock()
+
     def stat_fd(self, fd: int, name: str, *, path_only: bool) -> Stat:
         """Stat an open file; *name* is its final component, *path_only* an O_PATH descriptor."""
         st = os.fstat(fd)

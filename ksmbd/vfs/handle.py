@@ -68,6 +68,10 @@ class Handle:
         """What xattr and ACL calls take for this file: the descriptor, or its /proc path."""
         return proc_path(self.fd) if self.path_only else self.fd
 
+    def of_file(self) -> Handle:
+        """This handle; a stream's gives one of its file, on the same descriptor, not to close."""
+        return self
+
     def stat(self) -> Stat:
         """The file as it is now, with stored attributes and creation time."""
         name = self.path.rpartition("/")[2]

@@ -20,7 +20,7 @@ from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.names import is_utf8
 from ksmbd.vfs.syscalls import renameat2
-from ksmbd.vfs.xattr import proc_path, remove_value, stream_xattr
+from ksmbd.vfs.xattr import proc_path, remove_stream
 from ksmbd.wire.text import upcase
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def link(root: ShareRoot, handle: Handle, target: Entry, *, replace: bool) -> No
 def unlink(root: ShareRoot, handle: Handle) -> None:
     """Remove the name; see ShareRoot.unlink()."""
     if handle.stream:
-        remove_value(handle.item, stream_xattr(handle.stream))
+        remove_stream(handle.item, handle.stream)
         return
     with _located(root, handle) as name:
         _remove(root, name)

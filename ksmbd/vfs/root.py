@@ -32,6 +32,7 @@ class RootOptions(NamedTuple):
     hide_dot_files: bool = True
     store_dos_attributes: bool = True
     veto: tuple[str, ...] = ()  # patterns with * and ?
+    samba_streams: bool = False  # streams lie on disk in Samba's layout, see vfs.streams
 
 
 DEFAULTS: Final = RootOptions()
@@ -56,6 +57,7 @@ class ShareRoot:
     ) -> None:
         self.options = options
         self.fd = os.open(path, O_PATH | os.O_DIRECTORY)
+        self.location = os.readlink(proc_path(self.fd)).rstrip("/")  # absolute
         self.vetoed = compile_veto(options.veto)
         self.attributes = AttributeStore(
             stored=options.store_dos_attributes,

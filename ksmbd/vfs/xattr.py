@@ -34,6 +34,7 @@ CHANGE_TIME: Final = "user.ksmbd.ctime"  # hidden from clients, as all of user.k
 DOSATTRIB: Final = "user.DOSATTRIB"
 STREAM_PREFIX: Final = "user.DosStream."
 STREAM_SUFFIX: Final = ":$DATA"
+STREAM_EXTENT_PREFIX: Final = "user.DosStreamExt."
 USER: Final = "user."
 EA_NAME_MAX: Final = 250  # bytes: the kernel's 255 less "user."
 EA_VALUE_MAX: Final = 65535  # bytes: a 16-bit length on the wire
@@ -42,6 +43,7 @@ _ILLEGAL_EA: Final = frozenset('"*+,/:;<=>?[\\]|') | {chr(code) for code in rang
 _SERVERS_OWN: Final = (
     "USER.DOSATTRIB",
     "USER.DOSSTREAM.",
+    "USER.DOSSTREAMEXT.",
     "USER.KSMBD.",
     "USER.SAMBA_PAI",
     "USER.ORG.NETATALK.",
@@ -203,6 +205,26 @@ def _unpack_version(version: int, blob: bytes, position: int) -> DosAttrib:
 def stream_xattr(stream: str) -> str:
     """The attribute that holds an alternate data stream, for ksmbd and Samba alike."""
     return f"{STREAM_PREFIX}{stream}{STREAM_SUFFIX}"
+
+
+def stream_extent_xattr(stream: str, number: int) -> str:
+    """Where Samba keeps what of a stream the first attribute does not hold, from 1."""
+    return f"{STREAM_EXTENT_PREFIX}{number}.{stream}{STREAM_SUFFIX}"
+
+
+def remove_stream(item: Item, stream: str) -> None:
+    """Remove a stream in its stored spelling, and all that belongs to it."""
+    remove_value(item, stream_xattr(stream))
+    remove_extents(item, stream)
+
+
+def remove_extents(item: Item, stream: str) -> None:
+    """Remove what Samba keeps of a stream beside the first attribute."""
+    number = 1
+    present = names(item)
+    while (extent := stream_extent_xattr(stream, number)) in present:
+        remove_value(item, extent)
+        number += 1
 
 
 def is_ea(name: str) -> bool:

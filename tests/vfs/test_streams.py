@@ -15,6 +15,8 @@ from ksmbd.vfs.handle import MAX_OFFSET
 from ksmbd.vfs.pattern import NameInvalid
 from ksmbd.vfs.root import ShareRoot
 from ksmbd.vfs.streams import (
+    DATA,
+    INDEX,
     MAX_NAME,
     MAX_STREAM,
     StreamHandle,
@@ -54,18 +56,18 @@ def content(handle: StreamHandle) -> bytes:
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("a/b", ("a/b", "")),
-        ("a/b:s", ("a/b", "s")),
-        ("a/b:s:$DATA", ("a/b", "s")),
-        ("a/b:s:$data", ("a/b", "s")),
-        ("a/b::$DATA", ("a/b", "")),
-        ("a::$INDEX_ALLOCATION", ("a", "")),
-        ("a:$I30:$INDEX_ALLOCATION", ("a", "")),
-        (":s", ("", "s")),
-        ("a:" + "x" * MAX_NAME, ("a", "x" * MAX_NAME)),
+        ("a/b", ("a/b", "", "")),
+        ("a/b:s", ("a/b", "s", DATA)),
+        ("a/b:s:$DATA", ("a/b", "s", DATA)),
+        ("a/b:s:$data", ("a/b", "s", DATA)),
+        ("a/b::$DATA", ("a/b", "", DATA)),
+        ("a::$INDEX_ALLOCATION", ("a", "", INDEX)),
+        ("a:$I30:$INDEX_ALLOCATION", ("a", "", INDEX)),
+        (":s", ("", "s", DATA)),
+        ("a:" + "x" * MAX_NAME, ("a", "x" * MAX_NAME, DATA)),
     ],
 )
-def test_paths_are_split(path: str, expected: tuple[str, str]) -> None:
+def test_paths_are_split(path: str, expected: tuple[str, str, str]) -> None:
     assert split_stream(path) == expected
 
 
