@@ -142,9 +142,9 @@ def kerberos(
     principal = ticket.principal.rpartition("@")[0] or ticket.principal
     account = users.lookup(state.files.accounts, principal) or principal
     identity = state.identity(account)
-    if identity is None or (
-        account not in state.files.accounts and state.system.user(account) is None
-    ):
+    stranger = account not in state.files.accounts
+    # Nobody becomes root by a principal's name alone: such an account must be listed.
+    if identity is None or (stranger and (state.system.user(account) is None or not identity.uid)):
         log.info("Kerberos: %s has no account here", ticket.principal)
         refusal.status = ipc.USER_BAD_UID
         return refusal

@@ -105,7 +105,7 @@ def _step(work: Work, req: SessionSetupRequest, session: Session, token: memoryv
     if session.state == SessionState.IN_PROGRESS:
         _log_on(work, req, session, outcome.logged_on)
     else:
-        _log_on_again(session, outcome.logged_on.identity)
+        _log_on_again(session, outcome.logged_on)
     flags = IS_GUEST if session.is_guest else IS_NULL if session.is_anonymous else 0
     if session.encrypt_data:
         flags |= ENCRYPT_DATA
@@ -128,6 +128,7 @@ def _log_on(work: Work, req: SessionSetupRequest, session: Session, who: LoggedO
         raise NtStatusError(NtStatus.ACCESS_DENIED, "encryption is mandatory, and guests cannot")
     session.identity = identity
     session.account_flags = who.login.status
+    session.expiration_time = who.expiry or None
     session.is_guest = identity.guest
     session.is_anonymous = identity.anonymous
     session.credentials = credentials_of(who.login)
@@ -166,11 +167,11 @@ def _keys(connection: Connection, session: Session, identity: Identity) -> Signe
     return Signer(connection.signing_algorithm_id, key)
 
 
-def _log_on_again(session: Session, identity: Identity) -> None:
+def _log_on_again(session: Session, who: LoggedOn) -> None:
     """Keys and opens stay as they are; only the same user may renew a session."""
-    if session.identity is None or not session.identity.same_user(identity):
+    if session.identity is None or not session.identity.same_user(who.identity):
         raise NtStatusError(NtStatus.ACCESS_DENIED, "re-authentication as somebody else")
-    session.expiration_time = None
+    session.expiration_time = who.expiry or None
     session.state = SessionState.VALID
 
 

@@ -27,7 +27,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from ksmbd.auth import spnego
 from ksmbd.ipc.client import Mountd
 from ksmbd.server import dispatch, startup
 from ksmbd.server.child import Child
@@ -43,7 +42,6 @@ from ksmbd.server.watchdog import Watchdog
 from ksmbd.state.server import Server
 from ksmbd.vfs.sid import Domain
 from ksmbd.wire import ipc
-from ksmbd.wire.spnego import NTLMSSP
 
 log = logging.getLogger("ksmbd")
 
@@ -273,6 +271,7 @@ class Daemon:
         self.admission.set_limits(new.max_connections, new.max_connections_per_address)
         if self.server is not None:
             self.server.settings = new
+            self.server.negotiate_token = startup.negotiate_token(new)
             self.server.forget_shares()
             return self.port
         try:
@@ -285,7 +284,7 @@ class Daemon:
             mountd=self.mountd,
             random=secrets.token_bytes,
             guid=startup.server_guid(settings),
-            negotiate_token=spnego.hint((NTLMSSP,)),
+            negotiate_token=startup.negotiate_token(new),
             domain=Domain(startup.sub_authorities(settings)),
             settings=new,
         )

@@ -8,10 +8,12 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from ksmbd.auth import spnego
 from ksmbd.state.settings import Settings, SigningPolicy
 from ksmbd.wire import ipc, negotiate
 from ksmbd.wire.ipc import StartingUp
 from ksmbd.wire.policy import Encryption, MapToGuest, Signing
+from ksmbd.wire.spnego import KERBEROS, MS_KERBEROS, NTLMSSP
 
 log = logging.getLogger("ksmbd.ipc")
 
@@ -65,12 +67,20 @@ def settings_from(message: StartingUp) -> Settings:
         max_connections=message.max_connections,
         max_connections_per_address=message.max_ip_connections,
         deadtime_s=message.deadtime * 60,
+        kerberos=bool(message.flags & ipc.KERBEROS),
         wrong_password_is_guest=message.map_to_guest == MapToGuest.BAD_PASSWORD,
         restrict_anonymous=message.restrict_anonymous,
         fake_fscaps=message.fake_fscaps,
         sub_authorities=sub_authorities(message),
         ipc_timeout_s=message.ipc_timeout,
     )
+
+
+def negotiate_token(settings: Settings) -> bytes:
+    """What a NEGOTIATE response says of the mechanisms: Kerberos first where there is a keytab."""
+    if settings.kerberos:
+        return spnego.hint((MS_KERBEROS, KERBEROS, NTLMSSP))
+    return spnego.hint((NTLMSSP,))
 
 
 def encryption(flags: int) -> Encryption:

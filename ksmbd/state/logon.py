@@ -9,13 +9,14 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from ksmbd.auth.identity import Identity
+from ksmbd.auth.kerberos import KerberosAcceptor, Verdict
 from ksmbd.auth.mechanism import LogonRefused, Refused, Result
 from ksmbd.auth.ntlmssp import NtlmAcceptor, Target
 from ksmbd.auth.spnego import Acceptor, Offer
 from ksmbd.ipc.requests import LoginReply
 from ksmbd.wire.base import Buffer
 from ksmbd.wire.ipc import USER_BAD_PASSWORD, USER_GUEST, USER_OK
-from ksmbd.wire.spnego import NTLMSSP
+from ksmbd.wire.spnego import KERBEROS, MS_KERBEROS, NTLMSSP
 from ksmbd.wire.status import NtStatus, NtStatusError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class LoggedOn(NamedTuple):
 
     identity: Identity
     login: LoginReply
+    expiry: int = 0  # seconds since 1970 at which the credentials end; 0: never
 
 
 class Outcome(NamedTuple):
@@ -52,7 +54,11 @@ class Logon:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._login: LoginReply | None = None  # mountd's last word on the user who tries
-        self._acceptor = Acceptor([Offer((NTLMSSP,), self._ntlm)])
+        self._kerberos: KerberosAcceptor[LoginReply] | None = None
+        offers: list[Offer[LoginReply]] = [Offer((NTLMSSP,), self._ntlm)]
+        if server.settings.kerberos:
+            offers.insert(0, Offer((MS_KERBEROS, KERBEROS), self._krb5))
+        self._acceptor = Acceptor(offers)
 
     def step(self, token: Buffer) -> Outcome:
         """Take the client's next token.
@@ -80,6 +86,15 @@ class Logon:
             random=server.random,
             map_to_guest=self._map_to_guest,
         )
+
+    def _krb5(self) -> KerberosAcceptor[LoginReply]:
+        self._kerberos = KerberosAcceptor(self._ask_kerberos)
+        return self._kerberos
+
+    def _ask_kerberos(self, token: bytes) -> Verdict[LoginReply]:
+        reply = self._server.mountd.spnego_authen(token)
+        account = reply.login if reply.login.ok else None
+        return Verdict(account, reply.login.account, reply.session_key, reply.token, reply.expiry)
 
     def _look_up(self, user: str, _domain: str) -> LoginReply | None:
         """A guest's reply has no hash: no proof holds against it, and ``_map_to_guest`` decides."""
@@ -116,7 +131,7 @@ class Logon:
         if guest:
             log.info("%s\\%s is a guest", result.domain, result.user)
             login = login._replace(status=login.status | USER_GUEST)
-        return LoggedOn(identity, login)
+        return LoggedOn(identity, login, self._kerberos.expiry if self._kerberos else 0)
 
     def _anonymous(self, result: Result[LoginReply]) -> LoggedOn:
         login = self._server.mountd.login("")
