@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 
@@ -27,6 +29,17 @@ def engine(folder: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Engine]:
     """A server; a test during which it meets a bug of its own has failed, whatever it asserts."""
     yield Engine(folder)
     assert_no_bug(caplog)
+
+
+@contextmanager
+def watching(handler: logging.Handler) -> Iterator[None]:
+    """Have *handler* see everything that the server logs."""
+    log = logging.getLogger("ksmbd")
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def assert_no_bug(caplog: pytest.LogCaptureFixture) -> None:

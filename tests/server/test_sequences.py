@@ -1,0 +1,204 @@
+"""Sound requests of several clients in any order: the server keeps its head, and nothing leaks.
+
+Classes A and X of known vulnerabilities: things end while others use them, and ends are ends.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from ksmbd.wire.access import (
+    FILE_DELETE_ON_CLOSE,
+    FILE_DIRECTORY_FILE,
+    FILE_READ_DATA,
+    GENERIC_ALL,
+)
+from ksmbd.wire.file_info import FileInfo
+from ksmbd.wire.lock import EXCLUSIVE_LOCK, FAIL_IMMEDIATELY, SHARED_LOCK, UNLOCK
+from ksmbd.wire.text import utf16
+from tests.support.arena import Bugs
+from tests.support.client import Client, File, ready
+from tests.support.engine import Engine
+from tests.support.fixtures import watching
+
+NAMES: Final = ("a", "b", "dir", "dir\\a")
+PROFILE: Final = settings(
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=150,
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
+    suppress_health_check=list(HealthCheck),
+)
+
+
+class Actor:
+    """A client that remembers its opens, and what to do with a number."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.client = ready(engine)
+        self.opens: list[File] = []
+
+    def file(self, n: int) -> File | None:
+        return self.opens[n % len(self.opens)] if self.opens else None
+
+    def open(self, n: int) -> None:
+        options = (0, FILE_DIRECTORY_FILE, FILE_DELETE_ON_CLOSE, 0)[n // 4 % 4]
+        frame = self.client.frames.create(
+            NAMES[n % 4],
+            create_options=options,
+            create_disposition=n // 16 % 6,
+            desired_access=(GENERIC_ALL, FILE_READ_DATA | 0x10000)[n // 96 % 2],
+            share_access=(7, 7, 7, 1)[n // 192 % 4],
+        )
+        response = self.client.call(frame)
+        if response.status == 0:
+            self.opens.append(self.client.file(response))
+
+    def close(self, n: int) -> None:
+        if file := self.file(n):
+            self.client.send(file.frames.close(flags=n % 2))
+            if n % 3:
+                self.opens.remove(file)
+
+    def write(self, n: int) -> None:
+        if file := self.file(n):
+            self.client.send(file.frames.write(b"x" * (n % 50), n))
+
+    def read(self, n: int) -> None:
+        if file := self.file(n):
+            self.client.send(file.frames.read(n % 50, n % 20))
+
+    def lock(self, n: int) -> None:
+        flags = (EXCLUSIVE_LOCK, SHARED_LOCK, EXCLUSIVE_LOCK | FAIL_IMMEDIATELY, UNLOCK)[n % 4]
+        if file := self.file(n // 4):
+            self.client.send(file.frames.lock((n // 16 % 5, 5, flags)))
+
+    def notify(self, n: int) -> None:
+        if file := self.file(n):
+            self.client.send(file.frames.change_notify())
+
+    def cancel(self, n: int) -> None:
+        waiting = sorted(self.client.connection.async_commands) or [0]
+        self.client.send(self.client.frames.cancel(async_id=waiting[n % len(waiting)]))
+
+    def list(self, n: int) -> None:
+        if file := self.file(n):
+            self.client.send(file.frames.query_directory("*", flags=n % 4))
+
+    def remove(self, n: int) -> None:
+        if file := self.file(n):
+            self.client.send(file.frames.set_info(FileInfo.DISPOSITION, bytes((n % 2,))))
+
+    def rename(self, n: int) -> None:
+        name = utf16(NAMES[n // 8 % 4])
+        data = bytes((n % 2,)) + bytes(15) + len(name).to_bytes(4, "little") + name
+        if file := self.file(n):
+            self.client.send(file.frames.set_info(FileInfo.RENAME, data))
+
+    def compound(self, n: int) -> None:
+        related = self.client.frames.related()
+        ends = (related.close, related.tree_disconnect, related.logoff, related.read)
+        frames = [self.client.frames.create(NAMES[n % 4]), related.write(b"x"), ends[n % 4]()]
+        self.client.send(*frames, related.close())
+        self.recover()
+
+    def leave(self, n: int) -> None:
+        """End something larger than an open, one way or the other."""
+        frames = self.client.frames
+        if n % 3 == 0:
+            self.client.send(frames.tree_disconnect())
+        elif n % 3 == 1:
+            self.client.send(frames.logoff())
+        else:
+            self.client.lose()
+        if n % 2:
+            self.recover()
+
+    def recover(self) -> None:
+        """Be a client with a session and a tree again."""
+        session = self.engine.server.sessions.get(self.client.frames.session_id)
+        if session is None or self.client.frames.tree_id not in session.trees:
+            self.client.lose()
+            self.client = ready(self.engine)
+            self.opens = []
+
+    def renew(self, n: int) -> None:
+        """Log on anew, replacing the session from another connection."""
+        other = Client(self.engine)
+        other.negotiate()
+        other.log_on(previous_session_id=self.client.frames.session_id)
+        other.connect()
+        self.client.receive()
+        self.client.lose()
+        self.client, self.opens = other, []
+
+
+ACTIONS: Final[tuple[Callable[[Actor, int], None], ...]] = (
+    Actor.open, Actor.open, Actor.open, Actor.close, Actor.write, Actor.read, Actor.lock,
+    Actor.lock, Actor.notify, Actor.cancel, Actor.list, Actor.remove, Actor.rename,
+    Actor.compound, Actor.leave, Actor.renew,
+)  # fmt: skip
+STEP = st.tuples(st.integers(0, 2), st.sampled_from(ACTIONS), st.integers(0, 1000))
+
+
+def count_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def play(engine: Engine, steps: list[tuple[int, Callable[[Actor, int], None], int]]) -> None:
+    actors = [Actor(engine) for _ in range(3)]
+    for who, action, number in steps:
+        actor = actors[who]
+        if actor.client.closed:
+            actor.recover()
+        action(actor, number)
+        for other in actors:
+            other.client.receive()
+    for actor in actors:
+        actor.client.lose()
+
+
+def test_any_sequence_leaves_nothing_behind(folder: Path) -> None:
+    engine = Engine(folder)
+    ready(engine).lose()
+    before = count_descriptors()
+
+    @PROFILE
+    @given(st.lists(STEP, min_size=5, max_size=40))
+    def run(steps: list[tuple[int, Callable[[Actor, int], None], int]]) -> None:
+        bugs = Bugs()
+        with watching(bugs):
+            play(engine, steps)
+        assert not bugs.found
+        engine.assert_idle()
+        assert count_descriptors() == before
+
+    run()
+
+
+@pytest.mark.parametrize("dialect", [0x0202, 0x0311])
+def test_a_thousand_clients_come_and_go(folder: Path, dialect: int) -> None:
+    """Class P: whatever is counted comes back to where it was."""
+    engine = Engine(folder)
+    ready(engine).lose()
+    before = count_descriptors()
+    for number in range(300):
+        client = Client(engine)
+        if number % 3:
+            client.negotiate(dialect)
+        if number % 3 == 2:
+            client.log_on()
+            client.connect()
+            client.open("file")
+        client.lose()
+    engine.assert_idle()
+    assert count_descriptors() == before
