@@ -9,6 +9,7 @@ NTSTATUS.
 from __future__ import annotations
 
 import logging
+import struct
 from typing import Final
 
 from ksmbd.commands import smb1_negotiate
@@ -37,21 +38,33 @@ log = logging.getLogger("ksmbd.smb")
 
 _SMALLEST: Final = HEADER_SIZE + 2  # a header and a StructureSize
 _DIRECT_PAYLOAD: Final = 64 << 10  # a longer READ or WRITE is not a small one
+_DIRECT_COMMANDS: Final = 4  # in a compound; more are not short
+_GLANCE: Final = struct.Struct("<4s8xH6xI")  # ProtocolId, Command, NextCommand
 _MOST_REPLY: Final = 9 << 20  # bytes of data in one frame: the longest READ and what comes with it
 _DIRECT: Final = frozenset(command for command, spec in COMMANDS.items() if spec.direct)
 _DIALECT_311: Final = 0x0311
 
 
 def is_direct(frame: Buffer) -> bool:
-    """Whether the reader may run this frame itself: one short command that never waits long."""
-    if len(frame) < _SMALLEST or len(frame) > _DIRECT_PAYLOAD:
+    """Whether the reader may run this frame itself: some short commands that never wait long."""
+    size = len(frame)
+    if size < _SMALLEST or size > _DIRECT_PAYLOAD:
         return False
-    command = frame[12] | frame[13] << 8
-    if command not in _DIRECT or frame[:4] != SMB2_PROTOCOL_ID:
-        return False
-    if command == Command.READ:
-        return len(frame) < HEADER_SIZE + 8 or frame[HEADER_SIZE + 6] == frame[HEADER_SIZE + 7] == 0
-    return not any(frame[20:24])  # NextCommand: compounds are not short
+    at = 0
+    for _ in range(_DIRECT_COMMANDS):
+        protocol, command, step = _GLANCE.unpack_from(frame, at)
+        if command not in _DIRECT or protocol != SMB2_PROTOCOL_ID:
+            return False
+        if command == Command.READ:
+            length = at + HEADER_SIZE + 4
+            if size >= length + 4 and (frame[length + 2] or frame[length + 3]):
+                return False
+        if not step:
+            return True
+        at += step
+        if at + _SMALLEST > size:
+            return False
+    return False
 
 
 def receive(connection: Connection, frame: memoryview) -> Work | None:

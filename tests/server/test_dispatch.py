@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -246,9 +247,25 @@ def test_commands_that_ask_mountd_or_the_disk_are_not_direct(client: Client) -> 
         assert not dispatch.is_direct(client.pack(frame))
 
 
-def test_compounds_and_other_protocols_are_not_direct(client: Client) -> None:
+def test_a_short_compound_is_direct_if_all_its_commands_are(client: Client) -> None:
     frames = client.frames
-    assert not dispatch.is_direct(client.pack(frames.echo(), frames.echo()))
+    assert dispatch.is_direct(client.pack(frames.create(), frames.query_info(), frames.close()))
+    assert not dispatch.is_direct(client.pack(frames.create(), frames.flush()))
+    assert not dispatch.is_direct(client.pack(frames.echo(), frames.read(65536)))
+    assert not dispatch.is_direct(client.pack(*(frames.echo() for _ in range(5))))
+
+
+def test_a_compound_that_leaves_its_frame_is_not_direct(client: Client) -> None:
+    frames = client.frames
+    pdu = client.pack(frames.echo(), frames.echo())
+    assert dispatch.is_direct(pdu)
+    for step in (1, 72 + 64, len(pdu), 0xFFFF_FFF8):
+        struct.pack_into("<I", pdu, 20, step)
+        assert not dispatch.is_direct(pdu)
+
+
+def test_other_protocols_are_not_direct(client: Client) -> None:
+    frames = client.frames
     assert not dispatch.is_direct(TRANSFORM_PROTOCOL_ID + bytes(100))
     for length in (0, 4, 13, 64, 65, 70):
         dispatch.is_direct(client.pack(frames.read())[:length])
