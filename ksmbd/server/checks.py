@@ -182,11 +182,11 @@ def tree(work: Work, spec: Spec) -> None:
         found = work.the_session().find_tree(request.tree_id)
     if not found.connected:
         raise NtStatusError(NtStatus.NETWORK_NAME_DELETED, f"tree {found.tree_id:#x}")
+    work.tree = found
     if work.sealed is not None:
         found.session.was_sealed = True
     elif found.encrypt_data:
         _refuse_clear(work, found.session)
-    work.tree = found
 
 
 def body(work: Work, spec: Spec) -> Wire:

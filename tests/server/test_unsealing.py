@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import pytest
 
-from ksmbd.crypto.ntlm import rc4
 from ksmbd.crypto.sealing import TAG_SIZE, Sealer
 from ksmbd.server import dispatch, unsealing
 from ksmbd.wire.header import TRANSFORM_SIZE
@@ -24,7 +23,7 @@ from tests.auth import client as ntlm
 from tests.support.engine import Engine
 from tests.support.frames import Frame
 from tests.support.mountd import GUEST
-from tests.support.sealing import WAYS, SealingClient, sealing
+from tests.support.sealing import WAYS, SealingClient, nobody, sealing
 
 OK: Final = NtStatus.SUCCESS
 DENIED: Final = NtStatus.ACCESS_DENIED
@@ -281,11 +280,6 @@ def test_somebody_anonymous_is_heard_encrypted_only_beside_somebody_known(engine
     assert client.status(client.frames.echo()) is OK
     assert client.sealed == [True]
     assert not engine.server.sessions[session_id].encrypt_data
-
-
-def nobody() -> ntlm.Client:
-    """A null session with a key of the client's, under a key that everybody knows."""
-    return ntlm.anonymous(encrypted_key=rc4(bytes(16), ntlm.SESSION_KEY))
 
 
 def forged(client: SealingClient, session_id: int) -> bytearray:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from ksmbd.crypto import kdf
+from ksmbd.crypto.ntlm import rc4
 from ksmbd.crypto.sealing import Sealer, Unsealer
 from ksmbd.wire import negotiate as wire
 from ksmbd.wire.header import (
@@ -29,6 +30,8 @@ from ksmbd.wire.negotiate import (
     SMB_3_1_1,
     NegotiateResponse,
 )
+from ksmbd.wire.session_setup import IS_GUEST, SessionSetupResponse
+from tests.auth import client as ntlm
 from tests.support.client import DIALECTS, Client, LogOn
 from tests.support.engine import PEER, Engine
 from tests.support.frames import Frame, standard_contexts
@@ -138,12 +141,18 @@ class SealingClient(Client):
 
     def _logged_on(self, session: LogOn, key: bytes, hash_value: bytes) -> None:
         super()._logged_on(session, key, hash_value)
-        if self.cipher and key:
+        flags = session.responses[-1].body(SessionSetupResponse).session_flags
+        if self.cipher and not flags & IS_GUEST:
             keys = kdf.cipher_keys(self.dialect, self.cipher, key, hash_value)
             self.keys[session.session_id] = Keys(
                 Sealer(self.cipher, keys.decrypt, self.engine.random),
                 Unsealer(self.cipher, keys.encrypt),
             )
+
+
+def nobody() -> ntlm.Client:
+    """A null session with a key of the client's, under a key that everybody knows."""
+    return ntlm.anonymous(encrypted_key=rc4(bytes(16), ntlm.SESSION_KEY))
 
 
 def chosen_cipher(response: Response, body: NegotiateResponse) -> int:
