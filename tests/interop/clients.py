@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -76,10 +76,16 @@ class SmbClient:
         return answer.text
 
 
-def run(command: Sequence[str], folder: Path | None = None, timeout_s: float = TIMEOUT_S) -> Answer:
+def run(
+    command: Sequence[str],
+    folder: Path | None = None,
+    timeout_s: float = TIMEOUT_S,
+    environment: Mapping[str, str] | None = None,
+) -> Answer:
     done = subprocess.run(
         command,
         cwd=folder,
+        env={**os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -37,6 +37,7 @@ def names(text: str) -> set[str]:
         pytest.param([], id="3.1.1"),
         pytest.param(["-m", "SMB2_02"], id="2.0.2"),
         pytest.param(["--option=client signing=required"], id="signed"),
+        pytest.param(["--client-protection=encrypt"], id="sealed"),
     ],
 )
 def test_the_server_tells_what_it_is(live: Peer, options: list[str]) -> None:

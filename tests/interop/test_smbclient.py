@@ -24,7 +24,8 @@ pytestmark = pytest.mark.interop
 DIALECTS = ["SMB2_02", "SMB2_10", "SMB3_00", "SMB3_02", "SMB3_11"]
 # --client-protection=sign leaves the data unsigned; this option signs every message
 SIGNED = "--option=client signing=required"
-SIGNED_BY = [
+SEALED = "--client-protection=encrypt"
+PROTECTED = [
     pytest.param(["-m", "SMB2_10", SIGNED], id="HMAC-SHA256"),
     pytest.param(["-m", "SMB3_00", SIGNED], id="3.0 AES-CMAC"),
     pytest.param(
@@ -32,6 +33,11 @@ SIGNED_BY = [
     ),
     pytest.param(
         [SIGNED, "--option=client smb3 signing algorithms=AES-128-GMAC"], id="3.1.1 AES-GMAC"
+    ),
+    pytest.param(["-m", "SMB3_00", SEALED], id="3.0 AES-128-CCM"),
+    *(
+        pytest.param([SEALED, f"--option=client smb3 encryption algorithms={name}"], id=name)
+        for name in ("AES-128-CCM", "AES-128-GCM", "AES-256-CCM", "AES-256-GCM")
     ),
 ]
 NAMES = [
@@ -79,8 +85,8 @@ def test_every_dialect_transfers_a_file(
     transfer(SmbClient(client.peer, options, folder=client.folder), place, 2_500_001)
 
 
-@pytest.mark.parametrize("options", SIGNED_BY)
-def test_every_signing_algorithm_transfers_a_file(
+@pytest.mark.parametrize("options", PROTECTED)
+def test_every_algorithm_transfers_a_file(
     client: SmbClient, place: str, options: list[str]
 ) -> None:
     transfer(SmbClient(client.peer, options, folder=client.folder), place, 2_500_001)
@@ -228,7 +234,7 @@ def test_a_read_only_share_can_be_read_and_not_written(client: SmbClient) -> Non
     assert (client.folder / "back").read_text() == "hello"
     for script in ("put back g", "del f", "mkdir d", "rename f h"):
         answer = reader.run(script)
-        assert "NT_STATUS_ACCESS_DENIED" in answer or "NT_STATUS_MEDIA_WRITE_SIGNED_BY" in answer
+        assert "NT_STATUS_ACCESS_DENIED" in answer or "NT_STATUS_MEDIA_WRITE_PROTECTED" in answer
     assert [path.name for path in client.peer.path("readonly").iterdir()] == ["f"]
 
 

@@ -15,7 +15,7 @@ import pytest
 import smbclient
 import smbclient.path
 import smbclient.shutil
-from smbprotocol.connection import Connection, Dialects, SigningAlgorithms
+from smbprotocol.connection import Ciphers, Connection, Dialects, SigningAlgorithms
 from smbprotocol.exceptions import LogonFailure, SMBOSError
 from smbprotocol.file_info import FileAttributes
 from smbprotocol.session import Session
@@ -255,6 +255,19 @@ def test_a_dialect_that_is_asked_for_is_spoken(connection: Connection, dialect: 
     tree = TreeConnect(session, rf"\\{connection.server_name}\share")
     tree.connect(require_secure_negotiate=True)
     tree.disconnect()
+    session.disconnect()
+
+
+@pytest.mark.parametrize(
+    "cipher",
+    [Ciphers.AES_128_CCM, Ciphers.AES_128_GCM, Ciphers.AES_256_CCM, Ciphers.AES_256_GCM],
+)
+def test_a_cipher_that_is_asked_for_is_used(connection: Connection, cipher: int) -> None:
+    connection.connect(Dialects.SMB_3_1_1, preferred_encryption_algos=[cipher])
+    assert connection.cipher_id == cipher
+    session = Session(connection, "tester", PASSWORD, require_encryption=True)
+    session.connect()
+    TreeConnect(session, rf"\\{connection.server_name}\share").connect()
     session.disconnect()
 
 

@@ -21,7 +21,7 @@ from tests.vm.machine import HOST, Ended, run_script
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
 
 SCRIPT = Path(__file__).with_name("cifs-client.sh")
-OPTION_SETS = ["vers=3.1.1", "vers=3.0", "vers=2.1", "vers=3.1.1,sign"]
+OPTION_SETS = ["vers=3.1.1", "vers=3.0", "vers=2.1", "vers=3.1.1,seal", "vers=3.1.1,sign"]
 GUEST_S = 900.0
 CHECKS = re.findall(r"^    check ([\w-]+)", SCRIPT.read_text(), re.M)
 # what the client says when all is well
