@@ -1,6 +1,6 @@
 """The SPNEGO acceptor: choose a mechanism and drive it, RFC 4178 and [MS-SPNG] 3.2.5.
 
-    first token  raw NTLMSSP  -> all tokens of the attempt are raw
+    first token  raw NTLMSSP, raw Kerberos -> all tokens of the attempt are raw
                  NegTokenInit -> the first of the client's mechanisms that we offer
 
 Its first mechanism is ours: its optimistic token is used at once.  Otherwise the reply names
@@ -22,6 +22,7 @@ from ksmbd.wire.status import NtStatus, NtStatusError
 
 log = logging.getLogger("ksmbd.auth")
 
+_GSS_HEADER: Final = 20  # bytes: where a GSSAPI token names its mechanism, RFC 2743 3.1
 MAX_STEPS: Final = 16  # tokens of one attempt; NTLM takes two or three
 
 
@@ -74,7 +75,9 @@ class Acceptor(Generic[A]):
     def _step(self, token: bytes) -> Step[A]:
         if self._steps == 1:
             if token.startswith(ntlm.SIGNATURE):
-                return self._start_raw(token)
+                return self._start_raw(spnego.NTLMSSP, token)
+            if spnego.KERBEROS in token[:_GSS_HEADER]:
+                return self._start_raw(spnego.KERBEROS, token)
             first = spnego.parse(token)
             if not isinstance(first, NegTokenInit):
                 raise WireError("NegTokenResp before NegTokenInit")
@@ -86,10 +89,10 @@ class Acceptor(Generic[A]):
             raise WireError("NegTokenInit in the middle")
         return self._go_on(later)
 
-    def _start_raw(self, token: bytes) -> Step[A]:
-        offer = self._offers.get(spnego.NTLMSSP)
+    def _start_raw(self, oid: bytes, token: bytes) -> Step[A]:
+        offer = self._offers.get(oid)
         if offer is None:
-            raise NtStatusError(NtStatus.LOGON_FAILURE, "NTLM is not offered")
+            raise NtStatusError(NtStatus.LOGON_FAILURE, "a mechanism that is not offered")
         self._raw = True
         self._mechanism = offer.create()
         return self._mechanism.step(token)

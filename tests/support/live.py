@@ -103,6 +103,7 @@ class LiveServer:
         globals_: Mapping[str, str] | None = None,
         options: Sequence[str] = (),
         port: int = 0,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """``options`` are further arguments of ksmbd, ``globals_`` further [global] parameters."""
         self.folder = folder
@@ -111,6 +112,7 @@ class LiveServer:
         self.globals = dict(globals_ or {})
         self.options = list(options)
         self.port = port
+        self.environment = dict(environment or {})
         self.log = Log()
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -158,7 +160,7 @@ class LiveServer:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **self.environment},
         )
         self._reader = threading.Thread(target=self._read, name="live server log", daemon=True)
         self._reader.start()
