@@ -118,8 +118,9 @@ class Server:
     def end_session(self, session: Session, status: NtStatus = NtStatus.FILE_CLOSED) -> None:
         """Take a session out of the tables and end its opens and trees.  Safe to call twice."""
         with self.lock:
-            if self.sessions.get(session.session_id) is session:
-                del self.sessions[session.session_id]
+            if self.sessions.get(session.session_id) is not session:
+                return
+            del self.sessions[session.session_id]
         was_valid = session.state != SessionState.IN_PROGRESS
         session.state = SessionState.EXPIRED
         with session.lock:
