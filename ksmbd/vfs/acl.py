@@ -15,9 +15,11 @@ The kernel judges all of it by the identity of the calling thread.
 from __future__ import annotations
 
 import errno
+import fcntl
 import logging
 import os
 import stat
+import time
 from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
@@ -26,7 +28,8 @@ from ksmbd.vfs.access import Token
 from ksmbd.vfs.inherit import effective, inherited
 from ksmbd.vfs.posix_acl import Entry, Permissions
 from ksmbd.vfs.sid import Domain
-from ksmbd.vfs.xattr import ABSENT, get_value, proc_path, remove_value, set_value
+from ksmbd.vfs.stamps import Clock, Remembered
+from ksmbd.vfs.xattr import ABSENT, Item, get_value, proc_path, remove_value, set_value
 from ksmbd.wire.base import WireError
 from ksmbd.wire.security import (
     ATTRIBUTE_SECURITY_INFORMATION,
@@ -127,16 +130,27 @@ class _State(NamedTuple):
         return (_hash_cached if self.is_small else ntacl.permissions_hash)(*self)
 
 
+class _Looked(NamedTuple):
+    """What was read of a file, for whom."""
+
+    domain: Domain
+    use_xattr: bool
+    state: _State
+    stored: SecurityDescriptor | None
+
+
+_looked_at: Final[Remembered[_Looked]] = Remembered(1 << 13)
+
+
 def descriptor(handle: Opened, domain: Domain, use_xattr: bool) -> SecurityDescriptor:
     """The whole descriptor of an open file or directory: stored, else from POSIX."""
-    state = _state(handle.fd)
-    found = _stored(handle.fd, state, domain) if use_xattr else None
+    state, found = _look(handle.fd, domain, use_xattr)
     return found or _from_posix(state, domain)
 
 
 def stored(handle: Opened, domain: Domain) -> SecurityDescriptor | None:
     """The stored descriptor, if there is one that still holds; a child inherits from it."""
-    return _stored(handle.fd, _state(handle.fd), domain)
+    return _look(handle.fd, domain, use_xattr=True)[1]
 
 
 def select(sd: SecurityDescriptor, info_bits: int) -> SecurityDescriptor:
@@ -188,7 +202,7 @@ def store(
         sd = sd._replace(control=sd.control | DACL_PRESENT, dacl=None)
     fd = handle.fd
     state = _state(fd)
-    old = _stored(fd, state, domain) if use_xattr else None
+    old = _stored(_item(fd), state, domain) if use_xattr else None
     new = _merged(old or _from_posix(state, domain), sd, info_bits)
     if new.sacl and not use_xattr:
         raise OSError(errno.EOPNOTSUPP, "this share stores no SACL")
@@ -242,15 +256,38 @@ def settle(
 # Reading
 
 
-def _get(fd: int, name: str) -> bytes | None:
-    """One xattr; by descriptor, which is three times faster, unless that is O_PATH."""
+def _look(
+    fd: int, domain: Domain, use_xattr: bool, clock: Clock = time.time_ns
+) -> tuple[_State, SecurityDescriptor | None]:
+    """The permissions and the stored descriptor, from memory while ctime stands still."""
+    st = os.fstat(fd)
+    known = _looked_at.recall(st)
+    if known is not None and known.domain is domain and known.use_xattr == use_xattr:
+        return known.state, known.stored
+    now = clock()
+    item = _item(fd)
+    state = _state_of(st, item)
+    found = _stored(item, state, domain) if use_xattr else None
+    # Without the privilege another user may be refused what this one could read.
+    if state.is_small and _is_small(found) and (not use_xattr or _may_write_security()):
+        _looked_at.keep(st, now, _Looked(domain, use_xattr, state, found))
+    return state, found
+
+
+def _is_small(sd: SecurityDescriptor | None) -> bool:
+    """Whether many of that size may be kept."""
+    acls = (sd.dacl, sd.sacl) if sd else ()
+    return sum(len(acl.aces) for acl in acls if acl) <= _CACHED_ENTRIES
+
+
+def _item(fd: int) -> Item:
+    """By descriptor an xattr is read three times faster, unless that is O_PATH."""
+    return proc_path(fd) if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_PATH else fd
+
+
+def _get(item: Item, name: str) -> bytes | None:
     try:
-        try:
-            return get_value(fd, name)
-        except OSError as failed:
-            if failed.errno != errno.EBADF:
-                raise
-            return get_value(proc_path(fd), name)
+        return get_value(item, name)
     except OSError as failed:
         if failed.errno in ABSENT:
             return None
@@ -258,11 +295,14 @@ def _get(fd: int, name: str) -> bytes | None:
 
 
 def _state(fd: int) -> _State:
-    st = os.fstat(fd)
-    access = _entries(_get(fd, _ACCESS)) or posix_acl.from_mode(st.st_mode)
+    return _state_of(os.fstat(fd), _item(fd))
+
+
+def _state_of(st: os.stat_result, item: Item) -> _State:
+    access = _entries(_get(item, _ACCESS)) or posix_acl.from_mode(st.st_mode)
     default = None
     if stat.S_ISDIR(st.st_mode):
-        default = _entries(_get(fd, _DEFAULT))
+        default = _entries(_get(item, _DEFAULT))
     return _State(st.st_uid, st.st_gid, st.st_mode, access, default)
 
 
@@ -288,11 +328,11 @@ def _synthetic(state: _State, domain: Domain) -> SecurityDescriptor:
     return SecurityDescriptor(SELF_RELATIVE | DACL_PRESENT, owner, group, None, dacl)
 
 
-def _stored(fd: int, state: _State, domain: Domain) -> SecurityDescriptor | None:
+def _stored(item: Item, state: _State, domain: Domain) -> SecurityDescriptor | None:
     """The stored descriptor; None if there is none, it is damaged, or no longer holds."""
-    blob = _get(fd, ntacl.NAME)
+    blob = _get(item, ntacl.NAME)
     if blob is None and not _may_write_security():
-        blob = _get(fd, ntacl.NAME_UNPRIVILEGED)
+        blob = _get(item, ntacl.NAME_UNPRIVILEGED)
     if blob is None:
         return None
     small = len(blob) <= _CACHED_SIZE and state.is_small

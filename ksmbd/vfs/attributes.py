@@ -1,9 +1,8 @@
 """DOS attributes and creation times, remembered per inode while its change time stands still.
 
 Setting an xattr moves ctime, so (dev, ino, ctime) names one content of user.DOSATTRIB: once
-read, the next stat of an unchanged file costs no getxattr (5 us through /proc). A file that
-changed within the last tick of the file system's clock is read afresh each time, since a
-second change might bear the same ctime.
+read, the next stat of an unchanged file costs no getxattr (5 us through /proc). A file whose
+change time may be borne by a second change is read afresh each time (stamps.py).
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import Final
 
 from ksmbd.vfs import credentials
 from ksmbd.vfs.reader import NameReader
+from ksmbd.vfs.stamps import TICK, Clock, is_fine, lasting, observe
 from ksmbd.vfs.stat import Stat, default_attributes, stat_from
 from ksmbd.vfs.syscalls import birth_ns
 from ksmbd.vfs.xattr import (
@@ -35,20 +35,11 @@ from ksmbd.vfs.xattr import (
 
 log = logging.getLogger("ksmbd.vfs")
 
-Clock = Callable[[], int]  # ns since 1970, the clock that stamps files
-
-TICK: Final = 20_000_000  # ns; time stamps of files move in steps of at most 10 ms (HZ=100)
-COARSE_TICK: Final = 2_100_000_000  # ns; FAT's, for stamps that are whole seconds
 _REMEMBERED: Final = 1 << 15  # inodes in each of two generations; 18 MB at most
 _KIND: Final = 0o170000
 _HAS_XATTRS: Final = frozenset({0o100000, 0o040000})  # the kernel allows user.* on these only
 
 _Known = tuple[int, int, int | None, int | None]  # ctime, attributes, birth, set change time
-
-
-def settled(stamp: int, now: int) -> bool:
-    """Whether any later change must bear a later time stamp than *stamp*."""
-    return now - stamp > (TICK if stamp % 1_000_000_000 else COARSE_TICK)
 
 
 class AttributeStore:
@@ -123,9 +114,13 @@ class AttributeStore:
 
         Without room for them it still is a good file, so that is no failure.
         """
-        birth = birth_ns(fd) or os.fstat(fd).st_mtime_ns
+        item = proc_path(fd) if path_only else fd
+        st = os.fstat(fd)
+        birth = birth_ns(fd) or st.st_mtime_ns
         with contextlib.suppress(OSError):
-            self.store(proc_path(fd) if path_only else fd, attributes, birth)
+            self.store(item, attributes, birth)
+            if not is_fine(st.st_dev):
+                observe(st, os.fstat(fd))
 
     def _recall(self, dev: int, ino: int, change: int) -> _Known | None:
         key = dev << 64 | ino
@@ -162,7 +157,7 @@ class AttributeStore:
         if attributes is None:
             attributes = default_attributes(st.st_mode)
         known = (st.st_ctime_ns, attributes, birth, change)
-        if settled(st.st_ctime_ns, now) and not refused:
+        if not refused and lasting(st, now):
             if len(self._young) >= _REMEMBERED:
                 self._old, self._young = self._young, {}
             self._young[st.st_dev << 64 | st.st_ino] = known

@@ -16,8 +16,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-from ksmbd.vfs.attributes import Clock, settled
 from ksmbd.vfs.shortnames import may_be_made, short_name
+from ksmbd.vfs.stamps import Clock, settled
 from ksmbd.vfs.xattr import proc_path
 from ksmbd.wire.text import upcase
 

@@ -8,12 +8,13 @@ import time
 from typing import Final, NamedTuple
 
 from ksmbd.vfs import moving
-from ksmbd.vfs.attributes import AttributeStore, Clock
+from ksmbd.vfs.attributes import AttributeStore
 from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.names import FoldedNames
 from ksmbd.vfs.path import O_PATH, beneath
 from ksmbd.vfs.pattern import compile_veto, encode_path
+from ksmbd.vfs.stamps import Clock
 from ksmbd.vfs.stat import FsStat, Stat, fs_stat, is_special
 from ksmbd.vfs.xattr import proc_path
 from ksmbd.wire.access import ATTR_ARCHIVE

@@ -11,10 +11,11 @@ import pytest
 
 from ksmbd.vfs import attributes as module
 from ksmbd.vfs import reader as reader_module
-from ksmbd.vfs.attributes import AttributeStore, settled
+from ksmbd.vfs.attributes import AttributeStore
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.reader import NameReader
 from ksmbd.vfs.root import ShareRoot
+from ksmbd.vfs.stamps import settled
 from ksmbd.vfs.xattr import DOSATTRIB, pack_dosattrib
 from ksmbd.wire.access import ATTR_ARCHIVE, ATTR_HIDDEN, ATTR_SYSTEM
 from tests.vfs.conftest import MakeShare
