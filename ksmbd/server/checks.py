@@ -108,6 +108,7 @@ def encryption(work: Work) -> None:
     if work.sealed is not None:
         if found is not work.sealed:
             raise NtStatusError(NtStatus.ACCESS_DENIED, "sealed with the key of another session")
+        found.was_sealed = True
     elif found.encrypt_data and work.header.command not in _CLEAR:
         _refuse_clear(work, found)
 
@@ -183,9 +184,7 @@ def tree(work: Work, spec: Spec) -> None:
     if not found.connected:
         raise NtStatusError(NtStatus.NETWORK_NAME_DELETED, f"tree {found.tree_id:#x}")
     work.tree = found
-    if work.sealed is not None:
-        found.session.was_sealed = True
-    elif found.encrypt_data:
+    if found.encrypt_data and work.sealed is None:
         _refuse_clear(work, found.session)
 
 

@@ -71,8 +71,8 @@ class Session:
         self.encrypt_data = False  # every request must come sealed; needs the next two
         self.sealer: Sealer | None = None  # EncryptionKey; None: a guest, or not negotiated
         self.unsealer: Unsealer | None = None  # DecryptionKey
-        self.was_signed = False  # some request about files was, whether it had to or not
-        self.was_sealed = False
+        self.was_signed = False  # some request about files was, whether it had to be or not
+        self.was_sealed = False  # some request was
         self.is_guest = False
         self.is_anonymous = False
         self.account_flags = 0  # what mountd said of the account, for its tree connects

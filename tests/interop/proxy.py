@@ -1,0 +1,81 @@
+"""A TCP proxy on the loopback that keeps what passes: what somebody on the wire would see."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from types import TracebackType
+from typing import Final, Self
+
+CHUNK: Final = 1 << 16
+
+
+class Proxy:
+    """Forwards connections to *port*; ``port`` is its own."""
+
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self.host = host
+        self._target = (host, port)
+        self._lock = threading.Lock()
+        self._seen = bytearray()  # by self._lock; both directions of all connections
+        self._listener = socket.create_server((host, 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._sockets: list[socket.socket] = []  # by self._lock
+        self._threads: list[threading.Thread] = []
+        self._start(self._accept)
+
+    def seen(self) -> bytes:
+        """Everything that has passed."""
+        with self._lock:
+            return bytes(self._seen)
+
+    def unc(self, share: str = "share") -> str:
+        return f"//{self.host}/{share}"
+
+    def close(self) -> None:
+        """End all connections and wait for the threads."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        with self._lock:
+            for sock in self._sockets:
+                sock.close()
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _start(self, target: object, *args: socket.socket) -> None:
+        thread = threading.Thread(target=target, args=args, daemon=True)  # type: ignore[arg-type]
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(self._target)
+            with self._lock:
+                self._sockets += [client, server]
+            self._start(self._forward, client, server)
+            self._start(self._forward, server, client)
+
+    def _forward(self, source: socket.socket, target: socket.socket) -> None:
+        try:
+            while data := source.recv(CHUNK):
+                with self._lock:
+                    self._seen += data
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
