@@ -147,11 +147,13 @@ class Clients:
 
     def _sweep_again(self) -> None:
         self.sweep()
+        self._server.buffers.trim()
         with self._lock:
-            self._sweeping = bool(self._clients)
-            if not self._sweeping:
-                return
-        self._timers.call_later(SWEEP_S, self._sweep_again)
+            self._sweeping = more = bool(self._clients)
+        if more:
+            self._timers.call_later(SWEEP_S, self._sweep_again)
+        else:
+            self._server.buffers.clear()
 
     def _lost(self, connection: Connection) -> None:
         """By the reader, once for every connection whose reader was started."""

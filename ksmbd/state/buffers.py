@@ -28,6 +28,7 @@ class Buffers:
         self._lock = threading.Lock()
         self._free: dict[int, list[bytearray]] = {}  # by self._lock; len(buffer) -> buffers
         self._kept = 0  # by self._lock; bytes in _free
+        self._unused: dict[int, int] = {}  # by self._lock; the fewest in _free since trim()
         self._max_bytes = max_bytes
         self._max_each = max_each
 
@@ -38,7 +39,10 @@ class Buffers:
             free = self._free.get(size)
             if free:
                 self._kept -= size
-                return free.pop()
+                buffer = free.pop()
+                if len(free) < self._unused.get(size, 0):
+                    self._unused[size] = len(free)
+                return buffer
         return bytearray(size)
 
     def give(self, buffer: bytearray) -> None:
@@ -51,3 +55,19 @@ class Buffers:
             if len(free) < self._max_each and self._kept + size <= self._max_bytes:
                 free.append(buffer)
                 self._kept += size
+
+    def trim(self) -> None:
+        """Let go of what nobody has needed since the last call; now and then, by a timer."""
+        with self._lock:
+            for size, free in self._free.items():
+                spare = self._unused.get(size, 0)
+                del free[:spare]
+                self._kept -= spare * size
+                self._unused[size] = len(free)
+
+    def clear(self) -> None:
+        """Let go of everything: there are no clients."""
+        with self._lock:
+            self._free.clear()
+            self._unused.clear()
+            self._kept = 0

@@ -65,6 +65,39 @@ def test_a_buffer_of_no_class_is_not_kept() -> None:
     assert buffers.take(9 * MIB) is not odd
 
 
+def test_what_nobody_needs_from_one_trim_to_the_next_is_let_go() -> None:
+    buffers = Buffers(max_bytes=64 * MIB)
+    taken = [buffers.take(MIB) for _ in range(3)]
+    for buffer in taken:
+        buffers.give(buffer)
+    buffers.trim()  # all three were needed since the beginning
+    needed = buffers.take(MIB)
+    assert any(needed is buffer for buffer in taken)
+    buffers.give(needed)
+    buffers.trim()
+    again = [buffers.take(MIB) for _ in range(3)]
+    assert [any(buffer is old for old in taken) for buffer in again] == [True, False, False]
+
+
+def test_room_is_made_for_other_sizes_by_trimming() -> None:
+    buffers = Buffers(max_bytes=3 * MIB)
+    for buffer in [buffers.take(MIB), buffers.take(MIB)]:
+        buffers.give(buffer)
+    buffers.trim()
+    buffers.trim()
+    large = buffers.take(2 * MIB)
+    buffers.give(large)
+    assert buffers.take(2 * MIB) is large
+
+
+def test_nothing_is_kept_when_there_are_no_clients() -> None:
+    buffers = Buffers()
+    first = buffers.take(100)
+    buffers.give(first)
+    buffers.clear()
+    assert buffers.take(100) is not first
+
+
 def test_threads_share_the_pool() -> None:
     buffers = Buffers()
     wrong: list[int] = []
