@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from typing import TYPE_CHECKING, Final
 
 from ksmbd.vfs import credentials
 from ksmbd.vfs.directory import Enumeration
+from ksmbd.vfs.stamps import Remembered
 from ksmbd.vfs.stat import FsStat, Stat, fs_stat
 from ksmbd.vfs.syscalls import fallocate
-from ksmbd.vfs.xattr import Item, proc_path, read_eas, write_eas
+from ksmbd.vfs.xattr import Item, has_eas, proc_path, read_eas, write_eas
 from ksmbd.wire.base import Buffer
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_OFFSET: Final = (1 << 63) - 1  # loff_t
 
+_without_eas: Final[Remembered[bool]] = Remembered(1 << 13)
 _without_nowait: Final[set[int]] = set()  # devices whose file system refuses RWF_NOWAIT
 
 
@@ -224,6 +227,13 @@ class Handle:
 
     def eas(self) -> list[tuple[str, bytes]]:
         """The extended attributes, names without "user."."""
+        st = os.fstat(self.fd)
+        if _without_eas.recall(st):
+            return []
+        now = time.time_ns()
+        if not has_eas(self.item):  # most files; who asks makes no difference to that
+            _without_eas.keep(st, now, True)
+            return []
         return read_eas(self.item)
 
     def set_eas(self, eas: list[tuple[str, bytes]]) -> None:

@@ -235,6 +235,11 @@ def is_ea(name: str) -> bool:
     return name.startswith(USER) and name.isascii() and not name.upper().startswith(_SERVERS_OWN)
 
 
+def has_eas(item: Item) -> bool:
+    """Whether a file has any extended attribute, readable or not."""
+    return any(map(is_ea, names(item)))
+
+
 def read_eas(item: Item) -> list[tuple[str, bytes]]:
     """The extended attributes of a file: names without "user.", values not empty."""
     found = []

@@ -236,3 +236,17 @@ def test_close_twice_closes_once(share: ShareRoot, opened: Open) -> None:
     handle.close()
     os.fstat(other)
     os.close(other)
+
+
+def test_that_a_file_has_no_eas_is_known_until_it_gets_one(
+    share: ShareRoot, disk: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = opened(share, "f")
+    long_ago = os.fstat(handle.fd).st_ctime_ns - 10 * SECOND
+    monkeypatch.setattr("ksmbd.vfs.handle.time.time_ns", lambda: long_ago + 20 * SECOND)
+    assert handle.eas() == []
+    with monkeypatch.context() as unasked:
+        unasked.setattr(handle_module, "has_eas", lambda item: pytest.fail("asked again"))
+        assert handle.eas() == []
+    os.setxattr(disk / "f", "user.other", b"by somebody else")
+    assert handle.eas() == [("other", b"by somebody else")]
