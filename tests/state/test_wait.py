@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 from itertools import permutations
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from ksmbd.state.connection import Connection
 from ksmbd.state.wait import Event, Wait, Wake
 from ksmbd.state.work import Parking, Work
 from ksmbd.wire.header import Command, Header
@@ -191,7 +190,7 @@ def test_one_of_many_threads_ends_the_waiting(work: Work) -> None:
 
 
 def test_a_request_is_found_from_its_arrival_to_its_answer(work: Work) -> None:
-    connection = cast(Connection, work.connection)
+    connection = work.connection
     connection.announce(work, [7, 8])
     assert connection.find_request(message_id=7) is work
     assert connection.find_request(message_id=8) is work
