@@ -19,7 +19,8 @@ GLOBAL: Final[dict[str, str]] = {
     "kerberos_keytab_file": "The keytab; empty: the library's own.",
     "kerberos_service_name": "The service, as in cifs/server.example.org; empty: any of the "
     "keytab.",
-    "kerberos_support": "Accept Kerberos; needs the Python module gssapi.",
+    "kerberos_support": "Accept Kerberos tickets; needs the Python module gssapi. A ticket's name "
+    "without its realm is the account.",
     "map_to_guest": "Who becomes a guest: nobody, who names an unknown account, also who has a "
     "wrong password, or who is right but has no system user.",
     "max_active_sessions": "Most sessions at a time; 0 is the most there can be, 65536.",
@@ -113,9 +114,6 @@ PLANNED: Final = frozenset(
         "continuous_availability",
         "durable_handles",
         "hide_unreadable",
-        "kerberos_keytab_file",
-        "kerberos_service_name",
-        "kerberos_support",
         "oplocks",
         "server_multi_channel_support",
         "smb2_leases",
