@@ -39,6 +39,7 @@ log = logging.getLogger("ksmbd.smb")
 _SMALLEST: Final = HEADER_SIZE + 2  # a header and a StructureSize
 _DIRECT_PAYLOAD: Final = 64 << 10  # a longer READ or WRITE is not a small one
 _DIRECT_COMMANDS: Final = 4  # in a compound; more are not short
+_IDS: Final = struct.Struct("<20xIQ")  # NextCommand, MessageId
 _GLANCE: Final = struct.Struct("<4s8xH6xI")  # ProtocolId, Command, NextCommand
 _MOST_REPLY: Final = 9 << 20  # bytes of data in one frame: the longest READ and what comes with it
 _DIRECT: Final = frozenset(command for command, spec in COMMANDS.items() if spec.direct)
@@ -112,8 +113,8 @@ def _message_ids(frame: memoryview) -> list[int]:
     found = []
     at = 0
     while True:
-        found.append(int.from_bytes(frame[at + 24 : at + 32], "little"))
-        step = int.from_bytes(frame[at + 20 : at + 24], "little")
+        step, message_id = _IDS.unpack_from(frame, at)
+        found.append(message_id)
         at += step
         if step < _SMALLEST or at + _SMALLEST > len(frame):
             return found
@@ -267,7 +268,7 @@ def _answer(work: Work, reply: Reply) -> None:
     request = work.header
     connection = work.connection
     status = reply.status
-    failed = status & 0xC0000000 == 0xC0000000
+    failed = status and status & 0xC0000000 == 0xC0000000
     if failed and (request.command == Command.CREATE or work.compound_open is None):
         work.compound_open = None
         work.compound_status = status
@@ -275,12 +276,8 @@ def _answer(work: Work, reply: Reply) -> None:
     if work.reply_size + size > _MOST_REPLY:  # the length of a frame has 24 bits
         respond(work)
     work.reply_size += size
-    credits = 0
-    if not work.interim_sent:
-        with connection.lock:
-            credits = connection.window.grant(request.credits)
+    credits = connection.answered(work, request.message_id, request.credits)
     work.answers.append(Answer(request, reply, credits, work.signer, work.async_id))
-    connection.end(work, request.message_id)
 
 
 # -- waiting -----------------------------------------------------------------------------

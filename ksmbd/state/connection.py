@@ -103,13 +103,17 @@ class Connection:
             for message_id in message_ids:
                 self.requests.setdefault(message_id, work)
 
-    def end(self, work: Work, message_id: int) -> None:
-        """The request has been answered."""
+    def answered(self, work: Work, message_id: int, asked: int) -> int:
+        """The request is in flight no more; the credits for its reply, of *asked* ones.
+
+        None with the final response of one whose interim response brought them, 3.3.4.2.
+        """
         with self.lock:
             if self.requests.get(message_id) is work:
                 del self.requests[message_id]
             if work.async_id:
                 self.async_commands.pop(work.async_id, None)
+            return 0 if work.interim_sent else self.window.grant(asked)
 
     def go_async(self, work: Work) -> int:
         """Give the request an AsyncId.

@@ -65,9 +65,9 @@ def respond(work: Work) -> None:
     work.answers = []
     work.reply_size = 0
     if work.seal is not None:
-        frame = _sealed(work, answers, work.seal)
+        frame = _sealed(answers, work.seal)
     else:
-        frame = _single(work, answers[0]) if len(answers) == 1 else _compound(work, answers)
+        frame = _single(answers[0]) if len(answers) == 1 else _compound(answers)
     if work.keep_preauth is not None:
         keeper, work.keep_preauth = work.keep_preauth, None
         keeper.preauth_integrity_hash_value = preauth.extend(
@@ -79,7 +79,7 @@ def respond(work: Work) -> None:
             work.server.buffers.give(answer.reply.room)
 
 
-def _single(work: Work, answer: Answer) -> list[Buffer]:
+def _single(answer: Answer) -> list[Buffer]:
     reply = answer.reply
     body = reply.body
     size = len(reply.data)
@@ -88,7 +88,7 @@ def _single(work: Work, answer: Answer) -> list[Buffer]:
         room = memoryview(reply.room)
         _LENGTH.pack_into(room, start - 4, HEADER_SIZE + _ROOM_BODY + size)
         message = room[start : HEADROOM + size]
-        _finish(message, work, answer, 0)
+        _finish(message, answer, 0)
         body.pack_into(message, HEADER_SIZE)
         _sign(message, answer)
         return [room[start - 4 : HEADROOM + size]]
@@ -96,26 +96,29 @@ def _single(work: Work, answer: Answer) -> list[Buffer]:
         head = bytearray(4 + HEADER_SIZE + body.SIZE)
         _LENGTH.pack_into(head, 0, len(head) - 4 + size)
         message = memoryview(head)[4:]
-        _finish(message, work, answer, 0)
+        _finish(message, answer, 0)
         body.pack_into(message, HEADER_SIZE)
         if answer.signer is not None:
             message[SIGNATURE_OFFSET:HEADER_SIZE] = answer.signer.sign(
                 [message, reply.data], answer.header.message_id, server=True, cancel=False
             )
         return [head, reply.data]
+    if answer.signer is None:
+        length = _LENGTH.pack(HEADER_SIZE + body.SIZE + size)
+        return [b"".join((length, _HEADER.pack(*_fields(answer, 0)), body.pack(), reply.data))]
     frame = bytearray(4 + HEADER_SIZE + body.SIZE + size)
     _LENGTH.pack_into(frame, 0, len(frame) - 4)
     message = memoryview(frame)[4:]
-    _element(message, work, answer, 0)
+    _element(message, answer, 0)
     return [frame]
 
 
-def _compound(work: Work, answers: list[Answer]) -> list[Buffer]:
+def _compound(answers: list[Answer]) -> list[Buffer]:
     """Each element but the last is padded to 8 bytes and signed with its padding."""
     lengths = _padded_lengths(answers)
     frame = bytearray(4 + sum(lengths))
     _LENGTH.pack_into(frame, 0, len(frame) - 4)
-    _elements(memoryview(frame)[4:], work, answers, lengths)
+    _elements(memoryview(frame)[4:], answers, lengths)
     return [frame]
 
 
@@ -124,16 +127,16 @@ def _padded_lengths(answers: list[Answer]) -> list[int]:
     return [-(-n // 8) * 8 for n in lengths[:-1]] + lengths[-1:]
 
 
-def _elements(message: memoryview, work: Work, answers: list[Answer], lengths: list[int]) -> None:
+def _elements(message: memoryview, answers: list[Answer], lengths: list[int]) -> None:
     """All answers into their places."""
     offset = 0
     for answer, length in zip(answers, lengths, strict=True):
         last = answer is answers[-1]
-        _element(message[offset : offset + length], work, answer, 0 if last else length)
+        _element(message[offset : offset + length], answer, 0 if last else length)
         offset += length
 
 
-def _sealed(work: Work, answers: list[Answer], session: Session) -> list[Buffer]:
+def _sealed(answers: list[Answer], session: Session) -> list[Buffer]:
     """The whole frame under one transform header; nothing inside is signed, 3.3.4.1.1."""
     sealer = session.sealer
     if sealer is None:
@@ -144,12 +147,12 @@ def _sealed(work: Work, answers: list[Answer], session: Session) -> list[Buffer]
     if reply.room is not None and len(answers) == 1 and reply.body.SIZE == _ROOM_BODY:
         frame = memoryview(reply.room)[: HEADROOM + len(reply.data) + TAG_SIZE]
         message = frame[4 + TRANSFORM_SIZE : -TAG_SIZE]
-        _finish(message, work, answers[0], 0)
+        _finish(message, answers[0], 0)
         reply.body.pack_into(message, HEADER_SIZE)
     else:
         lengths = _padded_lengths(answers)
         frame = memoryview(bytearray(4 + TRANSFORM_SIZE + sum(lengths) + TAG_SIZE))
-        _elements(frame[4 + TRANSFORM_SIZE : -TAG_SIZE], work, answers, lengths)
+        _elements(frame[4 + TRANSFORM_SIZE : -TAG_SIZE], answers, lengths)
     return _seal(frame, session, sealer)
 
 
@@ -160,10 +163,10 @@ def _seal(frame: memoryview, session: Session, sealer: Sealer) -> list[Buffer]:
     return [frame[:-TAG_SIZE]]
 
 
-def _element(message: memoryview, work: Work, answer: Answer, next_command: int) -> None:
+def _element(message: memoryview, answer: Answer, next_command: int) -> None:
     """Header, body, data, signature of one answer into its place."""
     reply = answer.reply
-    _finish(message, work, answer, next_command)
+    _finish(message, answer, next_command)
     body = reply.body
     body.pack_into(message, HEADER_SIZE)
     if reply.data:
@@ -172,7 +175,12 @@ def _element(message: memoryview, work: Work, answer: Answer, next_command: int)
     _sign(message, answer)
 
 
-def _finish(message: memoryview, work: Work, answer: Answer, next_command: int) -> None:
+def _finish(message: memoryview, answer: Answer, next_command: int) -> None:
+    _HEADER.pack_into(message, 0, *_fields(answer, next_command))
+
+
+def _fields(answer: Answer, next_command: int) -> tuple[object, ...]:
+    """The values of the reply's header, in its order."""
     request = answer.header
     flags = SERVER_TO_REDIR | request.flags & _KEPT_FLAGS
     if answer.async_id:
@@ -182,8 +190,8 @@ def _finish(message: memoryview, work: Work, answer: Answer, next_command: int) 
         ids = request.process_id | request.tree_id << 32
     if answer.signer is not None:
         flags |= SIGNED
-    _HEADER.pack_into(
-        message, 0, SMB2_PROTOCOL_ID, HEADER_SIZE, request.credit_charge, answer.reply.status,
+    return (
+        SMB2_PROTOCOL_ID, HEADER_SIZE, request.credit_charge, answer.reply.status,
         request.command, answer.credits, flags, next_command, request.message_id, ids,
         request.session_id, _NO_SIGNATURE,
     )  # fmt: skip

@@ -195,7 +195,7 @@ def test_a_request_is_found_from_its_arrival_to_its_answer(work: Work) -> None:
     assert connection.find_request(message_id=7) is work
     assert connection.find_request(message_id=8) is work
     assert connection.find_request(message_id=9) is None
-    connection.end(work, 7)
+    connection.answered(work, 7, 0)
     assert connection.find_request(message_id=7) is None
     assert connection.find_request(message_id=8) is work
 
@@ -206,7 +206,7 @@ def test_an_id_announced_twice_stays_the_firsts(engine: Engine, work: Work) -> N
     connection.announce(work, [7])
     connection.announce(other, [7])
     assert connection.find_request(message_id=7) is work
-    connection.end(other, 7)
+    connection.answered(other, 7, 0)
     assert connection.find_request(message_id=7) is work
 
 
@@ -217,6 +217,6 @@ def test_async_ids_are_never_used_twice(work: Work) -> None:
         work.async_id = connection.go_async(work)
         seen.add(work.async_id)
         assert connection.find_request(async_id=work.async_id) is work
-        connection.end(work, 7)
+        connection.answered(work, 7, 0)
     assert len(seen) == 100
     assert 0 not in seen
