@@ -89,6 +89,18 @@ COMMAND_FAMILIES: Final = (
 )
 # product module -> the test file that exercises it although its name is another
 TESTED_BY: Final[dict[str, str]] = {
+    "ksmbd/auth/kerberos.py": "tests/interop/test_kerberos.py",
+    "ksmbd/state/transport.py": "tests/server/test_tcp.py",
+    "mountd/rpc/association.py": "tests/mountd/test_rpc_pdu.py",
+    "mountd/rpc/containers.py": "tests/mountd/test_rpc_srvsvc.py",
+    "mountd/rpc/errors.py": "tests/mountd/test_rpc_pdu.py",
+    "mountd/rpc/handles.py": "tests/mountd/test_rpc_samr.py",
+    "mountd/rpc/interface.py": "tests/mountd/test_rpc_pipe.py",
+    "mountd/rpc/lsarpc_lookup.py": "tests/mountd/test_rpc_lsarpc.py",
+    "mountd/rpc/samr_info.py": "tests/mountd/test_rpc_samr.py",
+    "mountd/rpc/srvsvc_info.py": "tests/mountd/test_rpc_srvsvc.py",
+    "mountd/rpc/srvsvc_lists.py": "tests/mountd/test_rpc_srvsvc.py",
+    "mountd/rpc/srvsvc_names.py": "tests/mountd/test_rpc_srvsvc.py",
     "mountd/state.py": "tests/mountd/test_state.py",  # tests/state is about ksmbd/state
 }
 
