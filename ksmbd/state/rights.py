@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ksmbd.vfs import access, acl
+from ksmbd.vfs import access, acl, credentials
 from ksmbd.wire.access import FILE_ALL_ACCESS, MAXIMUM_ALLOWED
 from ksmbd.wire.security import SecurityDescriptor
 from ksmbd.wire.status import NtStatus, NtStatusError
@@ -90,8 +90,6 @@ def give_to_new(
 ) -> None:
     """Owner and descriptor of a file just made: asked for, inherited, or as the kernel made it."""
     share = tree.share
-    if share.inherit_owner:
-        open.file.set_owner(os.fstat(entry.parent).st_uid, -1)
     if explicit is not None or share.acl_xattr:
         acl.settle(
             open.file,
@@ -101,3 +99,6 @@ def give_to_new(
             share.acl_xattr,
             explicit,
         )
+    if share.inherit_owner:  # which takes more than its maker may
+        with credentials.privileged():
+            open.file.set_owner(os.fstat(entry.parent).st_uid, -1)
