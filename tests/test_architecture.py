@@ -102,6 +102,9 @@ TESTED_BY: Final[dict[str, str]] = {
     "mountd/rpc/srvsvc_lists.py": "tests/mountd/test_rpc_srvsvc.py",
     "mountd/rpc/srvsvc_names.py": "tests/mountd/test_rpc_srvsvc.py",
     "mountd/state.py": "tests/mountd/test_state.py",  # tests/state is about ksmbd/state
+    "ksmbd/state/open.py": "tests/state/test_opens.py",
+    "ksmbd/state/settings.py": "tests/server/test_startup.py",
+    "ksmbd/state/share.py": "tests/state/test_shares.py",
 }
 
 
