@@ -8,6 +8,7 @@ the tag behind the text, the protocol puts it into the header.
 
 from __future__ import annotations
 
+import struct
 import threading
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -15,13 +16,14 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM
 
-from ksmbd.wire.base import Buffer, WireError
+from ksmbd.wire.base import Buffer
 from ksmbd.wire.header import (
     HEADER_SIZE,
     NONCE_OFFSET,
     TRANSFORM_AAD_OFFSET,
+    TRANSFORM_ENCRYPTED,
+    TRANSFORM_PROTOCOL_ID,
     TRANSFORM_SIZE,
-    TransformHeader,
 )
 from ksmbd.wire.negotiate import AES_128_CCM, AES_128_GCM, AES_256_CCM, AES_256_GCM
 from ksmbd.wire.status import Disconnect
@@ -34,6 +36,8 @@ KEY_LENGTHS: Final = {  # by CipherId
 }
 _CCM: Final = frozenset((AES_128_CCM, AES_256_CCM))
 
+# wire.header.TransformHeader without an object for each message
+_HEADER: Final = struct.Struct("<4s16s16sIHHQ")
 TAG_SIZE: Final = 16
 _TAG: Final = slice(4, 4 + TAG_SIZE)  # the header's Signature
 _COUNTER_SIZE: Final = 8  # bytes of a nonce that count; the ones before are the key's prefix
@@ -84,8 +88,8 @@ class Sealer:
         if size <= 0:
             raise ValueError(f"no message in a frame of {len(frame)} bytes")
         nonce = self._nonce()
-        TransformHeader(nonce=nonce, original_message_size=size, session_id=session_id).pack_into(
-            frame, 0
+        _HEADER.pack_into(
+            frame, 0, TRANSFORM_PROTOCOL_ID, b"", nonce, size, 0, TRANSFORM_ENCRYPTED, session_id
         )
         body = frame[TRANSFORM_SIZE:]
         aad = frame[TRANSFORM_AAD_OFFSET:TRANSFORM_SIZE]
@@ -157,9 +161,8 @@ def _check(frame: memoryview, size: int) -> None:
     """Disconnect unless a transform header announces the *size* bytes that follow it."""
     if size < HEADER_SIZE:
         raise Disconnect(f"encrypted message of {size} bytes")
-    try:
-        header = TransformHeader.parse(frame)
-    except WireError as malformed:
-        raise Disconnect(str(malformed)) from None
-    if header.original_message_size != size:
-        raise Disconnect(f"OriginalMessageSize {header.original_message_size} of {size} bytes")
+    protocol, _, _, said, _, flags, _ = _HEADER.unpack_from(frame)
+    if protocol != TRANSFORM_PROTOCOL_ID or flags != TRANSFORM_ENCRYPTED:
+        raise Disconnect(f"no transform header: {protocol.hex()} {flags:#x}")
+    if said != size:
+        raise Disconnect(f"OriginalMessageSize {said} of {size} bytes")

@@ -6,37 +6,35 @@ way, or the peer does not know the session's key.
 
 from __future__ import annotations
 
+from typing import Final
+
 from ksmbd.crypto.sealing import TAG_SIZE
 from ksmbd.state.connection import Connection
 from ksmbd.state.session import Session, SessionState
 from ksmbd.state.work import Work
-from ksmbd.wire.base import WireError
 from ksmbd.wire.header import (
     SESSION_ID_OFFSET,
     SMB2_PROTOCOL_ID,
     TRANSFORM_PROTOCOL_ID,
     TRANSFORM_SIZE,
-    TransformHeader,
 )
 from ksmbd.wire.status import Disconnect
 
-_SESSION_ID = slice(SESSION_ID_OFFSET, SESSION_ID_OFFSET + 8)
+_SESSION_ID: Final = slice(SESSION_ID_OFFSET, SESSION_ID_OFFSET + 8)
+_SEALED_SESSION_ID: Final = slice(TRANSFORM_SIZE - 8, TRANSFORM_SIZE)
 
 
 def find_session(connection: Connection, frame: memoryview) -> Session:
-    """The session under whose key *frame* was sealed.
+    """The session under whose key *frame* was sealed, if its transform header is to be believed.
 
-    Disconnect if the header is malformed, or the connection has no such session with a key;
-    guests have none, and that of anonymous users, which is no secret, counts only where somebody
-    has proved who he is on the same connection.
+    Disconnect if the connection has no such session with a key; guests have none, and that of
+    anonymous users, which is no secret, counts only where somebody has proved who he is on the
+    same connection.
     """
-    try:
-        header = TransformHeader.parse(frame)
-    except WireError as malformed:
-        raise Disconnect(str(malformed)) from None
-    session = connection.sessions.get(header.session_id)
+    session_id = int.from_bytes(frame[_SEALED_SESSION_ID], "little")
+    session = connection.sessions.get(session_id)
     if session is None or session.state == SessionState.IN_PROGRESS:
-        raise Disconnect(f"encrypted for session {header.session_id:#x}, which is not there")
+        raise Disconnect(f"encrypted for session {session_id:#x}, which is not there")
     if session.unsealer is None or connection.number not in session.channels:
         raise Disconnect(f"encrypted for session {session.session_id:#x}, which cannot")
     if session.is_anonymous and not any(
