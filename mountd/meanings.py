@@ -95,13 +95,18 @@ SHARE: Final[dict[str, str]] = {
     "cannot, guests among them, are refused. `desired`: clients that can use it encrypted. "
     "Otherwise, also with `off`, `smb3 encryption` of `[global]` and the client decide.",
     "store_dos_attributes": "Keep DOS attributes and creation times in the xattr user.DOSATTRIB.",
+    "streams_xattr_samba_format": "Streams lie on the disk as Samba's streams_xattr keeps them, "
+    "with one byte more at the end, instead of as ksmbd does. For directories that Samba serves "
+    "too, or did; a stream in the other format reads with a byte too many or too few.",
     "time_machine": "Offer the share to Apple's Time Machine.",
     "time_machine_max_size": "The size Time Machine may fill; 0: the disk's.",
     "valid_users": "Accounts, `@groups` and `+groups` that may connect; empty: all.",
     "veto_files": "Names that are neither shown nor opened nor created; * and ? are wildcards.",
     "vfs_objects": "`acl_xattr`: Windows' access control lists are kept whole, in the xattr "
-    "security.NTACL. `streams_xattr`: alternate data streams (in preparation). Other names are "
-    "ignored with a warning.",
+    "security.NTACL. `streams_xattr`: files and directories have alternate data streams, kept in "
+    "the xattrs user.DosStream.*, if the file system has user xattrs. Who sets this parameter names "
+    "all that is wanted: without `streams_xattr` there are no streams then. Other names are ignored "
+    "with a warning.",
     "volume": "The label of the volume; empty: the share's name.",
     "write_list": "Accounts, `@groups` and `+groups` that may write, whatever `read only` says.",
 }

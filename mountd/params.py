@@ -346,11 +346,12 @@ class ShareParams:
         choice(ENCRYPTION), Encryption.AUTO, "smb3 encryption", "server smb encrypt"
     )
     store_dos_attributes: bool = param(boolean, True)
+    streams_xattr_samba_format: bool = param(boolean, False, key="streams_xattr:samba format")
     time_machine: bool = param(boolean, False, "fruit:time machine")
     time_machine_max_size: int = param(size, 0, "fruit:time machine max size")  # bytes
     valid_users: tuple[str, ...] = param(words, (), "users", empty=True)
     veto_files: tuple[str, ...] = param(veto, (), empty=True)
-    vfs_objects: tuple[str, ...] = param(words, (), "vfs object", empty=True)
+    vfs_objects: tuple[str, ...] = param(words, ("streams_xattr",), "vfs object", empty=True)
     volume: str = param(name(32), "")
     write_list: tuple[str, ...] = param(words, (), empty=True)
 

@@ -47,6 +47,7 @@ def _build(server: Server, config: ShareConfig) -> Share:
         guest_ok=bool(flags & ipc.SHARE_GUEST_OK),
         browseable=bool(flags & ipc.SHARE_BROWSEABLE),
         oplocks=bool(flags & ipc.SHARE_OPLOCKS),
+        streams=bool(flags & ipc.SHARE_STREAMS),
         acl_xattr=bool(flags & ipc.SHARE_ACL_XATTR),
         hide_unreadable=bool(flags & ipc.SHARE_HIDE_UNREADABLE),
         inherit_owner=bool(flags & ipc.SHARE_INHERIT_OWNER),
@@ -64,6 +65,7 @@ def _build(server: Server, config: ShareConfig) -> Share:
     )
     if not share.is_pipe:
         share.root = _open_root(config)
+        share.streams = share.streams and share.root.has_user_xattrs()
     return share
 
 
@@ -84,6 +86,7 @@ def _open_root(config: ShareConfig) -> ShareRoot:
         hide_dot_files=bool(flags & ipc.SHARE_HIDE_DOT_FILES),
         store_dos_attributes=bool(flags & ipc.SHARE_STORE_DOS_ATTRS),
         veto=config.veto,
+        samba_streams=bool(flags & ipc.SHARE_STREAMS_SAMBA),
     )
     credentials.become(None)
     try:

@@ -16,7 +16,7 @@ from ksmbd.vfs.path import O_PATH, beneath
 from ksmbd.vfs.pattern import compile_veto, encode_path
 from ksmbd.vfs.stamps import Clock
 from ksmbd.vfs.stat import FsStat, Stat, fs_stat, is_special
-from ksmbd.vfs.xattr import proc_path
+from ksmbd.vfs.xattr import may_have_user_xattrs, proc_path
 from ksmbd.wire.access import ATTR_ARCHIVE
 
 _OPEN: Final = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -191,6 +191,10 @@ class ShareRoot:
     def statfs(self) -> FsStat:
         """The file system of the root itself."""
         return fs_stat(self.fd)
+
+    def has_user_xattrs(self) -> bool:
+        """Whether the root's file system keeps attributes and streams."""
+        return may_have_user_xattrs(proc_path(self.fd))
 
     def open_directory(self, path: str) -> int:
         """An O_PATH descriptor of a directory in its exact spelling; PathNotFound."""

@@ -133,6 +133,15 @@ def names(item: Item) -> list[str]:
     return decoded
 
 
+def may_have_user_xattrs(item: Item) -> bool:
+    """Whether the file system knows user.* attributes at all; asked without writing one."""
+    try:
+        get_value(item, DOSATTRIB)
+    except OSError as failed:
+        return failed.errno != errno.EOPNOTSUPP
+    return True
+
+
 def pack_change(change: int, set_at: int) -> bytes:
     """The value of CHANGE_TIME; both in ns since 1970."""
     return _CHANGE.pack(filetime_from_ns(change), set_at)

@@ -116,6 +116,7 @@ SHARE_WIDE_LINKS: Final = 1 << 19
 SHARE_ENCRYPT_DATA: Final = 1 << 20  # sealed or not at all
 SHARE_CASE_SENSITIVE: Final = 1 << 24
 SHARE_ENCRYPT_DESIRED: Final = 1 << 25  # sealed by the clients that can
+SHARE_STREAMS_SAMBA: Final = 1 << 26  # streams lie on disk in Samba's format
 
 # TreeConnectRequest.flags
 PEER_IPV6: Final = 0x1

@@ -117,6 +117,7 @@ SHARES: list[tuple[str, list[tuple[str, Any]]]] = [
     ("available", [("no", False)]),
     ("browseable", BOOLEAN_WORDS),
     ("case sensitive", [("yes", True), ("auto", False), ("maybe", BAD)]),
+    ("streams_xattr:samba format", [("yes", True), ("No", False), ("auto", BAD)]),
     ("comment", [("x", "x"), ('"x', '"x')]),
     ("continuous availability", [("yes", True)]),
     ("create mask", [("0640", 0o640), ("7777", 0o7777), ("0o644", 0o644), ("9", BAD), ("", BAD)]),

@@ -20,6 +20,7 @@ DEFAULT_FLAGS = (
     | ipc.SHARE_OPLOCKS
     | ipc.SHARE_HIDE_DOT_FILES
     | ipc.SHARE_CROSSMNT
+    | ipc.SHARE_STREAMS
 )
 
 
@@ -52,7 +53,9 @@ def test_the_flags_of_a_plain_share(tmp_path: Path) -> None:
         ("hide dot files = no", 0, ipc.SHARE_HIDE_DOT_FILES),
         ("inherit owner = yes", ipc.SHARE_INHERIT_OWNER, 0),
         ("vfs objects = streams_xattr", ipc.SHARE_STREAMS, 0),
-        ("vfs objects = acl_xattr", ipc.SHARE_ACL_XATTR, 0),
+        ("vfs objects = acl_xattr", ipc.SHARE_ACL_XATTR, ipc.SHARE_STREAMS),
+        ("vfs objects =", 0, ipc.SHARE_STREAMS),
+        ("streams_xattr:samba format = yes", ipc.SHARE_STREAMS_SAMBA, 0),
         ("follow symlinks = yes", ipc.SHARE_FOLLOW_SYMLINKS, 0),
         ("crossmnt = no", 0, ipc.SHARE_CROSSMNT),
         ("continuous availability = yes", ipc.SHARE_CONTINUOUS_AVAILABILITY, 0),
