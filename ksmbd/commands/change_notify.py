@@ -1,61 +1,99 @@
-"""SMB2 CHANGE_NOTIFY, [MS-SMB2] 3.3.5.19.
+"""SMB2 CHANGE_NOTIFY, [MS-SMB2] 3.3.5.19 and [MS-FSA] 2.1.5.11.
 
-A request waits, without a thread, until it is cancelled or its directory's open goes away.
-Events are not delivered yet; clients refresh when they are asked to.
+A request waits without a thread until something changes, its open goes away, or the client
+cancels it.  What changes between two requests is kept with the open and answers the next one.
 """
 
 from __future__ import annotations
 
+import os
+
 from ksmbd.state.open import Open
-from ksmbd.state.wait import Event, Wait
+from ksmbd.state.wait import Wait
+from ksmbd.state.watch import Outcome, Waiter, Watch
 from ksmbd.state.work import Reply, Work
+from ksmbd.vfs.notify import location
 from ksmbd.wire.access import FILE_LIST_DIRECTORY
-from ksmbd.wire.change_notify import CHANGE_VALID, ChangeNotifyRequest, ChangeNotifyResponse
+from ksmbd.wire.change_notify import (
+    WATCH_TREE,
+    ChangeNotifyRequest,
+    ChangeNotifyResponse,
+    pack_changes,
+)
 from ksmbd.wire.status import NtStatus, NtStatusError
 
 
-class _Watch:
-    """A waiting request."""
-
-    def __init__(self) -> None:
-        self.event = Event()
-        self.ended = False
-
-    def open_closed(self, _status: NtStatus) -> None:
-        self.ended = True
-        self.event.fire()
-
-
 def change_notify(work: Work, req: ChangeNotifyRequest) -> Reply:
-    """Wait for changes in a directory.
+    """Wait for changes in a directory, or hand out what has changed since the last request.
 
-    INVALID_PARAMETER   no directory, an impossible filter, more than MaxTransactSize
+    The open's first request fixes filter, depth and buffer; later ones bring their buffer only.
+    A filter of no known bits waits for nothing, as with Windows (smb2.notify.mask).
+
+    INVALID_PARAMETER   no directory, or more than MaxTransactSize
     FILE_CLOSED         the FileId names no open of this session
     ACCESS_DENIED       the open may not list
+    NOTIFY_ENUM_DIR     more has changed than fits: the client must list the directory
     NOTIFY_CLEANUP      the open was closed, its tree or session ended
+    DELETE_PENDING      the directory is deleted, or going to be
     """
-    watch: _Watch | None = work.memo
-    if watch is not None and watch.ended:
-        return Reply(ChangeNotifyResponse(output_buffer_length=0), b"", NtStatus.NOTIFY_CLEANUP)
+    waiter: Waiter | None = work.memo
+    if waiter is not None and waiter.outcome is not None:
+        return _reply(req, waiter.outcome)
     if req.output_buffer_length > work.connection.max_transact_size:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "longer than MaxTransactSize")
     open = work.open(req.persistent_id, req.volatile_id)
-    if not open.is_directory or not req.completion_filter & CHANGE_VALID:
-        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"filter {req.completion_filter:#x}")
+    if not open.is_directory:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, "no directory")
     open.require(FILE_LIST_DIRECTORY)
-    raise _waiting(work, open)
+    _check_alive(open)
+    notify = work.server.notify
+    watch = _watch(work, open, req)
+    answer = notify.request(watch)
+    if isinstance(answer, Outcome):
+        return _reply(req, answer)
+    work.memo = waiter = answer
+    raise Wait(waiter.event, on_cancel=lambda: notify.give_up(watch, waiter))
 
 
-def _waiting(work: Work, open: Open) -> Wait:
-    watch = work.memo = _Watch()
+def _check_alive(open: Open) -> None:
+    inode = open.inode
+    pending = inode is not None and inode.delete_pending
+    if pending or not os.fstat(open.file.fd).st_nlink:
+        raise NtStatusError(NtStatus.DELETE_PENDING, open.path)
+
+
+def _watch(work: Work, open: Open, req: ChangeNotifyRequest) -> Watch:
+    """The open's watch, begun now if this is its first request."""
+    notify = work.server.notify
+    handle = open.file
+    path = location(handle)
     with open.lock:
         if open.closed:
             raise NtStatusError(NtStatus.FILE_CLOSED, f"id {open.volatile_id:#x}")
-        open.waiters.append(watch.open_closed)
+        watch = open.watch
+        begin = watch is None
+        if watch is None:
+            watch = open.watch = Watch(
+                handle.root,
+                path,
+                filter=req.completion_filter,
+                recursive=bool(req.flags & WATCH_TREE),
+                limit=req.output_buffer_length,
+            )
+            ended = watch
+            open.waiters.append(lambda _status: notify.remove(ended))
+    if begin:
+        notify.add(watch, handle)
+    elif watch.path != path:
+        notify.move(watch, path, handle)
+    return watch
 
-    def forget() -> None:
-        with open.lock:
-            if watch.open_closed in open.waiters:
-                open.waiters.remove(watch.open_closed)
 
-    return Wait(watch.event, on_cancel=forget)
+def _reply(req: ChangeNotifyRequest, outcome: Outcome) -> Reply:
+    status, changes = outcome
+    data = pack_changes(changes, req.output_buffer_length)
+    if data is None:
+        status, data = NtStatus.NOTIFY_ENUM_DIR, b""
+    if status == NtStatus.DELETE_PENDING:
+        raise NtStatusError(status, "the directory is deleted")
+    return Reply(ChangeNotifyResponse(output_buffer_length=len(data)), data, status)

@@ -58,6 +58,14 @@ from ksmbd.wire.access import (
     WRITE_DAC,
     WRITE_OWNER,
 )
+from ksmbd.wire.change_notify import (
+    CHANGE_ATTRIBUTES,
+    CHANGE_CREATION,
+    CHANGE_EA,
+    CHANGE_LAST_ACCESS,
+    CHANGE_LAST_WRITE,
+    CHANGE_SIZE,
+)
 from ksmbd.wire.create import CreateRequest, CreateResponse
 from ksmbd.wire.status import NtStatus, NtStatusError
 from ksmbd.wire.text import filetime_from_ns
@@ -73,6 +81,10 @@ _OVERWRITING: Final = {
     FILE_OVERWRITE: (FILE_OVERWRITTEN, FILE_WRITE_DATA),
     FILE_OVERWRITE_IF: (FILE_OVERWRITTEN, FILE_WRITE_DATA),
 }
+_OVERWRITTEN: Final = (
+    CHANGE_ATTRIBUTES | CHANGE_SIZE | CHANGE_LAST_WRITE | CHANGE_LAST_ACCESS
+    | CHANGE_CREATION | CHANGE_EA
+)  # fmt: skip
 _TRIES: Final = 3  # a name that comes and goes under our hands
 
 
@@ -190,6 +202,7 @@ def _open_existing(
     try:
         _overwrite(open, want)
         create_contexts.prepare(open, contexts)
+        work.server.notify.modified(handle, _OVERWRITTEN)
     except BaseException:
         work.server.opens.close(open)
         raise
@@ -283,8 +296,10 @@ def _create(
         granted = granted & ~MAXIMUM_ALLOWED | FILE_ALL_ACCESS
     open = _attach(work, tree, want, handle, granted)
     try:
+        work.server.notify.created(handle)
         rights.give_to_new(tree, open, entry, contexts.security)
         create_contexts.prepare(open, contexts)
+        work.server.notify.modified(handle, 0)
     except BaseException:
         open.delete_on_close = True
         work.server.opens.close(open)

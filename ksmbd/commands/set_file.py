@@ -29,6 +29,13 @@ from ksmbd.wire.access import (
     FILE_WRITE_EA,
 )
 from ksmbd.wire.base import WireError
+from ksmbd.wire.change_notify import (
+    CHANGE_ATTRIBUTES,
+    CHANGE_CREATION,
+    CHANGE_EA,
+    CHANGE_LAST_ACCESS,
+    CHANGE_LAST_WRITE,
+)
 from ksmbd.wire.file_info import FileInfo
 from ksmbd.wire.set_info import SetInfoRequest
 from ksmbd.wire.status import NtStatus, NtStatusError
@@ -71,12 +78,21 @@ def _basic(work: Work, open: Open, data: memoryview) -> None:
     if attributes:
         handle.set_attributes(attributes & _SETTABLE | handle.stat().attributes & _KEPT)
     handle.set_times(birth=birth, access=access, write=write, change=change)
+    work.server.notify.modified(handle, _changed(attributes, birth, access, write))
     if write is not None:
         open.frozen_write_time = write
     elif info.last_write_time == file_info.TIME_FREEZE:
         open.frozen_write_time = handle.stat().write
     elif info.last_write_time == file_info.TIME_THAW:
         open.frozen_write_time = None
+
+
+def _changed(attributes: int, birth: int | None, access: int | None, write: int | None) -> int:
+    """Which of them were set, in the bits of CHANGE_NOTIFY."""
+    bits = CHANGE_ATTRIBUTES if attributes else 0
+    bits |= CHANGE_CREATION if birth is not None else 0
+    bits |= CHANGE_LAST_ACCESS if access is not None else 0
+    return bits | (CHANGE_LAST_WRITE if write is not None else 0)
 
 
 def _time(filetime: int) -> int | None:
@@ -102,6 +118,7 @@ def _end_of_file(work: Work, open: Open, data: memoryview) -> None:
     if size != open.file.stat().size:
         open.file.truncate(size)
         open.data_changed()
+        work.server.notify.written(open.file)
 
 
 def _allocation(work: Work, open: Open, data: memoryview) -> None:
@@ -110,6 +127,7 @@ def _allocation(work: Work, open: Open, data: memoryview) -> None:
     _require_data(open, size)
     open.file.allocate(size)
     open.data_changed()
+    work.server.notify.written(open.file)
 
 
 def _valid_data_length(work: Work, open: Open, data: memoryview) -> None:
@@ -125,14 +143,14 @@ def _valid_data_length(work: Work, open: Open, data: memoryview) -> None:
 
 def _disposition(work: Work, open: Open, data: memoryview) -> None:
     info = file_info.FileDispositionInformation.unpack(data)
-    _dispose(open, file_info.DISPOSITION_DELETE if info.delete_pending else 0)
+    _dispose(work, open, file_info.DISPOSITION_DELETE if info.delete_pending else 0)
 
 
 def _disposition_ex(work: Work, open: Open, data: memoryview) -> None:
     """NOT_SUPPORTED   ON_CLOSE of a file that was not opened to be deleted on close"""
     flags = file_info.FileDispositionInformationEx.unpack(data).flags
     if not flags & file_info.DISPOSITION_ON_CLOSE:
-        _dispose(open, flags)
+        _dispose(work, open, flags)
         return
     wanted = bool(flags & file_info.DISPOSITION_DELETE)
     if not open.create_options & file_info.MODE_DELETE_ON_CLOSE:
@@ -144,7 +162,7 @@ def _disposition_ex(work: Work, open: Open, data: memoryview) -> None:
         open.posix_delete = bool(wanted and flags & file_info.DISPOSITION_POSIX_SEMANTICS)
 
 
-def _dispose(open: Open, flags: int) -> None:
+def _dispose(work: Work, open: Open, flags: int) -> None:
     """[MS-FSA] 2.1.5.15.3 and .4: mark the file to be deleted, or not to be.
 
     With POSIX semantics the name goes when this open is closed; else with the last one.
@@ -159,6 +177,8 @@ def _dispose(open: Open, flags: int) -> None:
     inode.set_delete_pending(open.path)
     with inode.lock:
         open.posix_delete = bool(flags & file_info.DISPOSITION_POSIX_SEMANTICS)
+        watches = inode.watches()
+    work.server.notify.end(watches, NtStatus.DELETE_PENDING)
 
 
 def _require_deletable(open: Open, flags: int) -> None:
@@ -202,6 +222,7 @@ def _full_ea(work: Work, open: Open, data: memoryview) -> None:
         raise NtStatusError(NtStatus.EA_LIST_INCONSISTENT, str(malformed)) from None
     try:
         open.file.set_eas(eas)
+        work.server.notify.modified(open.file, CHANGE_EA)
     except NameInvalid as invalid:
         raise NtStatusError(NtStatus.INVALID_EA_NAME, str(invalid)) from None
 

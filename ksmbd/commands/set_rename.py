@@ -24,6 +24,7 @@ from ksmbd.wire.access import (
     FILE_SHARE_READ,
     FILE_SHARE_WRITE,
 )
+from ksmbd.wire.change_notify import ACTION_ADDED, ACTION_REMOVED, CHANGE_FILE_NAME
 from ksmbd.wire.status import NtStatus, NtStatusError
 from ksmbd.wire.text import upcase
 
@@ -87,7 +88,9 @@ def _rename(work: Work, open: Open, name: str, root_directory: int, flags: int) 
             rights.require_in_parent(open.tree, target, right)
         replaced = _losing_its_name(work, open, target)
         before = handle.path
+        replacing = target.exists and not case_alone
         handle.root.rename(handle, target, replace=bool(flags & _REPLACE))
+        work.server.notify.renamed(handle, before, replaced=replacing)
     _tell_opens(open, before)
     if replaced is not None:
         _name_is_gone(replaced)
@@ -249,5 +252,8 @@ def _link(work: Work, open: Open, name: str, root_directory: int, flags: int) ->
             rights.require_in_parent(open.tree, target, FILE_ADD_FILE)
         replaced = _losing_its_name(work, open, target)
         handle.root.link(handle, target, replace=bool(flags & _REPLACE))
+        if target.exists:
+            work.server.notify.report(handle.root, target.path, ACTION_REMOVED, CHANGE_FILE_NAME)
+        work.server.notify.report(handle.root, target.path, ACTION_ADDED, CHANGE_FILE_NAME)
     if replaced is not None:
         _name_is_gone(replaced)

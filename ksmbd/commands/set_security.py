@@ -9,6 +9,7 @@ from ksmbd.state.work import Work
 from ksmbd.vfs import acl, credentials
 from ksmbd.wire.access import ACCESS_SYSTEM_SECURITY, WRITE_DAC, WRITE_OWNER
 from ksmbd.wire.base import WireError
+from ksmbd.wire.change_notify import CHANGE_SECURITY
 from ksmbd.wire.query_info import (
     ATTRIBUTE_SECURITY_INFORMATION,
     BACKUP_SECURITY_INFORMATION,
@@ -71,6 +72,7 @@ def set_security(work: Work, open: Open, req: SetInfoRequest, data: memoryview) 
         _store(open, sd, wanted)
     except acl.InvalidOwner as refused:
         raise NtStatusError(NtStatus.INVALID_OWNER, str(refused)) from None
+    work.server.notify.modified(open.file, CHANGE_SECURITY)
 
 
 def _store(open: Open, sd: SecurityDescriptor, wanted: int) -> None:

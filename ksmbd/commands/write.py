@@ -44,6 +44,7 @@ def write(work: Work, req: WriteRequest) -> Reply:
 
     count = open.file.write(data, offset) if req.length else 0
     open.data_changed()
+    work.server.notify.written(open.file)
     if req.flags & WRITE_THROUGH or open.create_options & FILE_WRITE_THROUGH:
         open.file.sync()
     return Reply(WriteResponse(count=count))

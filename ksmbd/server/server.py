@@ -36,6 +36,7 @@ from ksmbd.server.control import SOCKET_NAME, ControlServer
 from ksmbd.server.interfaces import choose, local_addresses
 from ksmbd.server.listener import Admission, BindError, Listener, bind_all
 from ksmbd.server.notify import READY, STOPPING, WATCHDOG, Notifier
+from ksmbd.server.notify_reader import NotifyReader
 from ksmbd.server.pool import DEFAULT_WORKERS, Pool
 from ksmbd.server.timers import Timer, Timers
 from ksmbd.server.watchdog import Watchdog
@@ -147,6 +148,7 @@ class Daemon:
         self.mountd = Mountd(str(options.run_dir / ipc.SOCKET_NAME), mountd_uid=options.mountd_uid)
         self.server: Server | None = None  # both from the first STARTING_UP on
         self.clients: Clients | None = None
+        self.notify_reader: NotifyReader | None = None
         self.port = 0
         self.state = "startup"  # as in ksmbd's stats: startup, running, shutdown
         self._notifier = notifier or Notifier()
@@ -246,6 +248,8 @@ class Daemon:
             self.clients.close_all()
             if not self.clients.wait_gone(CLIENTS_S):
                 log.warning("shutdown: some connections do not end")
+        if self.notify_reader is not None:
+            self.notify_reader.close()
         self.timers.close()
         self.watchdog.close()
         self.pool.shutdown_within(WORKERS_S)
@@ -288,6 +292,8 @@ class Daemon:
             domain=Domain(startup.sub_authorities(settings)),
             settings=new,
         )
+        self.notify_reader = NotifyReader(self.server.notify)
+        self.server.notify.local = self.notify_reader
         self.clients = Clients(
             self.server,
             dispatch=dispatch,

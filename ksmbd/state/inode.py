@@ -29,6 +29,7 @@ from ksmbd.wire.status import NtStatus, NtStatusError
 if TYPE_CHECKING:
     from ksmbd.state.open import Open
     from ksmbd.state.wait import Event
+    from ksmbd.state.watch import Watch
 
 # Access that takes part in sharing, and the permission the others must have given for it.
 _SHARING: Final = (
@@ -102,6 +103,10 @@ class Inode:
         with self.lock:
             self.delete_pending = True
             self.delete_path = path
+
+    def watches(self) -> list[Watch]:
+        """Those of a directory's opens.  The caller holds ``lock``."""
+        return [open.watch for open in self.opens if open.watch is not None]
 
     def clear_delete_pending(self) -> None:
         with self.lock:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ksmbd.state.pipe import Pipe
     from ksmbd.state.session import Session
     from ksmbd.state.tree import TreeConnect
+    from ksmbd.state.watch import Watch
     from ksmbd.vfs.directory import Enumeration
     from ksmbd.vfs.handle import Handle
 
@@ -53,6 +54,7 @@ class Open:
         "users",
         "volatile_id",
         "waiters",
+        "watch",
     )
 
     def __init__(
@@ -96,6 +98,7 @@ class Open:
         self.frozen_write_time: int | None = None
         # Called with a status when the open goes away while a request waits on it; by self.lock.
         self.waiters: list[Any] = []
+        self.watch: Watch | None = None  # by self.lock; a directory's, from its first CHANGE_NOTIFY
         self.memo: dict[str, Any] = {}  # what create contexts leave for others
 
     @property

@@ -12,6 +12,7 @@ from ksmbd.wire.status import NtStatus, NtStatusError
 
 if TYPE_CHECKING:
     from ksmbd.state.inode import Inode, Inodes
+    from ksmbd.state.notify import Notify
     from ksmbd.state.open import Open
 
 log = logging.getLogger("ksmbd.vfs")
@@ -25,8 +26,11 @@ class Opens:
     A look-up is by the volatile half, as in the specification; the persistent half must agree.
     """
 
-    def __init__(self, inodes: Inodes, random: Callable[[int], bytes], limit: int) -> None:
+    def __init__(
+        self, inodes: Inodes, random: Callable[[int], bytes], limit: int, notify: Notify
+    ) -> None:
         self.inodes = inodes
+        self.notify = notify
         self.limit = limit
         self._random = random
         self._lock = threading.Lock()
@@ -126,14 +130,15 @@ class Opens:
             if remove:
                 inode.deleted = True
                 path = inode.delete_path
+            watches = inode.watches() if inode.delete_pending else []
+        self.notify.end(watches, NtStatus.DELETE_PENDING)
         if remove:
             self._delete(open, path)
         self.inodes.drop(inode)
         if open.handle is not None:
             open.handle.close()
 
-    @staticmethod
-    def _delete(open: Open, path: str) -> None:
+    def _delete(self, open: Open, path: str) -> None:
         handle = open.file
         if path:
             handle.path = path  # another open's name of it, if it was a hard link's
@@ -141,6 +146,8 @@ class Opens:
             handle.root.unlink(handle)
         except OSError as failed:
             log.warning("%s/%s was to be deleted: %s", open.tree.share.name, path, failed)
+            return
+        self.notify.removed(handle)
 
     def close_all(self, opens: Iterable[Open], status: NtStatus = NtStatus.FILE_CLOSED) -> None:
         """End many, as TREE_DISCONNECT, LOGOFF and a lost connection do."""

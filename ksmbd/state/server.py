@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ksmbd.state.buffers import Buffers
 from ksmbd.state.connection import Connection
 from ksmbd.state.inode import Inodes
+from ksmbd.state.notify import Notify
 from ksmbd.state.opens import Opens
 from ksmbd.state.pipe import Pipe
 from ksmbd.state.session import Session, SessionState
@@ -65,7 +66,8 @@ class Server:
         self._next_connection = 1  # by self.lock
         self._next_pipe = 1  # by self.lock
         self.inodes = Inodes()
-        self.opens = Opens(self.inodes, random, self.settings.max_open_files)
+        self.notify = Notify()
+        self.opens = Opens(self.inodes, random, self.settings.max_open_files, self.notify)
         self.buffers = Buffers()
 
     # -- connections ---------------------------------------------------------------------

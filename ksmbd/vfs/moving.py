@@ -14,7 +14,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.handle import Handle
@@ -25,6 +25,8 @@ from ksmbd.wire.text import upcase
 
 if TYPE_CHECKING:
     from ksmbd.vfs.root import ShareRoot
+
+TEMPORARY: Final = ".ksmbd-"  # how a link is called until it replaces another file
 
 
 def rename(root: ShareRoot, handle: Handle, target: Entry, *, replace: bool) -> None:
@@ -76,7 +78,7 @@ def link(root: ShareRoot, handle: Handle, target: Entry, *, replace: bool) -> No
             raise _exists(target.asked)
         if target.stat is not None and _is(target.stat.dev, target.stat.ino, handle):
             return
-        temporary = f".ksmbd-{handle.ino:x}-{handle.fd:x}"
+        temporary = f"{TEMPORARY}{handle.ino:x}-{handle.fd:x}"
         _link(root, handle, parent, temporary)
         try:
             _move(root, parent, temporary, parent, target.name, replace=True)

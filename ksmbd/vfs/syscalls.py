@@ -57,6 +57,9 @@ _setgroups: Final = _function("syscall", _long, _long, _size, _pointer)
 _setfsuid: Final = _function("setfsuid", _uint, _uint)
 _setfsgid: Final = _function("setfsgid", _uint, _uint)
 _statx: Final = _function("statx", _int, _int, _text, _int, _uint, _pointer)
+_inotify_init: Final = _function("inotify_init1", _int, _int)
+_inotify_add: Final = _function("inotify_add_watch", _int, _int, _text, ctypes.c_uint32)
+_inotify_rm: Final = _function("inotify_rm_watch", _int, _int, _int)
 _fallocate: Final = _function("fallocate", _int, _int, _int, ctypes.c_int64, ctypes.c_int64)
 
 
@@ -161,6 +164,31 @@ def fallocate(fd: int, offset: int, length: int, *, punch_hole: bool = False) ->
         failed = _failure()
         if failed.errno != errno.EINTR:
             raise failed
+
+
+def inotify_init(flags: int) -> int:
+    """A new inotify instance; its descriptor."""
+    fd: int = _inotify_init(flags)
+    if fd < 0:
+        raise _failure()
+    return fd
+
+
+def inotify_add_watch(fd: int, path: bytes, mask: int) -> int:
+    """The watch descriptor of *path* in the instance *fd*."""
+    wd: int = _inotify_add(fd, path, mask)
+    while wd < 0:
+        failed = _failure(path)
+        if failed.errno != errno.EINTR:
+            raise failed
+        wd = _inotify_add(fd, path, mask)
+    return wd
+
+
+def inotify_rm_watch(fd: int, wd: int) -> None:
+    """End a watch; OSError EINVAL if it has ended by itself."""
+    if _inotify_rm(fd, wd) < 0:
+        raise _failure()
 
 
 def set_thread_groups(gids: ctypes.Array[ctypes.c_uint]) -> None:
