@@ -34,7 +34,7 @@ def negotiate(connection: Connection, frame: memoryview) -> None:
         revision = SMB_2_WILDCARD
         connection.offered_wildcard = True
         connection.server_security_mode = SIGNING_ENABLED
-        connection.server_capabilities = capabilities(SMB_2_1)
+        connection.server_capabilities = capabilities(SMB_2_1, settings, 0)
         connection.dialect = SMB_2_1  # for the sizes; NEGOTIATE says which it will be
         set_sizes(connection, settings)
         connection.supports_multi_credit = False

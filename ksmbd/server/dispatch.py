@@ -161,6 +161,7 @@ def run(work: Work) -> None:
 def _finish(work: Work) -> None:
     """What is left to do when the last command has been answered, or the connection dropped."""
     work.let_go()
+    work.answered()
     release, work.release = work.release, None
     if release is not None:
         release()
@@ -289,7 +290,8 @@ def _park(work: Work, wait: Wait) -> bool:
     The interim response goes out first: a CANCEL that overtakes the parking is remembered by
     the work.  Once parked, the work belongs to whoever ends the waiting.
     """
-    if wait.interim and work.is_last and not work.interim_sent:
+    told = wait.interim and (work.is_last or wait.in_compound)
+    if told and not work.interim_sent:
         try:
             _interim(work)
         except NtStatusError as refused:

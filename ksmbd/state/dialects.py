@@ -10,8 +10,10 @@ from ksmbd.state.settings import Settings, SigningPolicy
 from ksmbd.wire.negotiate import (
     AES_128_CCM,
     AES_CMAC,
+    CAP_DIRECTORY_LEASING,
     CAP_ENCRYPTION,
     CAP_LARGE_MTU,
+    CAP_LEASING,
     SIGNING_ENABLED,
     SIGNING_REQUIRED,
     SMB_2_0_2,
@@ -42,9 +44,16 @@ def common_dialect(settings: Settings, offered: Iterable[int]) -> int:
     raise NtStatusError(NtStatus.NOT_SUPPORTED, f"dialects {sorted(map(hex, wanted))}")
 
 
-def capabilities(dialect: int) -> int:
-    """Only what there is something behind."""
-    return CAP_LARGE_MTU if dialect >= SMB_2_1 else 0
+def capabilities(dialect: int, settings: Settings, offered: int) -> int:
+    """Only what there is something behind; of directory leases, only what the client *offered*."""
+    if dialect < SMB_2_1:
+        return 0
+    found = CAP_LARGE_MTU
+    if settings.leases:
+        found |= CAP_LEASING
+        if dialect >= SMB_3_0:
+            found |= offered & CAP_DIRECTORY_LEASING
+    return found
 
 
 def common_cipher(settings: Settings, offered: Sequence[int]) -> int:
@@ -75,7 +84,8 @@ def agree(connection: Connection, dialect: int) -> None:
     connection.server_security_mode = SIGNING_ENABLED | (
         SIGNING_REQUIRED if connection.should_sign else 0
     )
-    connection.server_capabilities = capabilities(dialect)
+    offered = connection.client_capabilities
+    connection.server_capabilities = capabilities(dialect, settings, offered)
     if SMB_3_0 <= dialect < SMB_3_1_1:
         connection.signing_algorithm_id = AES_CMAC
         if connection.client_capabilities & CAP_ENCRYPTION:

@@ -77,6 +77,8 @@ def respond(work: Work) -> None:
     for answer in answers:
         if answer.reply.room is not None:
             work.server.buffers.give(answer.reply.room)
+    if work.after:
+        work.answered()
 
 
 def _single(answer: Answer) -> list[Buffer]:

@@ -72,6 +72,7 @@ class Wait(Exception):
     ``cancel_status`` what a cancelled request is answered with
     ``cancellable``   False: only the end of the connection ends it early
     ``interim``       False: never tell the client that it is pending (waits of a moment)
+    ``in_compound``   tell it although more commands follow in the compound: CREATE alone does
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Wait(Exception):
         cancel_status: NtStatus = NtStatus.CANCELLED,
         cancellable: bool = True,
         interim: bool = True,
+        in_compound: bool = False,
     ) -> None:
         self.on = on
         self.timeout_s = timeout_s
@@ -90,3 +92,4 @@ class Wait(Exception):
         self.cancel_status = cancel_status
         self.cancellable = cancellable
         self.interim = interim
+        self.in_compound = in_compound

@@ -102,6 +102,7 @@ class Work:
     __slots__ = (
         "_lock",
         "abandoned",
+        "after",
         "answers",
         "async_id",
         "cancelled",
@@ -151,6 +152,7 @@ class Work:
         self.sealed: Session | None = None  # whose DecryptionKey opened the frame
         self.seal: Session | None = None  # whose EncryptionKey the whole reply is sealed with
         self.answers: list[Answer] = []
+        self.after: list[Callable[[], None]] = []  # what may follow the replies, and not before
         self.reply_size = 0  # bytes of data in them
         self.compound_open: Open | None = None  # the FileId that related commands inherit
         self.compound_status: NtStatus | None = None  # why there is none
@@ -196,11 +198,7 @@ class Work:
         FILE_CLOSED         the FileId names no open of this session and tree
         (any)               the earlier command that should have made it failed with this
         """
-        if (
-            volatile_id == NO_ID
-            and persistent_id == NO_ID
-            and self.header.flags & RELATED_OPERATIONS
-        ):
+        if NO_ID in (volatile_id, persistent_id) and self.header.flags & RELATED_OPERATIONS:
             if self.compound_open is None:
                 raise NtStatusError(self.compound_status or NtStatus.INVALID_PARAMETER, "no FileId")
             found: Open | None = self.compound_open
@@ -234,6 +232,12 @@ class Work:
         held, self.held = self.held, []
         for open in held:
             self.server.opens.let_go(open)
+
+    def answered(self) -> None:
+        """The replies so far are out, or never will be: do what had to come after them."""
+        after, self.after = self.after, []
+        for act in after:
+            act()
 
     # -- parking -------------------------------------------------------------------------
 
