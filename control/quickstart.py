@@ -8,6 +8,7 @@ start makes both files anew.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import pwd
 import re
@@ -18,9 +19,11 @@ import socket
 import string
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from ksmbd.wire.ipc import LOCK_NAME
 
 SMB_PORT: Final = 445
 HIGH_PORT: Final = 4450  # for those who may not have 445
@@ -123,11 +126,21 @@ def prepare(settings: Settings) -> tuple[Path, Path]:
     conf, accounts = settings.folder / "ksmbd.conf", settings.folder / "ksmbdpwd.db"
     conf.write_text(configuration(settings, pwd.getpwuid(os.geteuid()).pw_name))
     accounts.unlink(missing_ok=True)
-    adduser = [sys.executable, "-m", "control.adduser", "-P", str(accounts), "-C", str(conf)]
+    files = ["-P", str(accounts), "-C", str(conf), "--lock", str(settings.folder / LOCK_NAME)]
     subprocess.run(
-        [*adduser, "-a", "-p", settings.password, settings.user],
+        [
+            sys.executable,
+            "-m",
+            "control.adduser",
+            *files,
+            "-a",
+            "-p",
+            settings.password,
+            settings.user,
+        ],
         check=True,
-        stdout=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
     )
     return conf, accounts
 
@@ -146,6 +159,31 @@ def relay(lines: Iterable[str], settings: Settings, show: Callable[[str], None])
         show(line.rstrip("\n"))
         if ready := READY.match(line.strip()):
             show(announcement(settings._replace(port=int(ready["port"]))))
+
+
+@contextlib.contextmanager
+def own_terminal() -> Iterator[None]:
+    """Be what the terminal's Ctrl-C stops, alone: ``make`` would die of it and not tell our status.
+
+    Without a terminal, or in the background, nothing changes.  Ctrl-Z does nothing meanwhile: who
+    started us would not notice, and the server would stand still for its clients.
+    """
+    starter = os.getpgrp()
+    if (
+        not sys.stdin.isatty()
+        or os.tcgetpgrp(0) != starter
+        or os.getpid() in {starter, os.getsid(0)}
+    ):
+        yield
+        return
+    signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # handing the terminal over would stop us
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpgrp())
+    try:
+        yield
+    finally:
+        os.tcsetpgrp(0, starter)
 
 
 def serve(settings: Settings) -> int:
@@ -195,9 +233,10 @@ def parse(arguments: Sequence[str], environment: dict[str, str]) -> Settings:
 def main(arguments: Sequence[str] | None = None) -> int:
     settings = parse(sys.argv[1:] if arguments is None else arguments, dict(os.environ))
     try:
-        return serve(settings)
+        with own_terminal():
+            return serve(settings)
     except subprocess.CalledProcessError as failed:
-        print(f"ksmbd-adduser ended with {failed.returncode}", file=sys.stderr)
+        print(f"ksmbd-adduser ended with {failed.returncode}: {failed.stderr}", file=sys.stderr)
         return 1
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -146,11 +148,11 @@ def test_an_account_that_cannot_be_made_is_an_error_not_a_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(_settings: Settings) -> int:
-        raise subprocess.CalledProcessError(22, "adduser")
+        raise subprocess.CalledProcessError(22, "adduser", stderr="no such file")
 
     monkeypatch.setattr("control.quickstart.serve", refuse)
     assert main(["--folder", str(tmp_path)]) == 1
-    assert "ended with 22" in capsys.readouterr().err
+    assert "ended with 22: no such file" in capsys.readouterr().err
 
 
 def test_both_daemons_are_started_as_one(tmp_path: Path) -> None:
@@ -173,6 +175,29 @@ def test_a_signal_stops_the_real_server_with_status_zero(tmp_path: Path, number:
             if line.startswith("Ctrl-C"):
                 started.send_signal(number)
         assert started.wait() == 0
+
+
+def test_ctrl_c_at_a_terminal_ends_make_run_with_status_zero(tmp_path: Path) -> None:
+    environment = {**os.environ, "PORT": free_port(), "SHARE": str(tmp_path / "share")}
+    folder = tmp_path / "run"
+    makefile = tmp_path / "Makefile"
+    makefile.write_text(f"run:\n\t@exec {sys.executable} -m control.quickstart --folder {folder}\n")
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(ROOT)
+        os.execvpe("make", ["make", "-f", str(makefile), "run"], environment)
+    said = b""
+    pressed = False
+    # reading a terminal that everybody has left is an error
+    with contextlib.suppress(OSError), open(terminal, "rb", buffering=0) as screen:
+        while text := screen.read(4096):
+            said += text
+            if b"Ctrl-C stops it" in said and not pressed:
+                os.write(terminal, b"\x03")
+                pressed = True
+    _, status = os.waitpid(process, 0)
+    assert pressed, said
+    assert os.waitstatus_to_exitcode(status) == 0, said.decode()
 
 
 def free_port() -> str:
