@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from ksmbd.state.work import Work
+from ksmbd.vfs.pattern import NameInvalid
+from ksmbd.vfs.streams import INDEX, StreamName, split_stream
 from ksmbd.wire.access import (
     ATTR_ARCHIVE,
     ATTR_DIRECTORY,
@@ -49,6 +51,7 @@ class Wanted(NamedTuple):
     """A CREATE's wishes."""
 
     path: str  # share-relative, '/' between components
+    stream: str  # "" is the file itself
     access: int  # generic rights resolved; MAXIMUM_ALLOWED may be set
     attributes: int  # those a file keeps
     share_access: int
@@ -65,17 +68,15 @@ def wanted(work: Work, req: CreateRequest) -> Wanted:
     access = map_generic(req.desired_access)
     if req.create_options & FILE_DELETE_ON_CLOSE and not access & (DELETE | MAXIMUM_ALLOWED):
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "delete-on-close without DELETE")
-    path, directory_stream = _path(work, req)
-    options = req.create_options
-    if directory_stream:
-        options |= FILE_DIRECTORY_FILE
+    name = _name(work, req)
     return Wanted(
-        path=path,
+        path=name.path,
+        stream=name.stream,
         access=access,
         attributes=req.file_attributes & _KEPT_ATTRIBUTES,
         share_access=req.share_access,
         disposition=req.create_disposition,
-        options=options,
+        options=req.create_options | _kind(name, req.create_options),
         now=int(work.server.clock() * 1e9),
     )
 
@@ -104,8 +105,8 @@ def _check_numbers(req: CreateRequest) -> None:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"attributes {attributes:#x}")
 
 
-def _path(work: Work, req: CreateRequest) -> tuple[str, bool]:
-    """The name as a path, and whether it names the directory's own (only) stream."""
+def _name(work: Work, req: CreateRequest) -> StreamName:
+    """The name as a path and a stream."""
     raw = work.buffer(req.name_offset, req.name_length, after=CreateRequest.SIZE)
     if len(raw) % 2:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "a name of an odd length")
@@ -117,34 +118,36 @@ def _path(work: Work, req: CreateRequest) -> tuple[str, bool]:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "a leading backslash")
     if "/" in name:
         raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, name)
-    name, directory_stream = _without_stream(name, req.create_options)
-    path = name.replace("\\", "/")
-    if ".." in path.split("/"):
+    found = _split(work, name.replace("\\", "/"))
+    if ".." in found.path.split("/"):
         raise NtStatusError(NtStatus.OBJECT_PATH_SYNTAX_BAD, name)
-    return path, directory_stream
+    return found
 
 
-def _without_stream(name: str, options: int) -> tuple[str, bool]:
-    """Drop the name of the unnamed stream; other streams this server has not, [MS-FSCC] 2.1.5.
+def _split(work: Work, name: str) -> StreamName:
+    """OBJECT_NAME_INVALID   no name of a stream, or any in a share that has none
 
-    OBJECT_NAME_INVALID     a colon where no stream can be
-    OBJECT_NAME_NOT_FOUND   a named stream
-    FILE_IS_A_DIRECTORY and NOT_A_DIRECTORY are left to what the name leads to
+    ksmbd says OBJECT_NAME_NOT_FOUND in such a share; as Samba: smbtorture's create_no_streams.
     """
-    head, colon, tail = name.rpartition("\\")
-    parts = tail.split(":")
-    if ":" in head or len(parts) > 3:
-        raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, name)
-    if len(parts) == 1:
-        return name, False
-    stream = parts[1]
-    kind = parts[2].upper() if len(parts) == 3 else "$DATA"
-    if kind == "$INDEX_ALLOCATION" and stream.upper() in ("", "$I30"):
-        return head + colon + parts[0], True
-    if kind != "$DATA" or (len(parts) == 2 and not stream):
-        raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, name)
-    if stream:
-        raise NtStatusError(NtStatus.OBJECT_NAME_NOT_FOUND, f"{name}: no streams here")
-    if options & FILE_DIRECTORY_FILE:
-        raise NtStatusError(NtStatus.NOT_A_DIRECTORY, name)
-    return head + colon + parts[0], False
+    try:
+        found = split_stream(name)
+    except NameInvalid as invalid:
+        raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, str(invalid)) from None
+    if found.kind and not work.the_tree().share.streams:
+        raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, f"{name}: no streams here")
+    return found
+
+
+def _kind(name: StreamName, options: int) -> int:
+    """The create option that the type in a name stands for.
+
+    NOT_A_DIRECTORY       a data stream, to be opened as a directory
+    FILE_IS_A_DIRECTORY   a directory's list of names, not to be opened as one
+    """
+    if name.kind == INDEX:
+        if options & FILE_NON_DIRECTORY_FILE:
+            raise NtStatusError(NtStatus.FILE_IS_A_DIRECTORY, name.path)
+        return FILE_DIRECTORY_FILE
+    if name.kind and options & FILE_DIRECTORY_FILE:
+        raise NtStatusError(NtStatus.NOT_A_DIRECTORY, f"{name.path}:{name.stream}")
+    return FILE_NON_DIRECTORY_FILE if name.kind else 0

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from ksmbd.commands import query_pipe
 from ksmbd.state.open import Open
 from ksmbd.state.work import Work
+from ksmbd.vfs import streams
 from ksmbd.vfs.shortnames import short_name
 from ksmbd.vfs.stat import Stat
 from ksmbd.wire import file_chains, file_info
@@ -32,6 +33,7 @@ from ksmbd.wire.status import NtStatus, NtStatusError
 from ksmbd.wire.text import filetime_from_ns, upcase, utf16
 
 _MODE: Final = file_info.MODE_VALID
+_STREAM_FIXED: Final = 32  # bytes
 
 
 class Query(NamedTuple):
@@ -103,7 +105,8 @@ def _full_name(open: Open) -> str:
 
 
 def _normalized(open: Open) -> str:
-    return open.path.replace("/", "\\")
+    name = open.path.replace("/", "\\")
+    return f"{name}:{open.file.stream}" if open.file.stream else name
 
 
 def _name(open: Open, st: Stat) -> bytes:
@@ -165,12 +168,6 @@ def _all(open: Open, st: Stat) -> bytes:
     return fixed.pack() + name
 
 
-def _streams(open: Open, st: Stat) -> bytes:
-    if st.is_directory:
-        return b""
-    return file_chains.pack_streams([file_chains.Stream("::$DATA", st.size, st.allocation)])[0]
-
-
 def _compression(open: Open, st: Stat) -> bytes:
     return file_info.FileCompressionInformation(compressed_file_size=_size(st)[1]).pack()
 
@@ -223,7 +220,6 @@ FILE_QUERIES: Final[dict[int, Query]] = {
     FileInfo.ALIGNMENT: Query(_alignment, 4),
     FileInfo.ALL: Query(_all, 104, FILE_READ_ATTRIBUTES),
     FileInfo.ALTERNATE_NAME: Query(_alternate_name, 8),
-    FileInfo.STREAM: Query(_streams, 32),
     FileInfo.COMPRESSION: Query(_compression, 16),
     FileInfo.NETWORK_OPEN: Query(_network_open, 56, FILE_READ_ATTRIBUTES),
     FileInfo.ATTRIBUTE_TAG: Query(_attribute_tag, 8, FILE_READ_ATTRIBUTES),
@@ -251,6 +247,8 @@ def query_file(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffer, N
     info_class, length = req.file_info_class, req.output_buffer_length
     if info_class == FileInfo.FULL_EA:
         return _full_ea(work, open, req)
+    if info_class == FileInfo.STREAM:
+        return _streams(open, length)
     query = FILE_QUERIES.get(info_class)
     if query is None:
         status = NtStatus.NOT_SUPPORTED if info_class in _KNOWN else NtStatus.INVALID_INFO_CLASS
@@ -264,6 +262,34 @@ def query_file(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffer, N
     if len(data) > length:
         return data[:length], NtStatus.BUFFER_OVERFLOW
     return data, NtStatus.SUCCESS
+
+
+# -- streams -----------------------------------------------------------------------------
+
+
+def _streams(open: Open, limit: int) -> tuple[Buffer, NtStatus]:
+    """All streams of the file, whichever of them is open; an entry is given whole or not at all.
+
+    A directory has no data of its own, and may have no stream at all.
+
+    INFO_LENGTH_MISMATCH   less than one entry may take
+    BUFFER_OVERFLOW        not all fit; those that do are given
+    """
+    if limit < _STREAM_FIXED:
+        raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{limit} bytes")
+    handle = open.file.of_file()
+    st = handle.stat()
+    found = []
+    if not st.is_directory:
+        found.append(file_chains.Stream("::$DATA", st.size, st.allocation))
+    if open.tree.share.streams:
+        samba = handle.root.options.samba_streams
+        found += [
+            file_chains.Stream(f":{each.name}:$DATA", each.size, streams.allocation(each.size))
+            for each in streams.list_streams(handle.item, samba=samba)
+        ]
+    data, count = file_chains.pack_streams(found, limit)
+    return data, NtStatus.SUCCESS if count == len(found) else NtStatus.BUFFER_OVERFLOW
 
 
 # -- extended attributes -----------------------------------------------------------------

@@ -83,6 +83,8 @@ def _attribute(work: Work, open: Open) -> bytes:
     flags = _ATTRIBUTES | work.server.settings.fake_fscaps
     if share.acl_xattr:
         flags |= fs_info.FS_PERSISTENT_ACLS
+    if share.streams:
+        flags |= fs_info.FS_NAMED_STREAMS
     if not open.tree.writable:
         flags |= fs_info.FS_READ_ONLY_VOLUME
     return fs_info.pack_attribute(_NAME, flags)

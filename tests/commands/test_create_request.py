@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ksmbd.wire import ipc
 from ksmbd.wire.access import (
     ACCESS_SYSTEM_SECURITY,
     ATTR_DIRECTORY,
@@ -30,7 +31,7 @@ from ksmbd.wire.status import NtStatus
 from ksmbd.wire.text import utf16
 from tests.support.client import Client, ready
 from tests.support.engine import Engine
-from tests.support.mountd import share
+from tests.support.mountd import DISK, share
 
 INVALID = NtStatus.INVALID_PARAMETER
 DENIED = NtStatus.ACCESS_DENIED
@@ -132,8 +133,12 @@ def test_a_private_access_bit_needs_a_privilege(client: Client) -> None:
         (":", NAME_INVALID),
         ("a:b\\c", NAME_INVALID),
         ("a::$NONSENSE", NAME_INVALID),
-        ("a:stream", NOT_FOUND),
-        ("a:stream:$DATA", NOT_FOUND),
+        ("a:b/c", NAME_INVALID),
+        ("a:b\0", NAME_INVALID),
+        ("a:" + "x" * 235, NAME_INVALID),
+        ("dir\\:b", NAME_INVALID),
+        ("a*:b", NAME_INVALID),
+        ("missing\\new:stream", PATH_NOT_FOUND),
         ("missing\\new", PATH_NOT_FOUND),
         ("missing\\more\\new", PATH_NOT_FOUND),
         ("file\\new", PATH_NOT_FOUND),
@@ -223,8 +228,22 @@ def test_the_index_of_a_directory_is_the_directory(client: Client) -> None:
 
 
 def test_a_directory_has_no_data_stream(client: Client) -> None:
-    frame = client.frames.create("x::$DATA", create_options=FILE_DIRECTORY_FILE)
-    assert client.status(frame) is NtStatus.NOT_A_DIRECTORY
+    for name in ("x::$DATA", "x:stream"):
+        frame = client.frames.create(name, create_options=FILE_DIRECTORY_FILE)
+        assert client.status(frame) is NtStatus.NOT_A_DIRECTORY
+    client.engine.make_directory("dir")
+    assert client.status(client.frames.open("dir::$DATA")) is NtStatus.FILE_IS_A_DIRECTORY
+    frame = client.frames.open("dir::$INDEX_ALLOCATION", create_options=FILE_NON_DIRECTORY_FILE)
+    assert client.status(frame) is NtStatus.FILE_IS_A_DIRECTORY
+
+
+def test_a_share_without_streams_has_no_such_names(folder: Path) -> None:
+    engine = Engine(folder, shares=[share("data", str(folder), DISK & ~ipc.SHARE_STREAMS)])
+    engine.make_file("file")
+    client = ready(engine)
+    for name in ("file::$DATA", "file:stream", "file:stream:$DATA", "new:stream"):
+        assert client.status(client.frames.open(name)) is NAME_INVALID
+        assert client.status(client.frames.create(name)) is NAME_INVALID
 
 
 def test_a_vetoed_name_is_not_there(folder: Path) -> None:
