@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import ksmbd
 from ksmbd import debug
+from ksmbd.server import memory
 from ksmbd.server.pool import DEFAULT_WORKERS
 from ksmbd.server.server import Daemon, Options, StartError
 from ksmbd.wire.ipc import RUN_DIR
@@ -98,6 +99,7 @@ def serve(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> NoReturn:
     """End without waiting for a worker that hangs in a system call."""
+    memory.be_frugal()
     status = serve()
     sys.stdout.flush()
     logging.shutdown()
