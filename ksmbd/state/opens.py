@@ -107,7 +107,9 @@ class Opens:
             self.finish(open)
 
     def finish(self, open: Open) -> None:
-        """Nobody uses a closed open any more: its place in the inode, its descriptor."""
+        """Nobody uses a closed open any more: its place in the inode, its descriptors."""
+        if open.enumeration is not None:
+            open.enumeration.close()
         if open.pipe is not None:
             open.pipe.close()
         if open.inode is not None:
