@@ -58,7 +58,7 @@ PROFILE: Final = settings(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=500,
+    max_examples=300,
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
@@ -131,11 +131,11 @@ def test_every_field_of_the_header(ring: Arena, name: str) -> None:
             ring.throw_frame(frame, f"{name}: header's {field} = {value:#x}")
 
 
-@pytest.mark.parametrize("command", range(256))
-def test_every_command_with_the_body_of_none(ring: Arena, command: int) -> None:
-    for data in (b"", bytes(60), b"\xff" * 60):
-        frame = ring.subject.client.frames.echo(command=command, data=data)
-        ring.throw_frame(frame, f"command {command}")
+def test_every_command_with_the_body_of_none(ring: Arena) -> None:
+    for command in range(256):
+        for data in (b"", bytes(60), b"\xff" * 60):
+            frame = ring.subject.client.frames.echo(command=command, data=data)
+            ring.throw_frame(frame, f"command {command}")
 
 
 # -- every length ------------------------------------------------------------------------
@@ -165,9 +165,9 @@ class Raw:
         return self._raw
 
 
-@pytest.mark.parametrize("length", [*range(0, 66, 5), 63, 64, 65])
-def test_every_length_of_less_than_a_request(ring: Arena, length: int) -> None:
-    ring.throw(REQUESTS["echo"](ring.subject).pack()[:length], f"{length} bytes")
+def test_every_length_of_less_than_a_request(ring: Arena) -> None:
+    for length in range(66):
+        ring.throw(REQUESTS["echo"](ring.subject).pack()[:length], f"{length} bytes")
 
 
 @pytest.mark.parametrize("name", sorted(REQUESTS))

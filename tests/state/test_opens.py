@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 
@@ -219,3 +220,20 @@ def test_a_pipe_is_no_file(client: Client) -> None:
     with pytest.raises(NtStatusError) as refused:
         _ = open.file
     assert refused.value.status is NtStatus.INVALID_DEVICE_REQUEST
+
+
+def test_the_descriptor_of_a_listing_goes_with_its_open(client: Client) -> None:
+    """At once, and not when the collector of garbage comes by."""
+    client.engine.make_directory("dir")
+    file = client.open("dir")
+    before = len(os.listdir("/proc/self/fd"))
+    gc.disable()
+    try:
+        client.call(file.frames.query_directory())
+        open = client.engine.server.opens.find(file.ids[1])
+        assert open is not None
+        client.call(file.frames.close())
+        assert len(os.listdir("/proc/self/fd")) == before - 1
+    finally:
+        gc.enable()
+    assert open.closed

@@ -21,9 +21,11 @@ import pytest
 from ksmbd.vfs import handle, syscalls
 from ksmbd.wire import create_context, fsctl
 from ksmbd.wire.access import FILE_DIRECTORY_FILE, FILE_OPEN
+from ksmbd.wire.create import OPLOCK_LEASE
 from ksmbd.wire.file_chains import pack_full_eas
 from ksmbd.wire.file_info import FileInfo
 from ksmbd.wire.header import NO_FILE, Command
+from ksmbd.wire.ipc import SHARE_ACL_XATTR, SHARE_STREAMS
 from ksmbd.wire.query_info import INFO_FILESYSTEM, INFO_SECURITY
 from ksmbd.wire.status import NtStatus
 from ksmbd.wire.text import utf16
@@ -32,6 +34,7 @@ from tests.support.client import Client, File, ready
 from tests.support.engine import Engine
 from tests.support.fixtures import watching
 from tests.support.frames import Frame
+from tests.support.mountd import DISK, share
 from tests.support.replies import Response
 
 SLOW_S: Final = 3.0  # no single request takes as long
@@ -107,7 +110,11 @@ REQUESTS: Final[dict[str, Make]] = {
     "logoff": lambda s: s.client.frames.logoff(),
     "tree_connect": lambda s: s.client.frames.tree_connect(),
     "tree_disconnect": lambda s: s.client.frames.tree_disconnect(),
-    "create": lambda s: s.client.frames.create("new", contexts=_contexts()),
+    "create": lambda s: s.client.frames.create(
+        "new", contexts=_contexts(), requested_oplock_level=OPLOCK_LEASE
+    ),
+    "create_stream": lambda s: s.client.frames.create("new:stream:$DATA"),
+    "create_oplock": lambda s: s.client.frames.create("other", requested_oplock_level=9),
     "create_pipe": lambda s: s.client.frames.open("srvsvc", tree_id=1),
     "close": lambda s: s.file.frames.close(flags=1),
     "flush": lambda s: s.file.frames.flush(),
@@ -249,12 +256,13 @@ def arena(folder: Path, monkeypatch: pytest.MonkeyPatch, dialect: int = 0x0302) 
     bugs = Bugs()
     descriptors = len(os.listdir("/proc/self/fd"))
     with watching(bugs):
-        ring = Arena(Engine(folder), bugs, dialect)
+        every = share("data", str(folder), DISK | SHARE_STREAMS | SHARE_ACL_XATTR)
+        ring = Arena(Engine(folder, shares=[every], leases=True), bugs, dialect)
         yield ring
         ring.end()
-        for share in ring.engine.server.shares.values():
-            if share.root is not None:
-                share.root.close()
+        for served in ring.engine.server.shares.values():
+            if served.root is not None:
+                served.root.close()
         assert len(os.listdir("/proc/self/fd")) <= descriptors
 
 

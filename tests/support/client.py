@@ -96,13 +96,16 @@ class Client:
         return self.receive()
 
     def receive(self) -> list[Response]:
-        """What the server has sent since."""
+        """The replies the server has sent since; what nobody asked for goes to ``unsolicited``."""
         self.received = self.transport.take()
         responses = [response for pdu in self.received for response in split(pdu)]
-        for response in responses:
+        breaks = [r for r in responses if r.header.message_id == UNSOLICITED]
+        self.unsolicited += breaks
+        replies = [r for r in responses if r.header.message_id != UNSOLICITED]
+        for response in replies:
             self._check(response)
             self.credits += response.header.credits
-        return responses
+        return replies
 
     def pack(self, *frames: Frame) -> bytearray:
         """Number, pad and sign: the PDU of one request or of a compound."""
@@ -166,9 +169,6 @@ class Client:
         )
 
     def _check(self, response: Response) -> None:
-        if response.header.message_id == UNSOLICITED:
-            self.unsolicited.append(response)
-            return
         if not response.header.flags & SIGNED or self.signing_now is not None:
             return
         session = self.sessions.get(response.header.session_id) or self._only_session()

@@ -19,7 +19,11 @@ from ksmbd.wire.ioctl import IoctlResponse
 from ksmbd.wire.lock import LockResponse
 from ksmbd.wire.logoff import LogoffResponse
 from ksmbd.wire.negotiate import NegotiateResponse
-from ksmbd.wire.oplock_break import LeaseBreakResponse, OplockBreakResponse
+from ksmbd.wire.oplock_break import (
+    LeaseBreakNotification,
+    LeaseBreakResponse,
+    OplockBreakResponse,
+)
 from ksmbd.wire.query_directory import QueryDirectoryResponse
 from ksmbd.wire.query_info import QueryInfoResponse
 from ksmbd.wire.read import ReadResponse
@@ -49,7 +53,7 @@ RESPONSES: Final[dict[int, tuple[type[Wire], ...]]] = {
     Command.CHANGE_NOTIFY: (ChangeNotifyResponse,),
     Command.QUERY_INFO: (QueryInfoResponse,),
     Command.SET_INFO: (SetInfoResponse,),
-    Command.OPLOCK_BREAK: (OplockBreakResponse, LeaseBreakResponse),
+    Command.OPLOCK_BREAK: (OplockBreakResponse, LeaseBreakResponse, LeaseBreakNotification),
 }
 # Offset and length of the variable part, by the names of their fields.
 BUFFERS: Final = {
