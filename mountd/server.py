@@ -80,12 +80,14 @@ class Server:
 
     def turn(self, wake: socket.socket) -> None:
         """Wait until *wake* has something to read, or ksmbd has, and handle the latter."""
+        poll = select.poll()
+        poll.register(wake, select.POLLIN)
         if self._link is None and not self._connect():
-            select.select([wake], [], [], RETRY_S)
+            poll.poll(RETRY_S * 1000)
             return
         assert self._link is not None
-        readable, _, _ = select.select([wake.fileno(), self._link.fileno()], [], [])
-        if self._link.fileno() in readable:
+        poll.register(self._link.fileno(), select.POLLIN)
+        if self._link.fileno() in {fd for fd, _ in poll.poll()}:
             self._receive(self._link)
 
     def tell(self, *messages: Message) -> None:

@@ -145,7 +145,7 @@ def test_a_ticket_names_an_account(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("conf", "principal", "status"),
     [
-        ("kerberos support = yes", "root@EXAMPLE", ipc.USER_OK),
+        ("kerberos support = yes", "root@EXAMPLE", ipc.USER_BAD_UID),  # by its name alone
         ("kerberos support = yes", "eve@EXAMPLE", ipc.USER_BAD_UID),
         ("kerberos support = yes", "stranger@EXAMPLE", ipc.USER_BAD_UID),
         ("kerberos support = yes\ndefault unix user=bob", "eve@EXAMPLE", ipc.USER_OK),
