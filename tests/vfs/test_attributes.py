@@ -11,6 +11,7 @@ import pytest
 
 from ksmbd.vfs import attributes as module
 from ksmbd.vfs import reader as reader_module
+from ksmbd.vfs import stamps
 from ksmbd.vfs.attributes import AttributeStore
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.reader import NameReader
@@ -22,6 +23,14 @@ from tests.vfs.conftest import MakeShare
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
+
+
+@pytest.fixture(autouse=True)
+def fine(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """The devices known to stamp finely: none, whatever other tests have seen."""
+    known: set[int] = set()
+    monkeypatch.setattr(stamps, "_fine", known)
+    return known
 
 
 @pytest.fixture
@@ -91,6 +100,16 @@ def test_a_file_that_has_just_changed_is_read_each_time(file: Path, reads: list[
     for _ in range(3):
         look(store, file)
     assert len(reads) == 3
+
+
+def test_where_stamps_are_fine_it_is_read_once(
+    file: Path, reads: list[int], fine: set[int]
+) -> None:
+    store = store_at(1_000_000, file)
+    fine.add(file.stat().st_dev)
+    for _ in range(3):
+        look(store, file)
+    assert len(reads) == 1
 
 
 def test_memory_is_bounded(
