@@ -10,6 +10,7 @@ from shutil import rmtree
 
 import pytest
 
+from tests.support.engine import ENGINES
 from tests.support.live import ROOT, LiveServer
 from tests.support.peers import Peer
 from tests.support.samba import SambaServer
@@ -72,3 +73,11 @@ def live(shared_live: Peer) -> Iterator[Peer]:
     yield shared_live
     shared_live.check_log(after=before)
     assert shared_live.running, f"this test ended the server:\n{shared_live.tail()}"
+
+
+@pytest.fixture(autouse=True)
+def closed_engines() -> Iterator[None]:
+    """Servers without sockets hold descriptors too; thousands of tests would run out of them."""
+    yield
+    while ENGINES:
+        ENGINES.pop().close()

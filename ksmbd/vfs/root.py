@@ -75,9 +75,12 @@ class ShareRoot:
 
     def close(self) -> None:
         """Give the root's descriptor back; a second call does nothing."""
-        fd, self.fd = self.fd, -1
+        fd, self.fd = getattr(self, "fd", -1), -1
         if fd >= 0:
             os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()  # after a reload, when the last tree connect to the old share is gone
 
     def resolve(self, path: str, *, posix: bool = False) -> Entry:
         """Find *path*: in its exact spelling, else (unless the share or *posix* says so) in any.

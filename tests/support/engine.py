@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
+from weakref import WeakSet
 
 from ksmbd.auth import spnego
 from ksmbd.ipc.client import Mountd
@@ -142,6 +143,9 @@ class ListTransport:
         return pdus
 
 
+ENGINES: Final[WeakSet[Engine]] = WeakSet()  # made during a test, closed after it
+
+
 class Engine:
     """A server with users joe and jane and shares data, ro and IPC$.
 
@@ -176,6 +180,16 @@ class Engine:
             clock=self.clock,
             settings=Settings(**settings),
         )
+
+        ENGINES.add(self)
+
+    def close(self) -> None:
+        """Lose every connection and give all descriptors back."""
+        for connection in list(self.server.connections.values()):
+            self.lose(connection)
+        for one in self.server.shares.values():
+            if one.root is not None:
+                one.root.close()
 
     def connection(self, peer: str = PEER) -> tuple[Connection, ListTransport]:
         transport = ListTransport(peer)
