@@ -218,18 +218,27 @@ def test_names_are_relative_to_the_watched_directory(client: Client) -> None:
     assert kept(client, folder) == [(ADDED, "sub\\file")]
 
 
+NO_TIMES = {
+    "creation_time": 0,
+    "last_access_time": 0,
+    "last_write_time": 0,
+    "change_time": 0,
+}
+
+
+def basic(**changes: int) -> bytes:
+    values = NO_TIMES | {"file_attributes": 0} | changes
+    return file_info.FileBasicInformation(**values).pack()
+
+
 def test_a_directory_is_not_told_of_its_own_changes(client: Client) -> None:
     create(client, "dir", create_options=FILE_DIRECTORY_FILE)
     folder = directory(client, "dir")
     begin(client, folder, **TREE)
     other = directory(client, "dir", FILE_ALL_ACCESS)
-    info = file_info.FileBasicInformation(file_attributes=ATTR_HIDDEN)
-    assert client.status(other.frames.set_info(FileInfo.BASIC, info.pack())) is NtStatus.SUCCESS
+    frame = other.frames.set_info(FileInfo.BASIC, basic(file_attributes=ATTR_HIDDEN))
+    assert client.status(frame) is NtStatus.SUCCESS
     assert kept(client, folder) == []
-
-
-def basic(**changes: int) -> bytes:
-    return file_info.FileBasicInformation(**changes).pack()
 
 
 TIME = 0x01D0_0000_0000_0000
@@ -303,7 +312,7 @@ def test_a_rename_is_a_pair_in_one_answer(client: Client, watched: File) -> None
     file = client.open("before")
     async_id = client.pend(watched.frames.change_notify())
     raw = utf16("after")
-    head = file_info.FileRenameInformation(file_name_length=len(raw))
+    head = file_info.FileRenameInformation(replace_if_exists=0, file_name_length=len(raw))
     responses = client.send(file.frames.set_info(FileInfo.RENAME, head.pack() + raw))
     response = final(responses)
     assert response.header.async_id == async_id

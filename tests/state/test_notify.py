@@ -78,7 +78,7 @@ def told(notify: Notify, watch: Watch) -> list[tuple[int, str]]:
     if not isinstance(outcome, Outcome):
         notify.give_up(watch, outcome)
         return []
-    return [tuple(change) for change in outcome.changes]
+    return [(change.action, change.name) for change in outcome.changes]
 
 
 def test_who_watches_the_directory_is_told(notify: Notify) -> None:
