@@ -72,6 +72,12 @@ def streams_of(client: Client, file: File) -> list[Stream]:
     return file_chains.unpack_streams(client.call(file.frames.query_info(FileInfo.STREAM)).data)
 
 
+def basic(**changes: int) -> bytes:
+    """FileBasicInformation that changes no more than it says."""
+    kept = dict.fromkeys(("creation_time", "last_access_time", "last_write_time", "change_time"), 0)
+    return file_info.FileBasicInformation(**kept | changes).pack()
+
+
 def disposition(client: Client, file: File, *, delete: bool = True) -> NtStatus:
     data = file_info.FileDispositionInformation(delete_pending=delete).pack()
     return client.status(file.frames.set_info(FileInfo.DISPOSITION, data))
@@ -248,7 +254,7 @@ def test_a_read_only_file_gets_no_stream_and_its_streams_are_not_written(
     frame = client.frames.create("new:s", desired_access=FILE_READ_DATA)
     assert client.status(frame) is NtStatus.ACCESS_DENIED
     base = client.open("file")
-    info = file_info.FileBasicInformation(file_attributes=ATTR_READONLY).pack()
+    info = basic(file_attributes=ATTR_READONLY)
     assert client.status(base.frames.set_info(FileInfo.BASIC, info)) is SUCCESS
     for access, status in (
         (FILE_WRITE_DATA, NtStatus.ACCESS_DENIED),
@@ -414,10 +420,10 @@ def test_times_and_attributes_set_on_a_stream_are_the_file_s(
 ) -> None:
     engine.make_file("file")
     stream, base = client.open("file:s"), client.open("file")
-    info = file_info.FileBasicInformation(
+    info = basic(
         creation_time=133 * 10**15, last_write_time=134 * 10**15, file_attributes=ATTR_HIDDEN
     )
-    assert client.status(stream.frames.set_info(FileInfo.BASIC, info.pack())) is SUCCESS
+    assert client.status(stream.frames.set_info(FileInfo.BASIC, info)) is SUCCESS
     raw = client.call(base.frames.query_info(FileInfo.BASIC)).data
     told = file_info.FileBasicInformation.unpack(raw)
     assert (told.creation_time, told.last_write_time) == (133 * 10**15, 134 * 10**15)

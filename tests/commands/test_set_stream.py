@@ -158,6 +158,9 @@ def test_a_file_whose_streams_are_open_keeps_its_name(client: Client, engine: En
 def test_a_stream_has_no_second_name(client: Client, engine: Engine) -> None:
     engine.make_file("file")
     raw = utf16("link")
-    data = file_info.FileLinkInformation(file_name_length=len(raw)).pack() + raw
+    data = (
+        file_info.FileLinkInformation(replace_if_exists=False, file_name_length=len(raw)).pack()
+        + raw
+    )
     frame = client.open("file:a").frames.set_info(FileInfo.LINK, data)
     assert client.status(frame) is INVALID

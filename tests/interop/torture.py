@@ -43,6 +43,8 @@ SUITES: Final = (
     "smb2.maxfid",
     "smb2.scan",
     "smb2.create",
+    "smb2.fileid",
+    "smb2.streams",
 )
 GAPS: Final = Path(__file__).with_name("known-gaps.txt")
 SUCCESS: Final = "success"

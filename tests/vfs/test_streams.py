@@ -13,7 +13,7 @@ import pytest
 from ksmbd.vfs.credentials import Credentials, become
 from ksmbd.vfs.handle import MAX_OFFSET
 from ksmbd.vfs.pattern import NameInvalid
-from ksmbd.vfs.root import ShareRoot
+from ksmbd.vfs.root import RootOptions, ShareRoot
 from ksmbd.vfs.streams import (
     DATA,
     INDEX,
@@ -25,6 +25,7 @@ from ksmbd.vfs.streams import (
     list_streams,
     open_stream,
     rename_stream,
+    rename_to_file,
     split_stream,
 )
 from ksmbd.wire.access import ATTR_ARCHIVE, ATTR_HIDDEN
@@ -203,3 +204,80 @@ def test_the_kernel_checks_the_user(share: ShareRoot, stream: Open, disk: Path) 
             assert refused.value.errno == errno.EACCES
     finally:
         become(None)
+
+
+# -- Samba's layout ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def samba(disk: Path) -> Iterator[ShareRoot]:
+    root = ShareRoot(str(disk), RootOptions(samba_streams=True))
+    yield root
+    root.close()
+
+
+def opened(root: ShareRoot, name: str, *, create: bool = False) -> StreamHandle:
+    with root.resolve("f") as entry:
+        return open_stream(root, entry, name, read=True, write=True, create=create)
+
+
+def test_samba_s_streams_end_in_a_byte_that_is_not_theirs(samba: ShareRoot, disk: Path) -> None:
+    (disk / "f").touch()
+    handle = opened(samba, "s", create=True)
+    stored = "user.DosStream.s:$DATA"
+    assert os.getxattr(disk / "f", stored) == b"\0"
+    handle.write(b"data", 0)
+    assert os.getxattr(disk / "f", stored) == b"data\0"
+    handle.truncate(2)
+    assert os.getxattr(disk / "f", stored) == b"da\0"
+    assert content(handle) == b"da"
+    assert handle.stat().size == 2
+    rename_stream(handle, "t", replace=False)
+    assert list_streams(handle.item, samba=True) == [StreamInfo("t", 2)]
+    os.setxattr(disk / "f", "user.DosStream.t:$DATA", b"")  # ksmbd's empty stream
+    assert content(handle) == b""
+    handle.close()
+
+
+def test_samba_s_long_streams_are_read_and_go_as_a_whole(samba: ShareRoot, disk: Path) -> None:
+    (disk / "f").touch()
+    os.setxattr(disk / "f", "user.DosStream.s:$DATA", b"one,\3")
+    os.setxattr(disk / "f", "user.DosStreamExt.1.s:$DATA", b"two,")
+    os.setxattr(disk / "f", "user.DosStreamExt.2.s:$DATA", b"three")
+    handle = opened(samba, "S")
+    assert content(handle) == b"one,two,three"  # the last could not be written
+    assert handle.eas() == []
+    handle.write(b"O", 0)
+    assert sorted(os.listxattr(disk / "f")) == ["user.DosStream.s:$DATA"]
+    assert content(handle) == b"One,two,three"
+    os.setxattr(disk / "f", "user.DosStreamExt.1.s:$DATA", b"left")
+    samba.unlink(handle)
+    assert os.listxattr(disk / "f") == []
+    with pytest.raises(OSError, match="No space"):
+        opened(samba, "big", create=True).write(bytes(MAX_STREAM), 0)
+    handle.close()
+
+
+def test_a_stream_becomes_its_file_s_data(stream: Open, disk: Path) -> None:
+    (disk / "e").touch()
+    handle = stream(path="e")
+    handle.write(b"data", 0)
+    rename_to_file(handle)
+    assert (disk / "e").read_bytes() == b"data"
+    assert list_streams(str(disk / "e")) == []
+    handle.write(b"D", 0)
+    handle.allocate(8192)
+    handle.truncate(3)
+    assert content(handle) == b"Dat"
+    assert (handle.stream, handle.stat().size) == ("", 3)
+    assert handle.of_file().stat().size == 3
+
+
+def test_a_write_moves_the_write_time_of_the_file(stream: Open, disk: Path) -> None:
+    handle = stream()
+    os.utime(disk / "f", ns=(5, 5))
+    handle.truncate(0)
+    assert (disk / "f").stat().st_mtime_ns == 5
+    handle.write(b"x", 0)
+    assert (disk / "f").stat().st_mtime_ns > 5
+    assert (disk / "f").stat().st_atime_ns == 5
