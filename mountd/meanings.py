@@ -104,9 +104,9 @@ SHARE: Final[dict[str, str]] = {
     "veto_files": "Names that are neither shown nor opened nor created; * and ? are wildcards.",
     "vfs_objects": "`acl_xattr`: Windows' access control lists are kept whole, in the xattr "
     "security.NTACL. `streams_xattr`: files and directories have alternate data streams, kept in "
-    "the xattrs user.DosStream.*, if the file system has user xattrs. Who sets this parameter names "
-    "all that is wanted: without `streams_xattr` there are no streams then. Other names are ignored "
-    "with a warning.",
+    "the xattrs user.DosStream.*, if the file system has user xattrs. Who sets this parameter "
+    "names all that is wanted: without `streams_xattr` there are no streams then. Other names "
+    "are ignored with a warning.",
     "volume": "The label of the volume; empty: the share's name.",
     "write_list": "Accounts, `@groups` and `+groups` that may write, whatever `read only` says.",
 }

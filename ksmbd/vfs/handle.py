@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 from typing import TYPE_CHECKING, Final
 
 from ksmbd.vfs import credentials
@@ -230,7 +229,7 @@ class Handle:
         st = os.fstat(self.fd)
         if _without_eas.recall(st):
             return []
-        now = time.time_ns()
+        now = self.root.clock()
         if not has_eas(self.item):  # most files; who asks makes no difference to that
             _without_eas.keep(st, now, True)
             return []

@@ -57,6 +57,7 @@ class ShareRoot:
         self, path: str, options: RootOptions = DEFAULTS, *, clock: Clock = time.time_ns
     ) -> None:
         self.options = options
+        self.clock = clock  # ns since 1970
         self.fd = os.open(path, O_PATH | os.O_DIRECTORY)
         self.location = os.readlink(proc_path(self.fd)).rstrip("/")  # absolute
         self.vetoed = compile_veto(options.veto)

@@ -243,7 +243,7 @@ def test_that_a_file_has_no_eas_is_known_until_it_gets_one(
 ) -> None:
     handle = opened(share, "f")
     long_ago = os.fstat(handle.fd).st_ctime_ns - 10 * SECOND
-    monkeypatch.setattr("ksmbd.vfs.handle.time.time_ns", lambda: long_ago + 20 * SECOND)
+    monkeypatch.setattr(share, "clock", lambda: long_ago + 20 * SECOND)
     assert handle.eas() == []
     with monkeypatch.context() as unasked:
         unasked.setattr(handle_module, "has_eas", lambda item: pytest.fail("asked again"))
