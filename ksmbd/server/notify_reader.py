@@ -309,7 +309,11 @@ class NotifyReader:
         self._do_jobs()
 
     def _process(self, turn: int, events: list[Event], targets: dict[int, Event]) -> None:
+        reports: list[Report] = []
         for event in events:
+            if event.mask & IN_ISDIR and event.mask & _GONE:
+                self._notify.changed(reports, turn)  # while the watches are where they were
+                reports = []
             if event.mask & IN_Q_OVERFLOW:
                 log.debug("inotify's queue has overflowed")
                 self._notify.missed()
@@ -317,7 +321,8 @@ class NotifyReader:
             elif event.mask & IN_IGNORED:
                 self._ended(event.wd)
             elif event.name and not event.name.startswith(TEMPORARY):
-                self._notify.changed(self._told_by(event, targets), turn)
+                reports += self._told_by(event, targets)
+        self._notify.changed(reports, turn)
 
     # -- one event -----------------------------------------------------------------------
 
