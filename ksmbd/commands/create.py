@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 from typing import Final
 
-from ksmbd.commands import create_contexts
+from ksmbd.commands import create_contexts, create_stream
 from ksmbd.commands.create_contexts import Contexts
 from ksmbd.commands.create_pipe import create_pipe
 from ksmbd.commands.create_request import Wanted, wanted
@@ -23,6 +23,7 @@ from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.pattern import NameInvalid
 from ksmbd.vfs.root import PathNotFound
 from ksmbd.vfs.stat import Stat
+from ksmbd.vfs.streams import open_stream
 from ksmbd.wire.access import (
     ATTR_ARCHIVE,
     ATTR_HIDDEN,
@@ -186,21 +187,25 @@ def _open_existing(
 ) -> tuple[Open, int]:
     st = entry.stat
     assert st is not None
+    if want.stream and not create_stream.exists(want, entry):
+        return _create_stream(work, tree, want, entry, contexts)
     _check_kind(want, st)
     overwriting = _OVERWRITING.get(want.disposition)
     granted = _granted(work, tree, want, entry, st, overwriting[1] if overwriting else 0)
-    if overwriting:
+    if overwriting and not want.stream:
         _check_overwrite(want, st)
-    handle = tree.root.open(
-        entry,
-        read=bool(granted & _READING),
-        write=bool(granted & _WRITING) or overwriting is not None,
-    )
+    reads = bool(granted & _READING)
+    writes = bool(granted & _WRITING) or overwriting is not None
+    handle: Handle
+    if want.stream:
+        handle = open_stream(tree.root, entry, want.stream, read=reads, write=writes, create=False)
+    else:
+        handle = tree.root.open(entry, read=reads, write=writes)
     open = _attach(work, tree, want, handle, granted)
     if overwriting is None:
         return open, FILE_OPENED
     try:
-        _overwrite(open, want)
+        _overwrite(work, open, want)
         create_contexts.prepare(open, contexts)
         work.server.notify.modified(handle, _OVERWRITTEN)
     except BaseException:
@@ -212,7 +217,7 @@ def _open_existing(
 def _check_kind(want: Wanted, st: Stat) -> None:
     if want.disposition == FILE_CREATE:
         raise NtStatusError(NtStatus.OBJECT_NAME_COLLISION, want.path)
-    if st.is_directory:
+    if st.is_directory and not want.stream:
         if want.options & FILE_NON_DIRECTORY_FILE:
             raise NtStatusError(NtStatus.FILE_IS_A_DIRECTORY, want.path)
         if want.disposition in _OVERWRITING:
@@ -258,16 +263,44 @@ def _dot_hidden(path: str) -> int:
     return ATTR_HIDDEN if path.rpartition("/")[2].startswith(".") else 0
 
 
-def _overwrite(open: Open, want: Wanted) -> None:
-    """Empty it, and give it the new attributes; EAs do not survive."""
+def _overwrite(work: Work, open: Open, want: Wanted) -> None:
+    """Empty it, and give it the new attributes; EAs and streams do not survive."""
     handle = open.file
     handle.truncate(0)
+    if want.stream:
+        return
+    if open.tree.share.streams:
+        create_stream.remove_all(work, open)
     eas = handle.eas()
     if eas:
         handle.set_eas([(name, b"") for name, _ in eas])
     handle.set_attributes(want.attributes | ATTR_ARCHIVE)
     if want.disposition == FILE_SUPERSEDE:
         handle.set_times(birth=want.now)
+
+
+def _create_stream(
+    work: Work, tree: TreeConnect, want: Wanted, entry: Entry, contexts: Contexts
+) -> tuple[Open, int]:
+    """Make a stream of a file that exists; that is to write to the file."""
+    st = entry.stat
+    assert st is not None
+    create_stream.check_new(work, want, st)
+    granted = _granted(work, tree, want, entry, st, FILE_WRITE_DATA)
+    handle = open_stream(tree.root, entry, want.stream, read=True, write=True, create=True)
+    try:
+        open = _attach(work, tree, want, handle, granted)
+    except NtStatusError:
+        create_stream.remove_one(tree, want)
+        raise
+    try:
+        work.server.notify.created(handle)
+        create_contexts.prepare(open, contexts)
+    except BaseException:
+        open.delete_on_close = True
+        work.server.opens.close(open)
+        raise
+    return open, FILE_CREATED
 
 
 # -- what is missing ---------------------------------------------------------------------
@@ -291,6 +324,8 @@ def _create(
     else:
         mode = 0o777 & share.create_mask | share.force_create_mode
         handle = tree.root.create_file(entry, mode, want.attributes | ATTR_ARCHIVE)
+        if want.stream:
+            handle = create_stream.of_new_file(work, handle, want.stream)
     granted = want.access
     if granted & MAXIMUM_ALLOWED:
         granted = granted & ~MAXIMUM_ALLOWED | FILE_ALL_ACCESS
@@ -302,6 +337,7 @@ def _create(
         work.server.notify.modified(handle, 0)
     except BaseException:
         open.delete_on_close = True
+        create_stream.delete_file_too(open)
         work.server.opens.close(open)
         raise
     return open, FILE_CREATED
@@ -320,7 +356,7 @@ def _check_parent_alive(work: Work, entry: Entry) -> None:
 def _attach(work: Work, tree: TreeConnect, want: Wanted, handle: Handle, granted: int) -> Open:
     """Join the others who have the file open, if their share modes allow."""
     inodes = work.server.inodes
-    inode = inodes.hold((handle.dev, handle.ino))
+    inode = inodes.hold((handle.dev, handle.ino), handle.stream)
     open = Open(
         connection=work.connection,
         tree=tree,

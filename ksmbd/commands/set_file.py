@@ -184,12 +184,12 @@ def _dispose(work: Work, open: Open, flags: int) -> None:
 def _require_deletable(open: Open, flags: int) -> None:
     """Refuse now what could not be removed at the end.
 
-    ACCESS_DENIED         the root of the share
+    ACCESS_DENIED         the root of the share; its streams may go
     CANNOT_DELETE         a read-only file
     DIRECTORY_NOT_EMPTY   a directory that holds something
     """
     handle = open.file
-    if not handle.path:
+    if not handle.path and not handle.stream:
         raise NtStatusError(NtStatus.ACCESS_DENIED, "the root of the share")
     attributes = handle.stat().attributes
     ignored = flags & file_info.DISPOSITION_IGNORE_READONLY_ATTRIBUTE

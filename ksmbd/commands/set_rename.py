@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from ksmbd.commands import set_stream
 from ksmbd.state import rights
 from ksmbd.state.inode import Inode
 from ksmbd.state.open import Open
@@ -14,6 +15,7 @@ from ksmbd.state.work import Work
 from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.pattern import NameInvalid
 from ksmbd.vfs.root import PathNotFound
+from ksmbd.vfs.streams import DATA, split_stream
 from ksmbd.wire import file_info
 from ksmbd.wire.access import (
     ATTR_READONLY,
@@ -62,7 +64,8 @@ def link_ex(work: Work, open: Open, data: memoryview) -> None:
 def _rename(work: Work, open: Open, name: str, root_directory: int, flags: int) -> None:
     """Give the open's file another name, in this or another directory of the share.
 
-    INVALID_PARAMETER       a RootDirectory, no name, a directory into itself
+    INVALID_PARAMETER       a RootDirectory, no name, a directory into itself; a stream out of
+                            its file
     OBJECT_NAME_INVALID     a name no file can have
     OBJECT_PATH_NOT_FOUND   the new parent is missing or no directory
     OBJECT_NAME_COLLISION   the new name exists and is not to be replaced
@@ -75,6 +78,9 @@ def _rename(work: Work, open: Open, name: str, root_directory: int, flags: int) 
     """
     path = _target_path(name, root_directory)
     handle = open.file
+    if handle.stream or (path.startswith(":") and open.tree.share.streams):
+        set_stream.rename(work, open, _stream_name(work, open, path), flags)
+        return
     if not handle.path:
         raise NtStatusError(NtStatus.ACCESS_DENIED, "the root of the share")
     _check_source(work, open)
@@ -106,6 +112,26 @@ def _target_path(name: str, root_directory: int) -> str:
     return name.replace("\\", "/")
 
 
+def _stream_name(work: Work, open: Open, path: str) -> str:
+    """The stream that ``:stream`` or ``file:stream`` means; "" is the file's own data.
+
+    Who names the file changes its directory, in a way: smbtorture's smb2.streams.rename2.
+    """
+    try:
+        target = split_stream(path)
+    except NameInvalid as invalid:
+        raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, str(invalid)) from None
+    if target.kind != DATA:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"{path}: a stream stays one")
+    if target.path:
+        with _resolved(open, target.path) as entry:
+            _check_parent(work, open, entry)
+            st = entry.stat
+            if st is None or (st.dev, st.ino) != (open.file.dev, open.file.ino):
+                raise NtStatusError(NtStatus.INVALID_PARAMETER, f"{path}: another file")
+    return target.stream
+
+
 @contextmanager
 def _resolved(open: Open, path: str) -> Iterator[Entry]:
     try:
@@ -125,10 +151,19 @@ def _check_source(work: Work, open: Open) -> None:
     if open.inode is not None:
         with open.inode.lock:
             open.inode.check_share(DELETE, open.share_access, skip=open)
+        _check_streams(work, open, open.inode)
     if handle.is_directory and work.server.inodes.opens_below(
         handle.dev, handle.path + "/", handle.root
     ):
         raise NtStatusError(NtStatus.ACCESS_DENIED, "a file in the directory is open")
+
+
+def _check_streams(work: Work, open: Open, inode: Inode) -> None:
+    """A file whose streams are open keeps its name."""
+    with inode.lock:
+        opens = inode.stream_opens()
+    if opens:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "a stream of the file is open")
 
 
 def _is_own_name(open: Open, target: Entry) -> bool:
@@ -177,7 +212,7 @@ def _check_replace(work: Work, open: Open, target: Entry, flags: int) -> None:
     if inode is None or inode is open.inode:
         return
     with inode.lock:
-        others = [other for other in inode.opens if not inode.deleted]
+        others = [] if inode.deleted else inode.opens + inode.stream_opens()
         unshared = any(not other.share_access & FILE_SHARE_DELETE for other in others)
     if others and (st.is_directory or not flags & _POSIX):
         raise NtStatusError(NtStatus.ACCESS_DENIED, "the target is open")

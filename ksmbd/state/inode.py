@@ -6,6 +6,11 @@ touched.  The table's own lock is a leaf taken for look-ups only, never together
 Deletion ([MS-FSA] 2.1.5.5): a delete-on-close open, or SET_INFO with a disposition, makes
 the file *delete pending*; nobody can open it any more, and it is removed when the last open
 is closed.  With POSIX semantics the name goes at once and the other opens live on.
+
+A named stream has an inode of its own, with its own share modes, locks and deletion.  It hangs
+on the file's, whose lock it shares; what is done to the file as a whole is done to it too:
+a file that is going to be deleted opens none of its streams and stays until they are closed, and
+to ask for DELETE of a file is to ask everybody who has one of its streams open.
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ from ksmbd.wire.access import (
     FILE_WRITE_DATA,
 )
 from ksmbd.wire.status import NtStatus, NtStatusError
+from ksmbd.wire.text import upcase
 
 if TYPE_CHECKING:
     from ksmbd.state.open import Open
@@ -51,9 +57,10 @@ def sharing_conflict(access: int, share: int, other_access: int, other_share: in
 
 
 class Inode:
-    """One file or directory that is open."""
+    """One file or directory that is open, or one named stream of it."""
 
     __slots__ = (
+        "base",
         "delete_path",
         "delete_pending",
         "deleted",
@@ -62,11 +69,18 @@ class Inode:
         "lock_waiters",
         "locks",
         "opens",
+        "stream",
+        "streams",
+        "users",
     )
 
-    def __init__(self, key: tuple[int, int]) -> None:
+    def __init__(self, key: tuple[int, int], base: Inode | None = None, stream: str = "") -> None:
         self.key = key  # (device, inode number)
-        self.lock = threading.Lock()
+        self.stream = stream  # in upper case; "" is the file itself
+        self.base = base  # of a stream: the file's
+        self.streams: list[Inode] = []  # of a file; by the table's lock, read as a whole
+        self.users = 0  # by the table's lock
+        self.lock: threading.Lock = threading.Lock() if base is None else base.lock
         self.opens: list[Open] = []  # by self.lock
         self.delete_pending = False  # by self.lock
         self.delete_path = ""  # by self.lock; the name that will be removed
@@ -74,18 +88,49 @@ class Inode:
         self.locks = LockTable()  # by self.lock
         self.lock_waiters: list[Event] = []  # by self.lock; fired whenever a lock is released
 
+    @property
+    def doomed(self) -> bool:
+        """Whether it, or the file it is a stream of, waits to be removed; nobody may open it."""
+        if self.delete_pending and not self.deleted:
+            return True
+        return self.base is not None and self.base.doomed
+
+    def stream_opens(self) -> list[Open]:
+        """The opens of all named streams.  The caller holds ``lock``."""
+        return [open for stream in list(self.streams) for open in stream.opens]
+
+    def due(self) -> bool:
+        """Whether it is to be removed and nobody has it open.  The caller holds ``lock``."""
+        if not self.delete_pending or self.deleted:
+            return False
+        return not self.opens and not self.stream_opens()
+
+    def conflicting(self, access: int, share: int, *, skip: Open | None = None) -> list[Open]:
+        """The opens whose share modes exclude such an open.  The caller holds ``lock``."""
+        if not access & _SHARED_ACCESS:
+            return []
+        found = [
+            other
+            for other in self.opens
+            if other is not skip
+            and other.granted_access & _SHARED_ACCESS
+            and sharing_conflict(access, share, other.granted_access, other.share_access)
+        ]
+        if self.base is None:
+            if access & DELETE:
+                found += [o for o in self.stream_opens() if _keeps_file(o)]
+        elif not share & FILE_SHARE_DELETE:
+            found += [other for other in self.base.opens if other.granted_access & DELETE]
+        return found
+
     def check_share(self, access: int, share: int, *, skip: Open | None = None) -> None:
         """Compare with every other open.  The caller holds ``lock``.
 
         SHARING_VIOLATION   one of them did not share what is asked for, or the other way round
         """
-        if not access & _SHARED_ACCESS:
-            return
-        for other in self.opens:
-            if other is skip or not other.granted_access & _SHARED_ACCESS:
-                continue
-            if sharing_conflict(access, share, other.granted_access, other.share_access):
-                raise NtStatusError(NtStatus.SHARING_VIOLATION, f"open {other.volatile_id:#x}")
+        found = self.conflicting(access, share, skip=skip)
+        if found:
+            raise NtStatusError(NtStatus.SHARING_VIOLATION, f"open {found[0].volatile_id:#x}")
 
     def attach(self, open: Open) -> None:
         """Add an open after checking deletion and share modes in one step.
@@ -94,7 +139,7 @@ class Inode:
         SHARING_VIOLATION   see :meth:`check_share`
         """
         with self.lock:
-            if self.delete_pending and not self.deleted:
+            if self.doomed:
                 raise NtStatusError(NtStatus.DELETE_PENDING, open.path)
             self.check_share(open.granted_access, open.share_access)
             self.opens.append(open)
@@ -122,40 +167,64 @@ class Inode:
             waiter.fire()
 
 
+def _keeps_file(open: Open) -> bool:
+    """Whether an open of a stream keeps the file from being deleted."""
+    return bool(open.granted_access & _SHARED_ACCESS) and not open.share_access & FILE_SHARE_DELETE
+
+
 class Inodes:
-    """All open files by (device, inode number)."""
+    """All open files by (device, inode number), and their streams by name."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._inodes: dict[tuple[int, int], tuple[Inode, int]] = {}  # by self._lock; with users
+        self._inodes: dict[tuple[tuple[int, int], str], Inode] = {}  # by self._lock
 
-    def hold(self, key: tuple[int, int]) -> Inode:
+    def hold(self, key: tuple[int, int], stream: str = "") -> Inode:
         """The inode of that key, made if need be; each call needs its :meth:`drop`."""
         with self._lock:
-            inode, users = self._inodes.get(key) or (Inode(key), 0)
-            self._inodes[key] = inode, users + 1
-            return inode
+            return self._hold(key, upcase(stream))
+
+    def _hold(self, key: tuple[int, int], stream: str) -> Inode:
+        inode = self._inodes.get((key, stream))
+        if inode is None:
+            inode = Inode(key, self._hold(key, "") if stream else None, stream)
+            if inode.base is not None:
+                inode.base.streams.append(inode)
+            self._inodes[key, stream] = inode
+        inode.users += 1
+        return inode
 
     def drop(self, inode: Inode) -> None:
         with self._lock:
-            found = self._inodes.get(inode.key)
-            if found is None or found[0] is not inode:
-                return
-            if found[1] == 1:
-                del self._inodes[inode.key]
-            else:
-                self._inodes[inode.key] = inode, found[1] - 1
+            self._drop(inode)
 
-    def find(self, key: tuple[int, int]) -> Inode | None:
-        """The inode of that key if somebody has it open."""
+    def _drop(self, inode: Inode) -> None:
+        inode.users -= 1
+        if inode.users:
+            return
+        if self._inodes.get((inode.key, inode.stream)) is inode:
+            del self._inodes[inode.key, inode.stream]
+        if inode.base is not None:
+            inode.base.streams.remove(inode)
+            self._drop(inode.base)
+
+    def rename(self, inode: Inode, stream: str) -> None:
+        """A stream has another name now."""
         with self._lock:
-            found = self._inodes.get(key)
-            return found[0] if found else None
+            if self._inodes.get((inode.key, inode.stream)) is inode:
+                del self._inodes[inode.key, inode.stream]
+            inode.stream = upcase(stream)
+            self._inodes[inode.key, inode.stream] = inode
+
+    def find(self, key: tuple[int, int], stream: str = "") -> Inode | None:
+        """The inode of that key if somebody has it, or a stream of it, open."""
+        with self._lock:
+            return self._inodes.get((key, upcase(stream)))
 
     def opens_below(self, device: int, prefix: str, root: object) -> bool:
         """Whether any file whose path in the same share root starts with *prefix* is open."""
         with self._lock:
-            inodes = [inode for inode, _ in self._inodes.values()]
+            inodes = list(self._inodes.values())
         for inode in inodes:
             for open in list(inode.opens):
                 handle = open.handle

@@ -118,36 +118,37 @@ class Opens:
 
     def _leave(self, open: Open, inode: Inode) -> None:
         inode.release_locks(open)
+        base = inode.base
         with inode.lock:
             if open in inode.opens:
                 inode.opens.remove(open)
             if open.delete_on_close and not inode.deleted:
                 inode.delete_pending = True
                 inode.delete_path = open.path
-            remove = (
-                inode.delete_pending
-                and not inode.deleted
-                and (not inode.opens or open.posix_delete)
-            )
-            if remove:
-                inode.deleted = True
-                path = inode.delete_path
+            posix = open.posix_delete and inode.delete_pending and not inode.deleted
+            removed = [inode] if posix or inode.due() else []
+            if base is not None and base.due():  # it was only this stream that kept the file
+                removed.append(base)
+            for each in removed:
+                each.deleted = True
             watches = inode.watches() if inode.delete_pending else []
         self.notify.end(watches, NtStatus.DELETE_PENDING)
-        if remove:
-            self._delete(open, path)
+        for each in removed:
+            self._delete(open, each)
         self.inodes.drop(inode)
         if open.handle is not None:
             open.handle.close()
 
-    def _delete(self, open: Open, path: str) -> None:
-        handle = open.file
-        if path:
-            handle.path = path  # another open's name of it, if it was a hard link's
+    def _delete(self, open: Open, inode: Inode) -> None:
+        handle = open.file if inode.base is not None else open.file.of_file()
+        if inode.delete_path:
+            handle.path = inode.delete_path  # another open's name of it, if a hard link's
         try:
             handle.root.unlink(handle)
         except OSError as failed:
-            log.warning("%s/%s was to be deleted: %s", open.tree.share.name, path, failed)
+            log.warning(
+                "%s/%s was to be deleted: %s", open.tree.share.name, inode.delete_path, failed
+            )
             return
         self.notify.removed(handle)
 
