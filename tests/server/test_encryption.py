@@ -406,7 +406,8 @@ def test_what_nobody_asked_for_is_encrypted_where_the_session_is(
     session = engine.server.sessions[client.frames.session_id]
     body = OplockBreakNotification(oplock_level=0, persistent_id=1, volatile_id=2)
     notify(client.connection, Command.OPLOCK_BREAK, body, seal=session if sealed else None)
-    (message,) = client.receive()
+    client.receive()
+    (message,) = client.unsolicited
     assert client.sealed == [sealed]
     assert message.header.message_id == UNSOLICITED
     assert not message.header.flags & SIGNED
