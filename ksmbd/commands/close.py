@@ -29,6 +29,6 @@ def close(work: Work, req: CloseRequest) -> Reply:
             file_attributes=st.attributes or ATTR_NORMAL,
         )
     work.let_go()  # our own use of it must not put the end off
-    work.server.opens.close(open)
+    work.server.opens.close(open, later=work.after)
     work.compound_status = NtStatus.FILE_CLOSED
     return Reply(response)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import errno
 from typing import Final
 
-from ksmbd.commands import create_contexts, create_stream
+from ksmbd.commands import create_caching, create_contexts, create_stream
 from ksmbd.commands.create_contexts import Contexts
 from ksmbd.commands.create_pipe import create_pipe
 from ksmbd.commands.create_request import Wanted, wanted
 from ksmbd.state import rights
+from ksmbd.state.caching import Wish
 from ksmbd.state.open import Open
 from ksmbd.state.tree import TreeConnect
 from ksmbd.state.work import Reply, Work
@@ -111,9 +112,12 @@ def create(work: Work, req: CreateRequest) -> Reply:
         return create_pipe(work, req)
     want = wanted(work, req)
     contexts = create_contexts.parse(work, req)
+    contexts.wish = create_caching.wish(work, req, contexts.lease)
     work.server.opens.require_room()
     open, action = _open(work, tree, want, contexts)
     try:
+        if action != FILE_OPENED:
+            work.server.caching.listing_changed(open, open.path, work.after)
         work.server.opens.add(open)
         work.hold(open)
         work.compound_open = open
@@ -130,6 +134,7 @@ def create(work: Work, req: CreateRequest) -> Reply:
 
 def _reply(open: Open, action: int, st: Stat, answers: bytes) -> Reply:
     response = CreateResponse(
+        oplock_level=open.grant.oplock_level,
         create_action=action,
         creation_time=filetime_from_ns(st.birth),
         last_access_time=filetime_from_ns(st.access),
@@ -201,7 +206,8 @@ def _open_existing(
         handle = open_stream(tree.root, entry, want.stream, read=reads, write=writes, create=False)
     else:
         handle = tree.root.open(entry, read=reads, write=writes)
-    open = _attach(work, tree, want, handle, granted)
+    wish, overwrites = contexts.wish, overwriting is not None
+    open = _attach(work, tree, want, handle, granted, wish, overwrites=overwrites)
     if overwriting is None:
         return open, FILE_OPENED
     try:
@@ -211,6 +217,8 @@ def _open_existing(
     except BaseException:
         work.server.opens.close(open)
         raise
+    finally:
+        work.server.caching.overwritten(open)
     return open, overwriting[0]
 
 
@@ -289,7 +297,7 @@ def _create_stream(
     granted = _granted(work, tree, want, entry, st, FILE_WRITE_DATA)
     handle = open_stream(tree.root, entry, want.stream, read=True, write=True, create=True)
     try:
-        open = _attach(work, tree, want, handle, granted)
+        open = _attach(work, tree, want, handle, granted, contexts.wish, new=True)
     except NtStatusError:
         create_stream.remove_one(tree, want)
         raise
@@ -316,6 +324,7 @@ def _create(
     if want.attributes & ATTR_READONLY and want.options & FILE_DELETE_ON_CLOSE and not directory:
         raise NtStatusError(NtStatus.CANNOT_DELETE, "a read-only file that is to be deleted")
     _check_parent_alive(work, entry)
+    work.server.caching.check_key(work, contexts.wish, None)
     rights.require_in_parent(tree, entry, FILE_ADD_SUBDIRECTORY if directory else FILE_ADD_FILE)
     share = tree.share
     if directory:
@@ -329,7 +338,7 @@ def _create(
     granted = want.access
     if granted & MAXIMUM_ALLOWED:
         granted = granted & ~MAXIMUM_ALLOWED | FILE_ALL_ACCESS
-    open = _attach(work, tree, want, handle, granted)
+    open = _attach(work, tree, want, handle, granted, contexts.wish, new=True)
     try:
         work.server.notify.created(handle)
         rights.give_to_new(tree, open, entry, contexts.security)
@@ -353,8 +362,21 @@ def _check_parent_alive(work: Work, entry: Entry) -> None:
 # -- the open itself ---------------------------------------------------------------------
 
 
-def _attach(work: Work, tree: TreeConnect, want: Wanted, handle: Handle, granted: int) -> Open:
-    """Join the others who have the file open, if their share modes allow."""
+def _attach(
+    work: Work,
+    tree: TreeConnect,
+    want: Wanted,
+    handle: Handle,
+    granted: int,
+    wish: Wish,
+    *,
+    overwrites: bool = False,
+    new: bool = False,
+) -> Open:
+    """Join the others who have the file open, if their share modes and caches allow.
+
+    Raises Wait while a cache is in the way; CREATE runs again, and nothing has been done yet.
+    """
     inodes = work.server.inodes
     inode = inodes.hold((handle.dev, handle.ino), handle.stream)
     open = Open(
@@ -369,7 +391,8 @@ def _attach(work: Work, tree: TreeConnect, want: Wanted, handle: Handle, granted
     )
     open.delete_on_close = bool(want.options & FILE_DELETE_ON_CLOSE)
     try:
-        inode.attach(open)
+        wish = create_caching.fitting(work.connection, wish, directory=handle.is_directory)
+        work.server.caching.enter(work, open, wish, overwrites=overwrites, new=new)
     except BaseException:
         inodes.drop(inode)
         handle.close()

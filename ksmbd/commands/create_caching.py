@@ -15,7 +15,6 @@ from ksmbd.wire.create_context import LEASE_PARENT_KEY_SET, RequestLease, Reques
 from ksmbd.wire.negotiate import CAP_DIRECTORY_LEASING, CAP_LEASING, SMB_3_0
 
 NOTHING: Wish = 0
-ENABLED = False  # until the real clients are content
 
 
 def wish(work: Work, req: CreateRequest, lease: RequestLease | RequestLeaseV2 | None) -> Wish:
@@ -23,7 +22,7 @@ def wish(work: Work, req: CreateRequest, lease: RequestLease | RequestLeaseV2 | 
 
     A lease context counts only with the oplock level that says so, and the other way round.
     """
-    if not ENABLED or not work.the_tree().share.oplocks:
+    if not work.the_tree().share.oplocks:
         return NOTHING
     if req.requested_oplock_level != OPLOCK_LEASE:
         return LEVEL_OF.get(req.requested_oplock_level, NOTHING)

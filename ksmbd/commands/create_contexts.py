@@ -1,7 +1,7 @@
 """The create contexts: read all, honour what there is something behind, answer those.
 
 [MS-SMB2] 2.2.13.2, 3.3.5.9.1 and following.  Unknown contexts are ignored, as the specification
-says, and so are those of features that were not negotiated (leases, durable handles, POSIX).
+says, and so are those of features that were not negotiated (durable handles, POSIX).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ksmbd.state import rights
+from ksmbd.state.caching import Wish
 from ksmbd.state.open import Open
 from ksmbd.state.work import Work
 from ksmbd.vfs.stat import Stat
@@ -26,7 +27,10 @@ from ksmbd.wire.text import filetime_from_ns
 class Contexts:
     """What the contexts of one CREATE ask for."""
 
-    __slots__ = ("allocation", "eas", "maximal_access", "on_disk_id", "security", "timestamp")
+    __slots__ = (
+        "allocation", "eas", "lease", "maximal_access", "on_disk_id", "security", "timestamp",
+        "wish",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.eas: list[tuple[str, bytes]] = []
@@ -35,6 +39,8 @@ class Contexts:
         self.maximal_access = False
         self.timestamp = 0  # of MxAc, FILETIME; 0: answer whatever the file's is
         self.on_disk_id = False
+        self.lease: wire.RequestLease | wire.RequestLeaseV2 | None = None
+        self.wish: Wish = 0  # what to cache, from the lease or the oplock level
 
 
 def parse(work: Work, req: CreateRequest) -> Contexts:
@@ -110,7 +116,7 @@ def _durable(structure: type[wire.W]) -> Callable[[Contexts, CreateRequest, Buff
 
 
 def _lease(found: Contexts, req: CreateRequest, data: Buffer) -> None:
-    wire.unpack_lease(data)
+    found.lease = wire.unpack_lease(data)
 
 
 _READERS: Final[dict[bytes, Callable[[Contexts, CreateRequest, Buffer], None]]] = {
@@ -154,6 +160,8 @@ def answer(work: Work, open: Open, st: Stat, contexts: Contexts) -> bytes:
         share = open.tree.share
         ids = wire.OnDiskIdResponse(disk_file_id=st.ino, volume_id=share.volume_serial)
         answers.append((wire.QUERY_ON_DISK_ID, ids.pack()))
+    if open.grant.lease:
+        answers.append((wire.REQUEST_LEASE, open.grant.lease))
     return wire.pack_contexts(answers) if answers else b""
 
 

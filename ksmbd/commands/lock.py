@@ -67,7 +67,8 @@ def lock(work: Work, req: LockRequest) -> Reply:
     if elements[0].flags & UNLOCK:
         _unlock(open, open.inode, elements)
     else:
-        _lock(work, open, open.inode, elements)
+        with work.server.caching.change(open):
+            _lock(work, open, open.inode, elements)
     return Reply(LockResponse())
 
 

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from ksmbd.commands import set_rename
 from ksmbd.state.inode import Inode
 from ksmbd.state.open import Open
+from ksmbd.state.oplock import Cause
 from ksmbd.state.work import Work
 from ksmbd.vfs.handle import MAX_OFFSET
 from ksmbd.vfs.pattern import NameInvalid
@@ -56,6 +57,7 @@ class Setting(NamedTuple):
     act: Callable[[Work, Open, memoryview], None]
     fixed: int  # bytes; a shorter buffer is INFO_LENGTH_MISMATCH
     access: int = 0
+    listed: bool = False  # what it changes is told by a listing of the directory
 
 
 # -- times and attributes ----------------------------------------------------------------
@@ -116,7 +118,8 @@ def _end_of_file(work: Work, open: Open, data: memoryview) -> None:
     size = file_info.FileEndOfFileInformation.unpack(data).end_of_file
     _require_data(open, size)
     if size != open.file.stat().size:
-        open.file.truncate(size)
+        with work.server.caching.change(open):
+            open.file.truncate(size)
         open.data_changed()
         work.server.notify.written(open.file)
 
@@ -125,7 +128,8 @@ def _allocation(work: Work, open: Open, data: memoryview) -> None:
     """Less than the file has cuts it off; more is reserved behind its end."""
     size = file_info.FileAllocationInformation.unpack(data).allocation_size
     _require_data(open, size)
-    open.file.allocate(size)
+    with work.server.caching.change(open):
+        open.file.allocate(size)
     open.data_changed()
     work.server.notify.written(open.file)
 
@@ -174,7 +178,8 @@ def _dispose(work: Work, open: Open, flags: int) -> None:
             open.posix_delete = False
         return
     _require_deletable(open, flags)
-    inode.set_delete_pending(open.path)
+    work.server.caching.demand(inode, Cause.HANDLE, open.holder)
+    inode.set_delete_pending(open.path, open.parent_key)
     with inode.lock:
         open.posix_delete = bool(flags & file_info.DISPOSITION_POSIX_SEMANTICS)
         watches = inode.watches()
@@ -260,15 +265,15 @@ def _pipe(work: Work, open: Open, data: memoryview) -> None:
 
 
 FILE_SETTINGS: Final[dict[int, Setting]] = {
-    FileInfo.BASIC: Setting(_basic, 40, FILE_WRITE_ATTRIBUTES),
+    FileInfo.BASIC: Setting(_basic, 40, FILE_WRITE_ATTRIBUTES, listed=True),
     FileInfo.RENAME: Setting(set_rename.rename, 20, DELETE),
     FileInfo.LINK: Setting(set_rename.link, 20),
     FileInfo.DISPOSITION: Setting(_disposition, 1, DELETE),
     FileInfo.POSITION: Setting(_position, 8),
-    FileInfo.FULL_EA: Setting(_full_ea, 8, FILE_WRITE_EA),
+    FileInfo.FULL_EA: Setting(_full_ea, 8, FILE_WRITE_EA, listed=True),
     FileInfo.MODE: Setting(_mode, 4),
-    FileInfo.ALLOCATION: Setting(_allocation, 8, FILE_WRITE_DATA),
-    FileInfo.END_OF_FILE: Setting(_end_of_file, 8, FILE_WRITE_DATA),
+    FileInfo.ALLOCATION: Setting(_allocation, 8, FILE_WRITE_DATA, listed=True),
+    FileInfo.END_OF_FILE: Setting(_end_of_file, 8, FILE_WRITE_DATA, listed=True),
     FileInfo.VALID_DATA_LENGTH: Setting(_valid_data_length, 8, FILE_WRITE_DATA),
     FileInfo.SHORT_NAME: Setting(_short_name, 4),
     FileInfo.DISPOSITION_EX: Setting(_disposition_ex, 4, DELETE),
@@ -300,3 +305,5 @@ def set_file(work: Work, open: Open, req: SetInfoRequest, data: memoryview) -> N
         raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{len(data)} bytes")
     open.require(setting.access)
     setting.act(work, open, data)
+    if setting.listed:
+        work.server.caching.listing_changed(open, open.path, work.after)

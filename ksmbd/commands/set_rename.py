@@ -11,6 +11,7 @@ from ksmbd.commands import set_stream
 from ksmbd.state import rights
 from ksmbd.state.inode import Inode
 from ksmbd.state.open import Open
+from ksmbd.state.oplock import Cause
 from ksmbd.state.work import Work
 from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.pattern import NameInvalid
@@ -100,6 +101,9 @@ def _rename(work: Work, open: Open, name: str, root_directory: int, flags: int) 
     _tell_opens(open, before)
     if replaced is not None:
         _name_is_gone(replaced)
+    work.server.caching.listing_changed(open, before, work.after)
+    if handle.path.rpartition("/")[0] != before.rpartition("/")[0]:
+        work.server.caching.listing_changed(open, handle.path, work.after)
 
 
 def _target_path(name: str, root_directory: int) -> str:
@@ -148,13 +152,16 @@ def _resolved(open: Open, path: str) -> Iterator[Entry]:
 
 def _check_source(work: Work, open: Open) -> None:
     handle = open.file
+    work.server.caching.demand(open.inode, Cause.HANDLE, open.holder)
     if open.inode is not None:
         with open.inode.lock:
             open.inode.check_share(DELETE, open.share_access, skip=open)
         _check_streams(work, open, open.inode)
-    if handle.is_directory and work.server.inodes.opens_below(
-        handle.dev, handle.path + "/", handle.root
-    ):
+    if not handle.is_directory:
+        return
+    below = work.server.inodes.opens_below(handle.path + "/", handle.root)
+    if below:
+        work.server.caching.demand_below(work, below)
         raise NtStatusError(NtStatus.ACCESS_DENIED, "a file in the directory is open")
 
 
@@ -163,6 +170,7 @@ def _check_streams(work: Work, open: Open, inode: Inode) -> None:
     with inode.lock:
         opens = inode.stream_opens()
     if opens:
+        work.server.caching.demand_among(inode, opens, open.holder)
         raise NtStatusError(NtStatus.ACCESS_DENIED, "a stream of the file is open")
 
 
@@ -190,10 +198,14 @@ def _check_parent(work: Work, open: Open, target: Entry) -> None:
     inode = work.server.inodes.find(key)
     if inode is None:
         return
+    share = FILE_SHARE_READ | FILE_SHARE_WRITE
     with inode.lock:
         if inode.delete_pending:
             raise NtStatusError(NtStatus.DELETE_PENDING, "the new parent is deleted")
-        inode.check_share(FILE_ADD_FILE, FILE_SHARE_READ | FILE_SHARE_WRITE)
+        excluding = inode.conflicting(FILE_ADD_FILE, share)
+    work.server.caching.demand_among(inode, excluding, open.holder)
+    with inode.lock:
+        inode.check_share(FILE_ADD_FILE, share)
 
 
 def _check_replace(work: Work, open: Open, target: Entry, flags: int) -> None:
@@ -211,6 +223,7 @@ def _check_replace(work: Work, open: Open, target: Entry, flags: int) -> None:
     inode = _inode_of(work, target)
     if inode is None or inode is open.inode:
         return
+    work.server.caching.demand(inode, Cause.HANDLE, None)
     with inode.lock:
         others = [] if inode.deleted else inode.opens + inode.stream_opens()
         unshared = any(not other.share_access & FILE_SHARE_DELETE for other in others)
@@ -279,6 +292,7 @@ def _link(work: Work, open: Open, name: str, root_directory: int, flags: int) ->
     inode = open.inode
     if inode is not None and inode.delete_pending:
         raise NtStatusError(NtStatus.ACCESS_DENIED, "the file is deleted")
+    work.server.caching.demand(inode, Cause.HANDLE, open.holder)
     with _resolved(open, path) as target:
         _check_parent(work, open, target)
         if target.exists:
@@ -292,3 +306,4 @@ def _link(work: Work, open: Open, name: str, root_directory: int, flags: int) ->
         work.server.notify.report(handle.root, target.path, ACTION_ADDED, CHANGE_FILE_NAME)
     if replaced is not None:
         _name_is_gone(replaced)
+    work.server.caching.listing_changed(open, target.path, work.after)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ksmbd.state.open import Open
+from ksmbd.state.oplock import Cause
 from ksmbd.state.work import Work
 from ksmbd.vfs.streams import (
     StreamHandle,
@@ -43,6 +44,7 @@ def rename(work: Work, open: Open, name: str, flags: int) -> None:
 
 
 def _check_source(work: Work, open: Open) -> None:
+    work.server.caching.demand(open.inode, Cause.HANDLE, open.holder)
     if open.inode is not None:
         with open.inode.lock:
             open.inode.check_share(DELETE, open.share_access, skip=open)

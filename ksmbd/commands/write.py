@@ -42,7 +42,9 @@ def write(work: Work, req: WriteRequest) -> Reply:
     offset = _offset(open, req)
     _check_locks(open, offset, req.length)
 
-    count = open.file.write(data, offset) if req.length else 0
+    with work.server.caching.change(open):
+        count = open.file.write(data, offset) if req.length else 0
+    open.modified = True
     open.data_changed()
     work.server.notify.written(open.file)
     if req.flags & WRITE_THROUGH or open.create_options & FILE_WRITE_THROUGH:

@@ -19,7 +19,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ksmbd.state import oplock
 from ksmbd.state.holder import OPLOCK_OF, After, Break, Grant, Holder, Message
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from ksmbd.vfs.root import ShareRoot
 
 log = logging.getLogger("ksmbd.oplock")
+
+_PLENTY: Final = 0.75  # of ``max open files``: from here on, leases of directories keep none open
+_ASKED_AT_A_TIME: Final = 64
 
 Wish = int | LeaseWish  # the rights of an oplock (0: none), or a lease
 Later = list[Callable[[], None]]
@@ -107,6 +110,9 @@ class Caching:
         assert inode is not None
         if isinstance(wish, LeaseWish):
             open.parent_key = wish.parent
+            if open.is_directory and self._handles_are_scarce():
+                wish = wish._replace(level=wish.level & ~LEASE_HANDLE)
+                self._ask_for_handles()
         size = open.file.stat().size if inode.locks and not overwrites else 0
         after = After()
         with inode.lock:
@@ -157,7 +163,9 @@ class Caching:
         if not level:
             return Grant()
         assert open.inode is not None
-        self._join(work, open, Holder(open.inode, level), changed=True)
+        holder = Holder(open.inode, level)
+        self._join(work, open, holder, changed=True)
+        log.debug("%s: granted", holder)
         return Grant(OPLOCK_OF[level])
 
     def _grant_lease(self, work: Work, open: Open, wish: LeaseWish, others: Others) -> Grant:
@@ -171,7 +179,7 @@ class Caching:
         elif not lease.state.breaking:
             lease.change(oplock.upgrade(before, wish.level, others, directory=directory))
         self._join(work, open, lease, changed=not lease.opens or lease.level != before)
-        log.debug("lease %s: %d -> %d", lease.key.hex(), before, lease.level)
+        log.debug("%s: granted, %d before", lease, before)
         return Grant(OPLOCK_LEASE, lease.context().pack())
 
     @staticmethod
@@ -355,7 +363,7 @@ class Caching:
 
     def _tell(self, holder: Holder, notice: Notice, after: After) -> None:
         """Under ``inode.lock``: prepare a notification."""
-        log.debug("break: %d -> %d, ack %s", notice.level, notice.to, notice.ack)
+        log.debug("%s: break %d -> %d, ack %s", holder, notice.level, notice.to, notice.ack)
         if notice.ack:
             if holder.pending is None:
                 holder.pending = Break()
@@ -365,6 +373,21 @@ class Caching:
             holder.kept.append(body)
         else:
             after.messages.append(Message(holder, body, tuple(holder.opens)))
+
+    def _handles_are_scarce(self) -> bool:
+        opens = self.server.opens
+        return len(opens) > opens.limit * _PLENTY
+
+    def _ask_for_handles(self) -> None:
+        """Have clients close directories that they keep open only to list them from memory.
+
+        Some keep one for every directory they have ever seen, and fail when there are no more.
+        """
+        after = After()
+        for lease in self.leases.oldest_directories(_ASKED_AT_A_TIME):
+            with lease.inode.lock:
+                self._demand_of(lease, Cause.HANDLE, after)
+        self.finish(after)
 
     # -- the ends of breaks --------------------------------------------------------------
 
@@ -420,6 +443,7 @@ class Caching:
 
     def _acknowledge(self, holder: Holder, level: int, after: After) -> None:
         """Under ``inode.lock``: end the break, or go on with its next step."""
+        log.debug("%s: keeps %d", holder, level)
         outcome = oplock.acknowledge(holder.kind, holder.state, level)
         holder.state = outcome.state
         if outcome.notice is not None:
@@ -434,6 +458,7 @@ class Caching:
         holder.opens.remove(open)
         if holder.opens:
             return
+        log.debug("%s: closed", holder)
         holder.state = oplock.held(oplock.NONE)
         holder.kept = []
         holder.inode.holders.remove(holder)
@@ -449,7 +474,7 @@ class Caching:
                 return
             holder.state = oplock.held(oplock.NONE)
             self._end_break(holder, after)
-        log.info("a break was not answered within %d s", oplock.TIMEOUT_S)
+        log.info("%s: a break was not answered within %d s", holder, oplock.TIMEOUT_S)
         self.finish(after)
 
     @staticmethod

@@ -82,6 +82,9 @@ class Holder:
         self.unannounced = 0
         self.kept: list[Wire] = []
 
+    def __str__(self) -> str:
+        return f"oplock {self.level} of inode {self.inode.key[1]}"
+
     @property
     def level(self) -> int:
         return self.state.level

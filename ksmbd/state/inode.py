@@ -33,6 +33,7 @@ from ksmbd.wire.status import NtStatus, NtStatusError
 from ksmbd.wire.text import upcase
 
 if TYPE_CHECKING:
+    from ksmbd.state.holder import Holder
     from ksmbd.state.open import Open
     from ksmbd.state.wait import Event
     from ksmbd.state.watch import Watch
@@ -61,9 +62,12 @@ class Inode:
 
     __slots__ = (
         "base",
+        "changing",
+        "delete_key",
         "delete_path",
         "delete_pending",
         "deleted",
+        "holders",
         "key",
         "lock",
         "lock_waiters",
@@ -84,9 +88,12 @@ class Inode:
         self.opens: list[Open] = []  # by self.lock
         self.delete_pending = False  # by self.lock
         self.delete_path = ""  # by self.lock; the name that will be removed
+        self.delete_key: bytes | None = None  # by self.lock; ParentLeaseKey of who said so
         self.deleted = False  # by self.lock; the name is gone already
         self.locks = LockTable()  # by self.lock
         self.lock_waiters: list[Event] = []  # by self.lock; fired whenever a lock is released
+        self.holders: list[Holder] = []  # by self.lock; its oplocks and leases
+        self.changing = 0  # by self.lock; changes of the data under way: state/caching.py
 
     @property
     def doomed(self) -> bool:
@@ -144,10 +151,11 @@ class Inode:
             self.check_share(open.granted_access, open.share_access)
             self.opens.append(open)
 
-    def set_delete_pending(self, path: str) -> None:
+    def set_delete_pending(self, path: str, key: bytes | None = None) -> None:
         with self.lock:
             self.delete_pending = True
             self.delete_path = path
+            self.delete_key = key
 
     def watches(self) -> list[Watch]:
         """Those of a directory's opens.  The caller holds ``lock``."""
@@ -221,13 +229,15 @@ class Inodes:
         with self._lock:
             return self._inodes.get((key, upcase(stream)))
 
-    def opens_below(self, device: int, prefix: str, root: object) -> bool:
-        """Whether any file whose path in the same share root starts with *prefix* is open."""
+    def opens_below(self, prefix: str, root: object) -> list[Open]:
+        """The opens of all files whose path in the same share root starts with *prefix*."""
         with self._lock:
             inodes = list(self._inodes.values())
-        for inode in inodes:
-            for open in list(inode.opens):
-                handle = open.handle
-                if handle is not None and handle.root is root and handle.path.startswith(prefix):
-                    return True
-        return False
+        return [
+            open
+            for inode in inodes
+            for open in list(inode.opens)
+            if open.handle is not None
+            and open.handle.root is root
+            and open.handle.path.startswith(prefix)
+        ]

@@ -10,6 +10,7 @@ taken for look-ups only.
 from __future__ import annotations
 
 import threading
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from ksmbd.state.holder import Holder
@@ -43,18 +44,20 @@ class LeaseWish(NamedTuple):
 class Lease(Holder):
     """One lease.  Version and epoch are those of the CREATE that made it: smb2.lease.v2_epoch2."""
 
-    __slots__ = ("client_guid", "directory", "epoch", "key", "parent", "version")
+    __slots__ = ("client_guid", "epoch", "key", "parent", "version")
 
     kind = Kind.LEASE
 
-    def __init__(self, inode: Inode, client_guid: bytes, wish: LeaseWish, directory: bool) -> None:
+    def __init__(self, inode: Inode, client_guid: bytes, wish: LeaseWish) -> None:
         super().__init__(inode, 0)
         self.client_guid = client_guid
-        self.directory = directory
         self.key = wish.key
         self.version = wish.version
         self.epoch = wish.epoch
         self.parent = wish.parent
+
+    def __str__(self) -> str:
+        return f"lease {self.key.hex()} at {self.level}, epoch {self.epoch}"
 
     def change(self, level: int) -> None:
         """Hold another level from now on; nothing happens if it is the same."""
@@ -97,7 +100,7 @@ class LeaseTable:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._leases: dict[tuple[bytes, bytes], Lease] = {}  # by self._lock
-        self.directories = 0  # by self._lock; how many of them are of directories
+        self.directories: dict[Lease, None] = {}  # by self._lock; those of them, oldest first
 
     def __len__(self) -> int:
         return len(self._leases)
@@ -105,9 +108,10 @@ class LeaseTable:
     def find(self, client_guid: bytes, key: bytes) -> Lease | None:
         return self._leases.get((client_guid, key))
 
-    def all(self) -> list[Lease]:
+    def oldest_directories(self, count: int) -> list[Lease]:
+        """So many of the leases of directories, at most."""
         with self._lock:
-            return list(self._leases.values())
+            return list(islice(self.directories, count))
 
     def hold(self, inode: Inode, client_guid: bytes, wish: LeaseWish, directory: bool) -> Lease:
         """The lease of that key, made if need be.  The caller holds ``inode.lock``.
@@ -117,9 +121,10 @@ class LeaseTable:
         with self._lock:
             lease = self._leases.get((client_guid, wish.key))
             if lease is None:
-                lease = Lease(inode, client_guid, wish, directory)
+                lease = Lease(inode, client_guid, wish)
                 self._leases[client_guid, wish.key] = lease
-                self.directories += directory
+                if directory:
+                    self.directories[lease] = None
         self._require(lease, inode)
         return lease
 
@@ -132,8 +137,8 @@ class LeaseTable:
     def forget(self, lease: Lease) -> None:
         """Its last open is closed.  The caller holds ``inode.lock``."""
         with self._lock:
-            if self._leases.pop((lease.client_guid, lease.key), None) is not None:
-                self.directories -= lease.directory
+            self._leases.pop((lease.client_guid, lease.key), None)
+            self.directories.pop(lease, None)
 
     @staticmethod
     def _require(lease: Lease, inode: Inode | None) -> None:

@@ -10,10 +10,14 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from ksmbd.state.holder import OPLOCK_OF, Grant
+from ksmbd.state.oplock import Kind
+from ksmbd.wire.create import OPLOCK_LEASE, OPLOCK_NONE
 from ksmbd.wire.status import NtStatus, NtStatusError
 
 if TYPE_CHECKING:
     from ksmbd.state.connection import Connection
+    from ksmbd.state.holder import Holder
     from ksmbd.state.inode import Inode
     from ksmbd.state.pipe import Pipe
     from ksmbd.state.session import Session
@@ -34,14 +38,17 @@ class Open:
         "delete_on_close",
         "enumeration",
         "frozen_write_time",
+        "grant",
         "granted_access",
         "handle",
+        "holder",
         "inode",
         "lock",
         "maximal_access",
         "memo",
+        "modified",
         "next_ea",
-        "oplock_level",
+        "parent_key",
         "persistent_id",
         "pipe",
         "position",
@@ -88,7 +95,12 @@ class Open:
         self.users = 0  # by self.lock; commands at work on it: its descriptor must stay
         self.delete_on_close = False  # by inode.lock
         self.posix_delete = False  # by inode.lock: the name goes when this open is closed
-        self.oplock_level = 0
+        # state/caching.py: what the CREATE response says, who caches (by inode.lock), the key of
+        # the directory's lease that the opener has, and whether data were written.
+        self.grant = Grant()
+        self.holder: Holder | None = None
+        self.parent_key: bytes | None = None
+        self.modified = False
         self.position = 0  # FilePositionInformation; kept for the client, never used
         self.next_ea = 0  # index of the extended attribute a scan goes on with
         self.scan_lock = threading.Lock()  # held over the I/O of a directory scan
@@ -105,6 +117,14 @@ class Open:
     def path(self) -> str:
         """Share-relative, '/' between components; '' is the share's root."""
         return self.handle.path if self.handle is not None else ""
+
+    @property
+    def oplock_level(self) -> int:
+        """As [MS-SMB2] 2.2.14 has it, now."""
+        holder = self.holder
+        if holder is None:
+            return OPLOCK_NONE
+        return OPLOCK_LEASE if holder.kind is Kind.LEASE else OPLOCK_OF[holder.level]
 
     @property
     def is_directory(self) -> bool:

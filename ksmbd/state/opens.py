@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from ksmbd.state.holder import After
 from ksmbd.vfs import credentials
 from ksmbd.wire.status import NtStatus, NtStatusError
 
@@ -78,13 +79,19 @@ class Opens:
     def find(self, volatile_id: int) -> Open | None:
         return self._opens.get(volatile_id)
 
-    def close(self, open: Open, status: NtStatus = NtStatus.FILE_CLOSED) -> None:
+    def close(
+        self,
+        open: Open,
+        status: NtStatus = NtStatus.FILE_CLOSED,
+        later: list[Callable[[], None]] | None = None,
+    ) -> None:
         """End an open: wake who waits on it, drop its locks, delete if it is time, close.
 
         What needs the descriptor waits until no command uses it.
 
         Acts as the open's user.  *status* is what requests that wait on it are answered with.
         Safe to call twice; an I/O error while deleting is logged, for nobody waits for it.
+        *later* is the ``work.after`` of a CLOSE, whose reply goes before what others are told.
         """
         with open.lock:
             if open.closed:
@@ -99,14 +106,14 @@ class Opens:
         for waiter in waiters:
             waiter(status)
         if unused:
-            self.finish(open)
+            self.finish(open, later)
 
     def let_go(self, open: Open) -> None:
         """A command is done with *open*."""
         if open.let_go():
             self.finish(open)
 
-    def finish(self, open: Open) -> None:
+    def finish(self, open: Open, later: list[Callable[[], None]] | None = None) -> None:
         """Nobody uses a closed open any more: its place in the inode, its descriptors."""
         if open.enumeration is not None:
             open.enumeration.close()
@@ -114,9 +121,11 @@ class Opens:
             open.pipe.close()
         if open.inode is not None:
             credentials.become(open.tree.credentials)
-            self._leave(open, open.inode)
+            self._leave(open, open.inode, later)
 
-    def _leave(self, open: Open, inode: Inode) -> None:
+    def _leave(self, open: Open, inode: Inode, later: list[Callable[[], None]] | None) -> None:
+        caching = open.connection.server.caching
+        after = After()
         inode.release_locks(open)
         base = inode.base
         with inode.lock:
@@ -125,6 +134,9 @@ class Opens:
             if open.delete_on_close and not inode.deleted:
                 inode.delete_pending = True
                 inode.delete_path = open.path
+                inode.delete_key = open.parent_key
+                caching.begin_deletion(inode, after, own=open.holder)
+            caching.leave(open, after)
             posix = open.posix_delete and inode.delete_pending and not inode.deleted
             removed = [inode] if posix or inode.due() else []
             if base is not None and base.due():  # it was only this stream that kept the file
@@ -132,12 +144,20 @@ class Opens:
             for each in removed:
                 each.deleted = True
             watches = inode.watches() if inode.delete_pending else []
-        self.notify.end(watches, NtStatus.DELETE_PENDING)
-        for each in removed:
-            self._delete(open, each)
-        self.inodes.drop(inode)
-        if open.handle is not None:
-            open.handle.close()
+        try:
+            self.notify.end(watches, NtStatus.DELETE_PENDING)
+            for each in removed:
+                self._delete(open, each)
+            if open.handle is not None and (removed or open.modified):
+                # Who deletes by two opens with different keys for the directory breaks all its
+                # leases: smbtorture's smb2.dirlease.unlink_different_set_and_close.
+                same = all(each.delete_key == open.parent_key for each in removed)
+                caching.listing_changed(open, open.path, later, spare=same)
+        finally:
+            self.inodes.drop(inode)
+            if open.handle is not None:
+                open.handle.close()
+            caching.finish(after)  # those who wait find the open gone
 
     def _delete(self, open: Open, inode: Inode) -> None:
         handle = open.file if inode.base is not None else open.file.of_file()

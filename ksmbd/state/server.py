@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ksmbd.state.buffers import Buffers
+from ksmbd.state.caching import Caching
 from ksmbd.state.connection import Connection
 from ksmbd.state.inode import Inodes
 from ksmbd.state.notify import Notify
@@ -68,6 +69,7 @@ class Server:
         self.inodes = Inodes()
         self.notify = Notify()
         self.opens = Opens(self.inodes, random, self.settings.max_open_files, self.notify)
+        self.caching = Caching(self)
         self.buffers = Buffers()
 
     # -- connections ---------------------------------------------------------------------

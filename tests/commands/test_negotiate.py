@@ -194,7 +194,22 @@ def test_sizes_and_capabilities_follow_from_the_dialect(engine: Engine, dialect:
     multi = dialect > 0x0202
     sizes = (body.max_read_size, body.max_write_size, body.max_transact_size)
     assert sizes == ((8 << 20, 8 << 20, 1 << 20) if multi else (65536,) * 3)
-    assert body.capabilities == (wire.CAP_LARGE_MTU if multi else 0)
+    assert body.capabilities == (wire.CAP_LARGE_MTU | wire.CAP_LEASING if multi else 0)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_directories_are_leased_with_3_x_to_who_offers_it(engine: Engine, dialect: int) -> None:
+    offered = wire.CAP_DIRECTORY_LEASING | wire.CAP_MULTI_CHANNEL
+    body = Client(engine).negotiate(dialect, capabilities=offered)
+    leased = bool(body.capabilities & wire.CAP_DIRECTORY_LEASING)
+    assert leased == (dialect >= 0x0300)
+    assert not body.capabilities & wire.CAP_MULTI_CHANNEL
+
+
+def test_without_smb2_leases_there_is_no_such_capability(folder: Path) -> None:
+    client = Client(Engine(folder, leases=False))
+    body = client.negotiate(capabilities=wire.CAP_DIRECTORY_LEASING)
+    assert not body.capabilities & (wire.CAP_LEASING | wire.CAP_DIRECTORY_LEASING)
 
 
 def test_the_best_common_dialect_is_chosen_whatever_the_order(engine: Engine) -> None:
