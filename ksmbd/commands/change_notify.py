@@ -52,6 +52,9 @@ def change_notify(work: Work, req: ChangeNotifyRequest) -> Reply:
     if isinstance(answer, Outcome):
         return _reply(req, answer)
     work.memo = waiter = answer
+    if not work.is_last:  # what follows would wait as long as the folder stays as it is
+        notify.give_up(watch, waiter)
+        raise NtStatusError(NtStatus.INTERNAL_ERROR, "in the middle of a compound")
     raise Wait(waiter.event, on_cancel=lambda: notify.give_up(watch, waiter))
 
 

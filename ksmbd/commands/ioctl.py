@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from ksmbd.commands import fsctl_network, fsctl_pipe
+from ksmbd.commands import fsctl_file, fsctl_network, fsctl_pipe
 from ksmbd.state.open import Open
 from ksmbd.state.work import Reply, Work
 from ksmbd.wire import fsctl
@@ -29,6 +29,7 @@ FSCTLS: Final[dict[int, Fsctl]] = {
     fsctl.VALIDATE_NEGOTIATE_INFO: Fsctl(
         fsctl_network.validate_negotiate_info, open=False, min_input=24
     ),
+    fsctl.CREATE_OR_GET_OBJECT_ID: Fsctl(fsctl_file.create_or_get_object_id),
     fsctl.PIPE_TRANSCEIVE: Fsctl(fsctl_pipe.transceive),
     fsctl.PIPE_PEEK: Fsctl(fsctl_pipe.peek),
     fsctl.PIPE_WAIT: Fsctl(fsctl_pipe.wait, open=False, min_input=14),

@@ -69,18 +69,14 @@ def session(work: Work, spec: Spec) -> None:
     """3.3.5.2.9: find the session.
 
     USER_SESSION_DELETED   none with the id on this connection, or not logged on yet
-    INVALID_PARAMETER      related to a command of another session
+    INVALID_PARAMETER      related to a command of another session, or of none
     """
     request = work.header
-    if request.flags & RELATED_OPERATIONS and (
-        request.session_id == ANY_SESSION or work.session is not None
-    ):
+    if request.flags & RELATED_OPERATIONS:
         found = work.session
-        if (
-            found is not None
-            and found.session_id not in (request.session_id, 0)
-            and (request.session_id != ANY_SESSION)
-        ):
+        if found is None and spec.needs != NOTHING:
+            raise NtStatusError(NtStatus.INVALID_PARAMETER, "no session to inherit")
+        if found is not None and request.session_id not in (found.session_id, ANY_SESSION):
             raise NtStatusError(NtStatus.INVALID_PARAMETER, "another session in the compound")
     elif spec.needs == NOTHING:
         found = work.connection.sessions.get(request.session_id)
