@@ -105,7 +105,7 @@ def _step(work: Work, req: SessionSetupRequest, session: Session, token: memoryv
     if session.state == SessionState.IN_PROGRESS:
         _log_on(work, req, session, outcome.logged_on)
     else:
-        _log_on_again(session, outcome.logged_on)
+        _log_on_again(work, session, outcome.logged_on)
     flags = IS_GUEST if session.is_guest else IS_NULL if session.is_anonymous else 0
     if session.encrypt_data:
         flags |= ENCRYPT_DATA
@@ -167,12 +167,14 @@ def _keys(connection: Connection, session: Session, identity: Identity) -> Signe
     return Signer(connection.signing_algorithm_id, key)
 
 
-def _log_on_again(session: Session, who: LoggedOn) -> None:
+def _log_on_again(work: Work, session: Session, who: LoggedOn) -> None:
     """Keys and opens stay as they are; only the same user may renew a session."""
     if session.identity is None or not session.identity.same_user(who.identity):
         raise NtStatusError(NtStatus.ACCESS_DENIED, "re-authentication as somebody else")
     session.expiration_time = who.expiry or None
     session.state = SessionState.VALID
+    if work.connection.dialect >= SMB_3_0 and who.identity.can_sign:
+        work.signer = session.signer_on(work.connection)  # as that of a first log-on is
 
 
 def _end_previous(work: Work, session_id: int, identity: Identity) -> None:

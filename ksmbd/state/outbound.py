@@ -28,6 +28,7 @@ from ksmbd.wire.header import (
     SMB2_PROTOCOL_ID,
     TRANSFORM_SIZE,
     UNSOLICITED,
+    Command,
 )
 from ksmbd.wire.negotiate import AES_GMAC
 from ksmbd.wire.status import Disconnect, NtStatus
@@ -139,12 +140,17 @@ def _elements(message: memoryview, answers: list[Answer], lengths: list[int]) ->
 
 
 def _sealed(answers: list[Answer], session: Session) -> list[Buffer]:
-    """The whole frame under one transform header; nothing inside is signed, 3.3.4.1.1."""
+    """The whole frame under one transform header.
+
+    Nothing inside is signed, 3.3.4.1.1, but the end of a log-on: Samba's client verifies that of
+    a re-authentication even so, smbtorture's smb2.session.reauth1 --client-protection=encrypt.
+    """
     sealer = session.sealer
     if sealer is None:
         raise Disconnect("no key to seal with")
     for answer in answers:
-        answer.signer = None
+        if answer.header.command != Command.SESSION_SETUP:
+            answer.signer = None
     reply = answers[0].reply
     if reply.room is not None and len(answers) == 1 and reply.body.SIZE == _ROOM_BODY:
         frame = memoryview(reply.room)[: HEADROOM + len(reply.data) + TAG_SIZE]

@@ -393,6 +393,7 @@ def test_reauthentication_leaves_the_keys_as_they_are(demanding: Engine, sealed:
     assert first.status is NtStatus.MORE_PROCESSING_REQUIRED
     second = leg(side.authenticate(first.token()))
     assert second.status is OK
+    assert second.header.flags & SIGNED  # even inside: Samba's client verifies it
     assert second.body(SessionSetupResponse).session_flags & ENCRYPT_DATA
     assert client.status(client.frames.create("new")) is OK
     assert client.sealed == [True]
