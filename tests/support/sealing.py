@@ -72,8 +72,8 @@ class SealingClient(Client):
     """Seals everything but NEGOTIATE and SESSION_SETUP while ``sealing`` is set.
 
     Every sealed reply is opened and checked: the session inside is that of the transform
-    header, and nothing inside is signed but a SESSION_SETUP.  ``sealed`` says of each PDU that came last whether it
-    was sealed, ``nonces`` are those of all of them.
+    header, and nothing inside is signed but a SESSION_SETUP.  ``sealed`` says of each PDU that
+    came last whether it was sealed, ``nonces`` are those of all of them.
     """
 
     def __init__(
