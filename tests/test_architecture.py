@@ -90,6 +90,10 @@ COMMAND_FAMILIES: Final = (
 # product module -> the test file that exercises it although its name is another
 TESTED_BY: Final[dict[str, str]] = {
     "ksmbd/auth/kerberos.py": "tests/interop/test_kerberos.py",
+    "ksmbd/commands/create_caching.py": "tests/state/test_transcripts.py",
+    "ksmbd/state/caching.py": "tests/state/test_transcripts.py",
+    "ksmbd/state/holder.py": "tests/state/test_transcripts.py",
+    "ksmbd/state/lease.py": "tests/state/test_transcripts.py",
     "ksmbd/state/transport.py": "tests/server/test_tcp.py",
     "mountd/rpc/association.py": "tests/mountd/test_rpc_pdu.py",
     "mountd/rpc/containers.py": "tests/mountd/test_rpc_srvsvc.py",
