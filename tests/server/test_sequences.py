@@ -214,7 +214,7 @@ def test_any_sequence_leaves_nothing_behind(folder: Path, seed: int) -> None:
         seen = play(engine, random.Random(seed), 500)
     assert not bugs.found
     engine.assert_idle()
-    assert count_descriptors() == before
+    assert count_descriptors() <= before
     for expected in ("SUCCESS", "SHARING_VIOLATION", "FILE_CLOSED"):
         assert seen[expected], f"the sequence is too tame: {seen}"
 
@@ -235,4 +235,4 @@ def test_a_thousand_clients_come_and_go(folder: Path, dialect: int) -> None:
             client.open("file")
         client.lose()
     engine.assert_idle()
-    assert count_descriptors() == before
+    assert count_descriptors() <= before
