@@ -43,6 +43,8 @@ SUITES: Final = (
     "smb2.maxfid",
     "smb2.scan",
     "smb2.create",
+    "smb2.oplock",
+    "smb2.lease",
     "smb2.fileid",
     "smb2.streams",
 )
