@@ -28,7 +28,7 @@ from tests.support.replies import Response, split
 SUCCESS = NtStatus.SUCCESS
 READ, WRITE = wire.LEASE_READ, wire.LEASE_WRITE
 LEVELS = (0, 1, 3, 5, 7)
-CLIENTS = 8
+CLIENTS = (2, 3, 8)  # few are alone with the file more often, and may write into their caches
 STEPS = 500
 
 
@@ -222,7 +222,7 @@ def test_no_read_returns_what_no_order_explains(engine: Engine, seed: int) -> No
     world = World(Random(seed))
     engine.make_file("file", world.values[0])
     cachers = world.cachers
-    cachers += [Cacher(engine, world, number) for number in range(CLIENTS)]
+    cachers += [Cacher(engine, world, number) for number in range(CLIENTS[seed % 3])]
     for _ in range(STEPS):
         world.random.choice(cachers).act()
     for _ in range(STEPS):  # everything comes to its end
