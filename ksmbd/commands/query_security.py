@@ -9,7 +9,8 @@ from ksmbd.state.work import Work
 from ksmbd.vfs import acl
 from ksmbd.wire.access import ACCESS_SYSTEM_SECURITY, READ_CONTROL
 from ksmbd.wire.base import Buffer
-from ksmbd.wire.query_info import (
+from ksmbd.wire.query_info import QueryInfoRequest
+from ksmbd.wire.security import (
     ATTRIBUTE_SECURITY_INFORMATION,
     BACKUP_SECURITY_INFORMATION,
     DACL_SECURITY_INFORMATION,
@@ -18,7 +19,6 @@ from ksmbd.wire.query_info import (
     OWNER_SECURITY_INFORMATION,
     SACL_SECURITY_INFORMATION,
     SCOPE_SECURITY_INFORMATION,
-    QueryInfoRequest,
 )
 from ksmbd.wire.status import NtStatus, NtStatusError
 

@@ -10,7 +10,7 @@ from ksmbd.vfs import acl, credentials
 from ksmbd.wire.access import ACCESS_SYSTEM_SECURITY, WRITE_DAC, WRITE_OWNER
 from ksmbd.wire.base import WireError
 from ksmbd.wire.change_notify import CHANGE_SECURITY
-from ksmbd.wire.query_info import (
+from ksmbd.wire.security import (
     ATTRIBUTE_SECURITY_INFORMATION,
     BACKUP_SECURITY_INFORMATION,
     DACL_SECURITY_INFORMATION,
@@ -23,8 +23,8 @@ from ksmbd.wire.query_info import (
     SCOPE_SECURITY_INFORMATION,
     UNPROTECTED_DACL_SECURITY_INFORMATION,
     UNPROTECTED_SACL_SECURITY_INFORMATION,
+    SecurityDescriptor,
 )
-from ksmbd.wire.security import SecurityDescriptor
 from ksmbd.wire.set_info import SetInfoRequest
 from ksmbd.wire.status import NtStatus, NtStatusError
 

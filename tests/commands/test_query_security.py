@@ -9,17 +9,17 @@ import pytest
 
 from ksmbd.vfs.sid import Domain
 from ksmbd.wire.access import FILE_ALL_ACCESS, FILE_READ_DATA, READ_CONTROL
-from ksmbd.wire.query_info import (
+from ksmbd.wire.query_info import INFO_SECURITY
+from ksmbd.wire.security import (
     ATTRIBUTE_SECURITY_INFORMATION,
     BACKUP_SECURITY_INFORMATION,
     DACL_SECURITY_INFORMATION,
     GROUP_SECURITY_INFORMATION,
-    INFO_SECURITY,
     LABEL_SECURITY_INFORMATION,
     OWNER_SECURITY_INFORMATION,
     SACL_SECURITY_INFORMATION,
+    SecurityDescriptor,
 )
-from ksmbd.wire.security import SecurityDescriptor
 from ksmbd.wire.status import NtStatus
 from tests.support.client import Client, File, ready
 from tests.support.engine import Engine

@@ -5,13 +5,10 @@ from __future__ import annotations
 import pytest
 
 from ksmbd.wire.base import Wire
-from ksmbd.wire.query_info import (
+from ksmbd.wire.query_info import INFO_SECURITY, RESTART_SCAN, QueryInfoRequest, QueryInfoResponse
+from ksmbd.wire.security import (
     DACL_SECURITY_INFORMATION,
-    INFO_SECURITY,
     OWNER_SECURITY_INFORMATION,
-    RESTART_SCAN,
-    QueryInfoRequest,
-    QueryInfoResponse,
 )
 from tests.wire.vectors import check, name
 
