@@ -47,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
         help="IP address to listen on; may be repeated (default: ksmbd.conf, else all)",
     )
     add("--with-mountd", action="store_true", help="start ksmbd-mountd as a child, and end it")
+    add("--with-parent", action="store_true", help="end when the standard input does")
     add("--mountd-user", metavar="USER", type=_uid, help="whom mountd runs as, if not root")
     add("--no-direct-dispatch", action="store_true", help="leave every request to a worker")
     add(
@@ -77,6 +78,7 @@ def options(arguments: argparse.Namespace) -> Options:
         config=arguments.config,
         pwddb=arguments.pwddb,
         with_mountd=arguments.with_mountd,
+        with_parent=arguments.with_parent,
         mountd_uid=arguments.mountd_user,
         direct_dispatch=not arguments.no_direct_dispatch,
         max_workers=arguments.max_workers,

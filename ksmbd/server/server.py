@@ -17,6 +17,7 @@ import fcntl
 import logging
 import os
 import secrets
+import select
 import signal
 import socket
 import sys
@@ -66,6 +67,7 @@ class Options:
     config: Path | None = None  # for mountd
     pwddb: Path | None = None  # for mountd
     with_mountd: bool = False
+    with_parent: bool = False  # end with the standard input, whose other end our starter holds
     mountd_uid: int | None = None  # may connect besides root and ourselves
     direct_dispatch: bool = True
     max_workers: int = DEFAULT_WORKERS
@@ -104,6 +106,7 @@ class Orders:
         self._orders: deque[Order] = deque()  # append and popleft are atomic
         self._receive, self._send = socket.socketpair()
         self._send.setblocking(False)
+        self._input = -1  # main thread only
 
     def watch_signals(self) -> None:
         """Have every signal wake ``get``; in the main thread."""
@@ -114,11 +117,26 @@ class Orders:
         with contextlib.suppress(BlockingIOError):  # full: it is awake
             self._send.send(b"\0")
 
+    def watch_input(self, fd: int) -> None:
+        """Have the end of what *fd* reads be an order to stop; what comes before is of no use."""
+        self._input = fd
+
     def get(self) -> Order:
         """The next order; waits for it."""
         while not self._orders:
-            self._receive.recv(4096)
+            if self._input < 0:
+                self._receive.recv(4096)
+            else:
+                self._wait_for_either()
         return self._orders.popleft()
+
+    def _wait_for_either(self) -> None:
+        ready, _, _ = select.select([self._receive.fileno(), self._input], [], [])
+        if self._input in ready and not os.read(self._input, 4096):
+            self._input = -1
+            self._orders.append(Stop(0, "who started us has ended: shutting down"))
+        elif self._receive.fileno() in ready:
+            self._receive.recv(4096)
 
     def close(self) -> None:
         self._receive.close()
@@ -174,6 +192,8 @@ class Daemon:
         pid_file = _take_run_dir(self.options.run_dir)
         try:
             self._install_signals()
+            if self.options.with_parent:
+                self._orders.watch_input(sys.stdin.fileno())
             try:
                 self._control.start()
             except OSError as error:
