@@ -86,6 +86,7 @@ COMMAND_FAMILIES: Final = (
     ("set_info", "set_"),
     ("create", "create_"),
     ("ioctl", "fsctl_"),
+    ("session_setup", "session_setup_"),
 )
 # product module -> the test file that exercises it although its name is another
 TESTED_BY: Final[dict[str, str]] = {

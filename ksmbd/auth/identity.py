@@ -25,8 +25,9 @@ class Identity:
 
     def same_user(self, other: Identity) -> bool:
         """Whether *other* is the same user, as reauthentication and PreviousSessionId demand."""
-        return (self.account.casefold(), self.uid, self.anonymous) == (
+        return (self.account.casefold(), self.uid, self.guest, self.anonymous) == (
             other.account.casefold(),
             other.uid,
+            other.guest,
             other.anonymous,
         )

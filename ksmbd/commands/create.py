@@ -101,13 +101,15 @@ def create(work: Work, req: CreateRequest) -> Reply:
     OBJECT_PATH_NOT_FOUND    a parent is missing or no directory
     OBJECT_NAME_COLLISION    FILE_CREATE of what exists
     FILE_IS_A_DIRECTORY, NOT_A_DIRECTORY   the options want the other kind
-    ACCESS_DENIED            the descriptor, the share, an attribute, or the kernel says no
+    ACCESS_DENIED            the descriptor, the share, an attribute, or the kernel says no; the
+                             session has another user than the tree connect
     CANNOT_DELETE            delete-on-close of a read-only file
     DELETE_PENDING           somebody has deleted it already
     SHARING_VIOLATION        another open does not share what is asked for
     TOO_MANY_OPENED_FILES    ``max open files``
     """
     tree = work.the_tree()
+    tree.require_user()
     if tree.share.is_pipe:
         return create_pipe(work, req)
     want = wanted(work, req)

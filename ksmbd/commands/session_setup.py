@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ksmbd.auth.identity import Identity
+from ksmbd.commands.session_setup_renew import renew, require_renewable
 from ksmbd.crypto import kdf, preauth
 from ksmbd.crypto.sealing import Sealer, Unsealer
 from ksmbd.crypto.signing import Signer
@@ -12,7 +13,6 @@ from ksmbd.state.logon import LoggedOn, Logon, LogonFailed
 from ksmbd.state.session import Session, SessionState
 from ksmbd.state.wait import Event, Wait
 from ksmbd.state.work import Reply, Work
-from ksmbd.wire.header import SIGNED
 from ksmbd.wire.negotiate import SIGNING_REQUIRED, SMB_3_0, SMB_3_1_1
 from ksmbd.wire.policy import Encryption
 from ksmbd.wire.session_setup import (
@@ -64,8 +64,7 @@ def _session(work: Work) -> Session:
     if session_id:
         session = connection.find_session(session_id)
         if session.state != SessionState.IN_PROGRESS:
-            _require_signature(work, session)
-            _require_nonces(work, session)
+            require_renewable(work, session)
         return session
     pending = [s for s in connection.sessions.values() if s.state == SessionState.IN_PROGRESS]
     if len(pending) >= MAX_PENDING_SESSIONS:
@@ -73,19 +72,6 @@ def _session(work: Work) -> Session:
     session = work.server.new_session(connection)
     session.preauth_integrity_hash_value = connection.preauth_integrity_hash_value
     return session
-
-
-def _require_signature(work: Work, session: Session) -> None:
-    """A re-authentication is signed like every request of its session, 3.3.5.2.4."""
-    if session.signing_required and not work.header.flags & SIGNED and work.sealed is None:
-        raise NtStatusError(NtStatus.ACCESS_DENIED, "unsigned re-authentication")
-
-
-def _require_nonces(work: Work, session: Session) -> None:
-    """Re-authentication keeps the keys: where they are worn out, only a new session helps."""
-    if session.sealer is not None and session.sealer.spent:
-        work.server.end_session(session)
-        raise NtStatusError(NtStatus.USER_SESSION_DELETED, "its encryption key is worn out")
 
 
 def _step(work: Work, req: SessionSetupRequest, session: Session, token: memoryview) -> Reply:
@@ -105,7 +91,7 @@ def _step(work: Work, req: SessionSetupRequest, session: Session, token: memoryv
     if session.state == SessionState.IN_PROGRESS:
         _log_on(work, req, session, outcome.logged_on)
     else:
-        _log_on_again(work, session, outcome.logged_on)
+        renew(work, session, outcome.logged_on)
     flags = IS_GUEST if session.is_guest else IS_NULL if session.is_anonymous else 0
     if session.encrypt_data:
         flags |= ENCRYPT_DATA
@@ -126,7 +112,7 @@ def _log_on(work: Work, req: SessionSetupRequest, session: Session, who: LoggedO
     encryption = work.server.settings.encryption
     if not identity.can_sign and encryption == Encryption.REQUIRED:
         raise NtStatusError(NtStatus.ACCESS_DENIED, "encryption is mandatory, and guests cannot")
-    session.identity = identity
+    session.identity = session.owner = identity
     session.account_flags = who.login.status
     session.expiration_time = who.expiry or None
     session.is_guest = identity.guest
@@ -167,22 +153,15 @@ def _keys(connection: Connection, session: Session, identity: Identity) -> Signe
     return Signer(connection.signing_algorithm_id, key)
 
 
-def _log_on_again(work: Work, session: Session, who: LoggedOn) -> None:
-    """Keys and opens stay as they are; only the same user may renew a session."""
-    if session.identity is None or not session.identity.same_user(who.identity):
-        raise NtStatusError(NtStatus.ACCESS_DENIED, "re-authentication as somebody else")
-    session.expiration_time = who.expiry or None
-    session.state = SessionState.VALID
-    if work.connection.dialect >= SMB_3_0 and who.identity.can_sign:
-        work.signer = session.signer_on(work.connection)  # as that of a first log-on is
-
-
 def _end_previous(work: Work, session_id: int, identity: Identity) -> None:
-    """[MS-SMB2] 3.3.5.5.3: the client lost its connection before we noticed."""
+    """[MS-SMB2] 3.3.5.5.3: the client lost its connection before we noticed.
+
+    Who has proved nothing ends no session: guests, and nobody, are all the same user.
+    """
     previous = work.server.sessions.get(session_id)
-    if previous is None or previous.identity is None:
+    if previous is None or previous.owner is None:
         return
-    if not previous.identity.same_user(identity):
+    if not identity.can_sign or not previous.owner.same_user(identity):
         work.server.log_conn.info(
             "%s names session %#x of another user as its previous one",
             work.connection.peer,
@@ -193,9 +172,13 @@ def _end_previous(work: Work, session_id: int, identity: Identity) -> None:
 
 
 def _give_up(work: Work, session: Session, refused: NtStatusError) -> None:
-    """End the attempt; a new session goes with it, a valid one stays.  May hold the answer back."""
+    """End the attempt and the session, 3.3.5.5.3.  May hold the answer back.
+
+    Where mountd could not be asked, nobody has failed to prove anything: a valid session stays.
+    """
     session.logon = None
-    if session.state == SessionState.IN_PROGRESS:
+    unasked = refused.status == NtStatus.NO_LOGON_SERVERS
+    if session.state == SessionState.IN_PROGRESS or not unasked:
         work.server.end_session(session)
     if isinstance(refused, LogonFailed) and refused.delay_s:
         work.memo = NtStatusError(refused.status, refused.why)

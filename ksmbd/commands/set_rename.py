@@ -138,6 +138,7 @@ def _stream_name(work: Work, open: Open, path: str) -> str:
 
 @contextmanager
 def _resolved(open: Open, path: str) -> Iterator[Entry]:
+    open.tree.require_user()
     try:
         entry = open.file.root.resolve(path)
     except PathNotFound as missing:

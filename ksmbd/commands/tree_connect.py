@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ksmbd.auth.identity import Identity
 from ksmbd.ipc.requests import TreeConnectReply
 from ksmbd.state import shares
 from ksmbd.state.identities import credentials_for, token_for
@@ -65,11 +66,12 @@ def tree_connect(work: Work, req: TreeConnectRequest) -> Reply:
     _require_signature(work, session)
     name = _share_name(work, req)
     tree_id = session.new_tree_id()
+    identity = session.identity
     decision = _ask(work, session, name, tree_id)
     try:
         share = shares.find(work.server, name, fresh=bool(decision.flags & TREE_UPDATE))
         _require_encryption(session, share)
-        tree = _connect(work, session, share, tree_id, decision)
+        tree = _connect(work, session, share, tree_id, decision, identity)
     except NtStatusError:
         work.server.mountd.tree_disconnect(session.session_id, tree_id)
         raise
@@ -129,7 +131,12 @@ def _ask(work: Work, session: Session, name: str, tree_id: int) -> TreeConnectRe
 
 
 def _connect(
-    work: Work, session: Session, share: Share, tree_id: int, decision: TreeConnectReply
+    work: Work,
+    session: Session,
+    share: Share,
+    tree_id: int,
+    decision: TreeConnectReply,
+    identity: Identity | None,
 ) -> TreeConnect:
     writable = bool(decision.flags & TREE_WRITABLE)
     files = FILE_ALL_ACCESS if writable else _READ_ONLY_ACCESS
@@ -144,6 +151,7 @@ def _connect(
         credentials=acting,
         token=token_for(work.server, session, acting),
         now=work.server.clock(),
+        identity=identity,
         encrypt_data=share.encryption >= Encryption.DESIRED and session.can_encrypt,
     )
     session.add_tree(tree)

@@ -61,7 +61,8 @@ class Session:
         self.setup_lock = threading.Lock()  # one SESSION_SETUP at a time; held over IPC
 
         # Set when the log-on succeeds.
-        self.identity: Identity | None = None
+        self.owner: Identity | None = None  # who logged on first
+        self.identity: Identity | None = None  # who it is now: the owner, or nobody
         self.credentials: Credentials | None = None  # whom to act as; None: the process itself
         self.token: Token | None = None
         self.session_key = b""  # 16 bytes

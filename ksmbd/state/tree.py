@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ksmbd.wire.status import NtStatus, NtStatusError
 
 if TYPE_CHECKING:
+    from ksmbd.auth.identity import Identity
     from ksmbd.state.session import Session
     from ksmbd.state.share import Share
     from ksmbd.vfs.access import Token
@@ -25,6 +26,7 @@ class TreeConnect:
         "creation_time",
         "credentials",
         "encrypt_data",
+        "identity",
         "maximal_access",
         "session",
         "share",
@@ -44,6 +46,7 @@ class TreeConnect:
         credentials: Credentials | None,
         token: Token | None,
         now: float,
+        identity: Identity | None = None,
         encrypt_data: bool = False,
     ) -> None:
         self.tree_id = tree_id
@@ -53,6 +56,7 @@ class TreeConnect:
         self.maximal_access = maximal_access
         self.credentials = credentials
         self.token = token
+        self.identity = identity  # whom the session had when mountd was asked
         self.creation_time = now
         self.encrypt_data = encrypt_data  # every request must come sealed
         self.connected = True  # TREE_DISCONNECT and LOGOFF end it, once
@@ -70,6 +74,11 @@ class TreeConnect:
         if self.token is None:
             raise NtStatusError(NtStatus.ACCESS_DENIED, "nobody is logged on")
         return self.token
+
+    def require_user(self) -> None:
+        """ACCESS_DENIED   the session has been re-authenticated as another user since"""
+        if self.identity is not self.session.identity:
+            raise NtStatusError(NtStatus.ACCESS_DENIED, "connected as another user")
 
     def require_writable(self) -> None:
         """ACCESS_DENIED   the share, or this user's use of it, is read-only"""

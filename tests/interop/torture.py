@@ -34,6 +34,7 @@ SUITES: Final = (
     "smb2.compound",
     "smb2.compound_find",
     "smb2.credits",
+    "smb2.session",
     "smb2.session-id",
     "smb2.rename",
     "smb2.delete-on-close-perms",

@@ -97,6 +97,7 @@ class MemoryMountd:
         self.decisions: dict[str, TreeConnectReply] = {}  # by share name, instead of our own
         self.away = False
         self.trees: dict[tuple[int, int], str] = {}  # (session, connect id) -> share
+        self.connecting: list[tuple[str, int]] = []  # account and flags of each tree connect
         self.logouts: list[tuple[str, int]] = []
         self.pipes: dict[int, bytearray] = {}  # what can be read from each
         self.asked: list[str] = []  # every request, by name
@@ -128,6 +129,7 @@ class MemoryMountd:
         ipv6: bool,
     ) -> TreeConnectReply:
         self._ask("tree_connect")
+        self.connecting.append((account, account_flags))
         config = self.configs.get(share.casefold())
         if config is None:
             return TreeConnectReply(TreeStatus.NO_SHARE, 0)
