@@ -7,10 +7,12 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from control import actions
 from control.client import NotRunning, Refused
+from control.top import watch
 from ksmbd import __version__
 from ksmbd.wire.ipc import RUN_DIR
 
@@ -52,10 +54,41 @@ def parser() -> argparse.ArgumentParser:
         description="Shows the worker threads, after changing their maximum if one is given.",
     )
     pool.add_argument("--max-workers", metavar="N", type=int, help="most threads from now on")
+    close = commands.add_parser(
+        "close",
+        help="end a connection, a session or an open file",
+        description="Ends what the status shows: a connection, a session, or an open file. Its "
+        "client is not asked; what it has not written yet is lost to it.",
+    )
+    close.add_argument("what", choices=("connection", "session", "file"))
+    close.add_argument(
+        "number", metavar="NUMBER", type=_number, help="as the status shows it: 7, 0x48b59604"
+    )
+    top = commands.add_parser(
+        "top",
+        help="show the busiest connections, again and again",
+        description="Shows requests and bytes per second of the busiest connections, until "
+        "interrupted.",
+    )
+    top.add_argument(
+        "--interval", metavar="S", type=_seconds, default=2.0, help="seconds (default: %(default)s)"
+    )
+    top.add_argument("--count", metavar="N", type=int, default=0, help="end after so many")
     stats = commands.add_parser("stats", help="one line for scripts: version state port heartbeat")
-    for command in (status, pool, stats):
+    for command in (status, pool, close, top, stats):
         _add_common(command, sub_command=True)
     return made
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0.1 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError("0.1 to 3600 seconds")
+    return seconds
+
+
+def _number(text: str) -> int:
+    return int(text, 0)
 
 
 def _add_common(to: argparse.ArgumentParser, *, sub_command: bool = False) -> None:
@@ -92,6 +125,13 @@ def run(chosen: argparse.Namespace) -> str | None:
         return actions.show_status(folder, as_json=chosen.json)
     if chosen.command == "pool":
         return actions.pool(folder, chosen.max_workers)
+    if chosen.command == "top":
+        show = partial(print, flush=True)
+        clear = sys.stdout.isatty()
+        watch(folder, interval_s=chosen.interval, count=chosen.count, show=show, clear=clear)
+        return ""
+    if chosen.command == "close":
+        return actions.close(folder, chosen.what, chosen.number)
     return actions.stats(folder) if chosen.command == "stats" else None
 
 
@@ -111,6 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (NotRunning, Refused, OSError) as error:
         log.error("%s", error)
         return 1
+    except KeyboardInterrupt:
+        return 130
     if text is None:
         made.print_usage(sys.stderr)
         return 1

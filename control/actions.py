@@ -87,6 +87,12 @@ def show_status(run_dir: Path, *, as_json: bool = False) -> str:
     return json.dumps(report, indent=2) if as_json else status.render(report)
 
 
+def close(run_dir: Path, what: str, number: int) -> str:
+    """End a connection, a session or an open file, by its number in the status."""
+    with Client(run_dir) as client:
+        return str(client.ask("close", what=what, id=number))
+
+
 def stats(run_dir: Path) -> str:
     """One line for scripts, as in /sys/class/ksmbd-control/stats."""
     with Client(run_dir) as client:

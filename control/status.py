@@ -64,11 +64,21 @@ TREES: Final = (
     Column("Sealed only", _flag("encryption_required")),
 )
 OPENS: Final = (
+    Column("File", _field("id")),
     Column("Share", _field("share")),
     Column("Path", _field("path")),
     Column("Kind", _kind),
     Column("Access", _field("access")),
-    Column("Oplock", _field("oplock"), right=True),
+    Column("Cached", _name("caching")),
+    Column("Account", _field("account")),
+)
+LOCKS: Final = (
+    Column("File", _field("open")),
+    Column("Share", _field("share")),
+    Column("Path", _field("path")),
+    Column("Offset", _field("offset"), right=True),
+    Column("Length", _field("length"), right=True),
+    Column("Exclusive", _flag("exclusive")),
     Column("Account", _field("account")),
 )
 TABLES: Final = (
@@ -76,6 +86,7 @@ TABLES: Final = (
     ("sessions", "Sessions", SESSIONS),
     ("trees", "Connected shares", TREES),
     ("opens", "Open files", OPENS),
+    ("locks", "Byte-range locks", LOCKS),
 )
 
 
@@ -85,6 +96,8 @@ def render(report: Row) -> str:
     if "pool" in report:
         lines.append(pool(report["pool"]))
         for key, title, columns in TABLES:
+            if key not in report:  # by an older server
+                continue
             lines += ["", f"{title}: {report.get(f'{key[:-1]}_count', len(report[key]))}"]
             lines += table(columns, report[key])
     return "\n".join(lines)

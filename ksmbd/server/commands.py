@@ -6,19 +6,22 @@ debug    component?        switch a component over (``all``: everything); the li
 status                     connections, sessions, trees, opens, pool
 pool     max_workers?      figures of the worker pool, after setting its maximum
 list                       the shares, as mountd serves them
+close    what, id          end a "connection", a "session" or a "file" (an open), and what it has
 reload                     have our own mountd read its files again
 kill     how = "hard"      end all connections and the server
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import ksmbd
 from ksmbd import debug
 from ksmbd.server.control import Command, ControlError
 from ksmbd.server.report import report
+from ksmbd.vfs import credentials
 from ksmbd.wire.status import NtStatusError
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ STATS_VERSION: Final = 2
 MAX_WORKERS: Final = 1024
 
 Request = Mapping[str, Any]
+
+log = logging.getLogger("ksmbd.conn")
 
 
 class Commands:
@@ -44,6 +49,7 @@ class Commands:
             "status": self.status,
             "pool": self.pool,
             "list": self.list,
+            "close": self.close,
             "reload": self.reload,
             "kill": self.kill,
         }
@@ -94,6 +100,50 @@ class Commands:
         except NtStatusError:
             raise ControlError("mountd is not there to ask") from None
         return [{"name": s.name, "comment": s.comment, "flags": s.flags} for s in shares]
+
+    def close(self, request: Request) -> str:
+        what, number = request.get("what"), request.get("id")
+        closers: dict[Any, Callable[[int], str | None]] = {
+            "connection": self._close_connection,
+            "session": self._close_session,
+            "file": self._close_file,
+        }
+        if what not in closers or not isinstance(number, int):
+            raise ControlError("close what: connection, session or file, and its number")
+        try:
+            closed = closers[what](number)
+        finally:
+            credentials.become(None)  # files were closed as their users
+        if closed is None:
+            raise ControlError(f"there is no {what} {number:#x} ({number})")
+        log.info("ksmbd-control closed %s", closed)
+        return f"closed {closed}"
+
+    def _close_connection(self, number: int) -> str | None:
+        """Its reader ends what hangs on it, as if the client had gone."""
+        clients = self._daemon.clients.all() if self._daemon.clients is not None else []
+        for client in clients:
+            if client.connection.number == number:
+                client.transport.close()
+                return f"connection {number} of {client.transport.peer}"
+        return None
+
+    def _close_session(self, number: int) -> str | None:
+        server = self._daemon.server
+        session = server.sessions.get(number) if server is not None else None
+        if server is None or session is None:
+            return None
+        server.end_session(session)
+        return f"session {number:#x} of {session.account or 'a guest'}"
+
+    def _close_file(self, number: int) -> str | None:
+        server = self._daemon.server
+        open = server.opens.find(number) if server is not None else None
+        if server is None or open is None:
+            return None
+        name = f"file {open.tree.share.name}/{open.path} of {open.session.account or 'a guest'}"
+        server.opens.close(open)
+        return name
 
     def reload(self, _: Request) -> str:
         if not self._daemon.options.with_mountd:

@@ -10,9 +10,13 @@ from typing import Any, Final
 from ksmbd.server.clients import Client
 from ksmbd.server.pool import PoolFigures
 from ksmbd.server.startup import CIPHERS, SIGNING_ALGORITHMS
+from ksmbd.state.holder import OPLOCK_OF
 from ksmbd.state.open import Open
+from ksmbd.state.oplock import Kind
 from ksmbd.state.server import Server
 from ksmbd.state.session import Session
+from ksmbd.wire.create import OPLOCK_BATCH, OPLOCK_EXCLUSIVE, OPLOCK_II
+from ksmbd.wire.create_context import LEASE_HANDLE, LEASE_READ, LEASE_WRITE
 
 DIALECTS: Final = {
     0x0202: "2.0.2",
@@ -22,9 +26,12 @@ DIALECTS: Final = {
     0x0302: "3.0.2",
     0x0311: "3.1.1",
 }
+_OPLOCKS: Final = {OPLOCK_II: "level II", OPLOCK_EXCLUSIVE: "exclusive", OPLOCK_BATCH: "batch"}
 _SIGNATURES: Final = {number: name for name, number in SIGNING_ALGORITHMS.items()}
 _CIPHERS: Final = {number: name for name, number in CIPHERS.items()}
 MAX_OPENS: Final = 10_000  # rows
+MAX_LOCKS: Final = 100  # rows of one open
+_RIGHTS: Final = ((LEASE_READ, "R"), (LEASE_WRITE, "W"), (LEASE_HANDLE, "H"))
 
 
 def report(
@@ -43,6 +50,7 @@ def report(
         "trees": [row for session in sessions for row in _trees(session)],
         "opens": [_open(open) for open in opens[:MAX_OPENS]],
         "open_count": len(opens),
+        "locks": [row for open in opens[:MAX_OPENS] for row in _locks(open)],
     }
 
 
@@ -51,6 +59,7 @@ def _connection(client: Client) -> dict[str, Any]:
     with connection.lock:
         sessions, requests = len(connection.sessions), len(connection.requests)
         pending = len(connection.async_commands)
+    received, sent = client.transport.traffic()
     return {
         "number": connection.number,
         "peer": connection.peer,
@@ -60,6 +69,8 @@ def _connection(client: Client) -> dict[str, Any]:
         "requests": requests,
         "pending": pending,
         "frames": client.reader.frames,
+        "received": received,
+        "sent": sent,
         "slow": client.transport.slow,
         "since": connection.creation_time,
     }
@@ -135,5 +146,35 @@ def _open(open: Open) -> dict[str, Any]:
         "pipe": open.pipe is not None,
         "access": f"{open.granted_access:#010x}",
         "oplock": open.oplock_level,
+        "caching": _caching(open),
         "since": open.creation_time,
     }
+
+
+def _caching(open: Open) -> str:
+    """What its client may cache: "batch", "lease RWH"; empty: nothing."""
+    holder = open.holder
+    if holder is None or not holder.level:
+        return ""
+    if holder.kind is Kind.OPLOCK:
+        return _OPLOCKS[OPLOCK_OF[holder.level]]
+    return "lease " + "".join(letter for right, letter in _RIGHTS if holder.level & right)
+
+
+def _locks(open: Open) -> list[dict[str, Any]]:
+    if open.inode is None:
+        return []
+    with open.inode.lock:
+        held = open.inode.locks.of(open, MAX_LOCKS)
+    return [
+        {
+            "open": f"{open.volatile_id:#x}",
+            "account": open.session.account,
+            "share": open.tree.share.name,
+            "path": open.path,
+            "offset": offset,
+            "length": length,
+            "exclusive": exclusive,
+        }
+        for offset, length, exclusive in held
+    ]

@@ -42,6 +42,7 @@ KEEPALIVE_INTERVAL_S: Final = 15
 KEEPALIVE_PROBES: Final = 4
 
 _LENGTH: Final = struct.Struct(">I")
+_TCP_INFO: Final = struct.Struct("=120xQQ")  # of struct tcp_info: bytes_acked, bytes_received
 
 
 class TcpTransport:
@@ -75,6 +76,17 @@ class TcpTransport:
     def slow(self) -> bool:
         """Whether the peer does not keep up with its replies."""
         return self._outbox.slow
+
+    def traffic(self) -> tuple[int, int]:
+        """Bytes received, and bytes sent that the peer has; the kernel counts them anyhow."""
+        try:
+            raw = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        except OSError:  # closed meanwhile
+            return 0, 0
+        if len(raw) < _TCP_INFO.size:
+            return 0, 0
+        acknowledged, received = _TCP_INFO.unpack(raw)
+        return received, acknowledged
 
     def wait_written(self) -> None:
         """Return when a slow peer has taken what waited for it, or the connection is closed."""

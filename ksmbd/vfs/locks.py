@@ -24,6 +24,7 @@ import os
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Hashable
+from itertools import islice
 from typing import Final
 
 MAX_LOCKS: Final = 1 << 17  # on one inode; a client must not fill the memory
@@ -158,6 +159,17 @@ class LockTable:
 
     def __len__(self) -> int:
         return self._count
+
+    def of(self, owner: Hashable, limit: int) -> list[tuple[int, int, bool]]:
+        """Offset, length and whether exclusive of what *owner* holds, the first *limit* of it."""
+        held = self._owners.get(owner)
+        if held is None:
+            return []
+        ends = zip(held.exclusive.starts, held.exclusive.ends, strict=True)
+        found = [(start, end - start, True) for start, end in islice(ends, limit)]
+        found += [(point, 0, True) for point in held.exclusive.points[: limit - len(found)]]
+        more = islice(held.shared.elements(), limit - len(found))
+        return found + [(start, end - start, False) for start, end in more]
 
     def lock(self, owner: Hashable, offset: int, length: int, exclusive: bool) -> bool:
         """Take the lock; False if another (or, for exclusive, any) lock is in the way.

@@ -28,12 +28,16 @@ REPORT: dict[str, Any] = {
          "encryption_required": False},
     ],
     "opens": [
-        {"share": "media", "path": "a/b.txt", "pipe": False, "directory": False,
-         "access": "0x00120089", "oplock": 9, "account": "alice"},
-        {"share": "media", "path": "new\nline", "pipe": False, "directory": True,
-         "access": "0x00100081", "oplock": 0, "account": "alice"},
+        {"id": "0x7", "share": "media", "path": "a/b.txt", "pipe": False, "directory": False,
+         "access": "0x00120089", "caching": "batch", "account": "alice"},
+        {"id": "0x8", "share": "media", "path": "new\nline", "pipe": False, "directory": True,
+         "access": "0x00100081", "caching": "", "account": "alice"},
     ],
     "open_count": 2,
+    "locks": [
+        {"open": "0x7", "share": "media", "path": "a/b.txt", "offset": 16, "length": 8,
+         "exclusive": True, "account": "alice"},
+    ],
 }  # fmt: skip
 
 
@@ -58,9 +62,13 @@ Connected shares: 1
   media  alice    0x1f     yes       no
 
 Open files: 2
-  Share  Path       Kind       Access      Oplock  Account
-  media  a/b.txt    file       0x00120089       9  alice
-  media  new\\nline  directory  0x00100081       0  alice"""
+  File  Share  Path       Kind       Access      Cached  Account
+  0x7   media  a/b.txt    file       0x00120089  batch   alice
+  0x8   media  new\\nline  directory  0x00100081  -       alice
+
+Byte-range locks: 1
+  File  Share  Path     Offset  Length  Exclusive  Account
+  0x7   media  a/b.txt      16       8  yes        alice"""
     )
 
 
@@ -70,10 +78,15 @@ def test_before_mountd_has_come_there_is_one_line() -> None:
 
 
 def test_empty_tables_are_their_titles_only() -> None:
-    empty = REPORT | {name: [] for name in ("connections", "sessions", "trees", "opens")}
+    empty = REPORT | {name: [] for name in ("connections", "sessions", "trees", "opens", "locks")}
     text = render(empty | {"open_count": 0})
     assert "Sessions: 0\n" in text
     assert "Account" not in text
+
+
+def test_what_an_older_server_does_not_tell_is_left_out() -> None:
+    older = {name: rows for name, rows in REPORT.items() if name != "locks"}
+    assert "Byte-range" not in render(older)
 
 
 @pytest.mark.parametrize(

@@ -102,3 +102,19 @@ def test_kill_must_be_meant(daemon: FakeDaemon) -> None:
     assert daemon.orders == []
     assert ask(daemon, "kill", how="hard") == "shutting down"
     assert daemon.orders == [("stop", 0)]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [{}, {"what": "session"}, {"what": "share", "id": 1}, {"what": "file", "id": "1"},
+     {"what": 7, "id": 1}],
+)  # fmt: skip
+def test_what_to_close_must_be_said_well(daemon: FakeDaemon, request_: dict[str, Any]) -> None:
+    with pytest.raises(ControlError, match="close what"):
+        ask(daemon, "close", **request_)
+
+
+@pytest.mark.parametrize("what", ["connection", "session", "file"])
+def test_what_is_not_there_cannot_be_closed(daemon: FakeDaemon, what: str) -> None:
+    with pytest.raises(ControlError, match=f"there is no {what} 0x1f"):
+        ask(daemon, "close", what=what, id=31)

@@ -12,7 +12,9 @@ import pytest
 from control.status import render
 from ksmbd.server.pool import PoolFigures
 from ksmbd.server.report import report
+from ksmbd.state.oplock import Kind
 from ksmbd.state.session import SessionState
+from ksmbd.wire.create_context import LEASE_HANDLE, LEASE_READ, LEASE_WRITE
 from ksmbd.wire.negotiate import AES_256_GCM, AES_GMAC
 
 FIGURES = PoolFigures(2, 1, 1, 0, 3, 1, 32)
@@ -37,12 +39,12 @@ def server() -> Any:
     session.trees[1] = tree
     open = SimpleNamespace(
         volatile_id=0x77, session=session, tree=tree, path="a/b", is_directory=False, pipe=None,
-        granted_access=0x120089, oplock_level=9, creation_time=97.0,
+        granted_access=0x120089, oplock_level=9, creation_time=97.0, holder=None, inode=None,
     )  # fmt: skip
     session.opens[0x77] = open
     client = SimpleNamespace(
         connection=connection,
-        transport=SimpleNamespace(local="192.0.2.1", slow=False),
+        transport=SimpleNamespace(local="192.0.2.1", slow=False, traffic=lambda: (70, 80)),
         reader=SimpleNamespace(frames=44),
     )
     made = SimpleNamespace(
@@ -102,3 +104,30 @@ def test_it_says_what_a_session_is_signed_and_sealed_with(
     vars(made.sessions[0x1F]).update(changes)
     row = report(made, [client], FIGURES, direct=True)["sessions"][0]
     assert (row["dialect"], row["signed"], row["sealed"]) == ("3.1.1", signed, sealed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "level", "text"),
+    [
+        (Kind.OPLOCK, LEASE_READ, "level II"),
+        (Kind.OPLOCK, LEASE_READ | LEASE_WRITE, "exclusive"),
+        (Kind.OPLOCK, LEASE_READ | LEASE_WRITE | LEASE_HANDLE, "batch"),
+        (Kind.LEASE, LEASE_READ | LEASE_HANDLE, "lease RH"),
+        (Kind.LEASE, 0, ""),
+    ],
+)
+def test_it_says_what_a_client_caches(kind: Kind, level: int, text: str) -> None:
+    made, client = server()
+    made.opens.all()[0].holder = SimpleNamespace(kind=kind, level=level)
+    assert report(made, [client], FIGURES, direct=True)["opens"][0]["caching"] == text
+
+
+def test_it_lists_byte_range_locks() -> None:
+    made, client = server()
+    open = made.opens.all()[0]
+    locks = SimpleNamespace(of=lambda owner, limit: [(16, 8, True)][:limit])
+    open.inode = SimpleNamespace(lock=threading.Lock(), locks=locks)
+    assert report(made, [client], FIGURES, direct=True)["locks"] == [
+        {"open": "0x77", "account": "alice", "share": "media", "path": "a/b",
+         "offset": 16, "length": 8, "exclusive": True},
+    ]  # fmt: skip

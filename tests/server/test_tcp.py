@@ -345,3 +345,20 @@ def test_a_held_reply_goes_before_the_next_frame_is_waited_for(pair: Pair) -> No
     pair.client.shutdown(socket.SHUT_WR)
     assert pair.transport.next_frame() is None
     assert pair.client.recv(10) == b"1"
+
+
+def test_the_kernels_counters_are_read() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        client = socket.create_connection(listening.getsockname())
+        ours, _ = listening.accept()
+    with client:
+        transport = TcpTransport(ours, Buffers())
+        assert transport.traffic() == (0, 0)
+        client.sendall(framed(b"\xfeSMB" + bytes(96)))
+        assert transport.next_frame() is not None
+        assert transport.traffic()[0] == 104
+        transport.close()
+
+
+def test_a_socket_without_counters_tells_none(pair: Pair) -> None:
+    assert pair.transport.traffic() == (0, 0)

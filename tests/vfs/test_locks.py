@@ -145,6 +145,17 @@ def test_a_write_does_not_pass_even_the_owners_shared_lock() -> None:
     assert table.conflicts_write("A", 0, 1)
 
 
+def test_what_an_owner_holds_is_listed_up_to_a_limit() -> None:
+    table = LockTable()
+    assert table.lock("A", 10, 5, True)
+    assert table.lock("A", 7, 0, True)
+    assert table.lock("A", 100, 20, False)
+    assert table.lock("A", 100, 20, False)
+    held = [(10, 5, True), (7, 0, True), (100, 20, False), (100, 20, False)]
+    assert [table.of("A", limit) for limit in range(6)] == [held[:n] for n in (0, 1, 2, 3, 4, 4)]
+    assert table.of("B", 9) == []
+
+
 def test_locks_reach_the_end_of_64_bits() -> None:
     table = LockTable()
     assert table.lock("A", TOP - 1, 1, True)

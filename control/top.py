@@ -1,0 +1,106 @@
+"""``ksmbd-control top``: the busiest connections, again and again.
+
+Rates are differences of two reports, so that the server counts nothing for it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from control.client import Client
+from control.status import Column, Row, pool, printable, summary, table
+
+CLEAR: Final = "\x1b[H\x1b[2J"
+UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
+SHOWN: Final = 20  # connections
+_COUNTED: Final = ("frames", "received", "sent")
+
+
+def size(count: float) -> str:
+    """Bytes as a person reads them."""
+    unit = 0
+    while count >= 1024 and unit < len(UNITS) - 1:
+        count /= 1024
+        unit += 1
+    return f"{count:.0f} {UNITS[unit]}" if unit == 0 else f"{count:.1f} {UNITS[unit]}"
+
+
+def _rate(name: str) -> Callable[[Row], str]:
+    return lambda row: f"{row[name]:.0f}"
+
+
+def _bytes(name: str) -> Callable[[Row], str]:
+    return lambda row: f"{size(row[name])}/s"
+
+
+COLUMNS: Final = (
+    Column("Number", lambda row: str(row["number"]), right=True),
+    Column("Client", lambda row: printable(row["peer"])),
+    Column("Accounts", lambda row: printable(row["accounts"]) or "-"),
+    Column("Requests/s", _rate("frames"), right=True),
+    Column("In", _bytes("received"), right=True),
+    Column("Out", _bytes("sent"), right=True),
+    Column("Running", lambda row: str(row["requests"]), right=True),
+    Column("Waiting", lambda row: str(row["pending"]), right=True),
+)
+
+
+def rates(before: Row, after: Row) -> list[dict[str, Any]]:
+    """What each connection of *after* did in a second, the busiest first."""
+    seconds = max(after["now"] - before["now"], 1e-3)
+    old = {row["number"]: row for row in before["connections"]}
+    accounts: dict[int, set[str]] = {}
+    for session in after["sessions"]:
+        accounts.setdefault(session["connection"], set()).add(session["account"] or "(guest)")
+    rows = []
+    for row in after["connections"]:
+        was = old.get(row["number"], dict.fromkeys(_COUNTED, 0))
+        per_second = {name: max(row[name] - was[name], 0) / seconds for name in _COUNTED}
+        names = ", ".join(sorted(accounts.get(row["number"], ())))
+        rows.append({**row, **per_second, "accounts": names})
+    return sorted(rows, key=lambda row: -row["frames"])
+
+
+def screen(before: Row, after: Row) -> str:
+    """One picture."""
+    rows = rates(before, after)
+    lines = [summary(after), pool(after["pool"])]
+    lines.append(
+        f"Connections: {len(rows)}, sessions: {len(after['sessions'])}, "
+        f"open files: {after['open_count']}; {sum(row['frames'] for row in rows):.0f} requests/s, "
+        f"in {size(sum(row['received'] for row in rows))}/s, "
+        f"out {size(sum(row['sent'] for row in rows))}/s"
+    )
+    return "\n".join([*lines, "", *table(COLUMNS, rows[:SHOWN])])
+
+
+def watch(
+    run_dir: Path,
+    *,
+    interval_s: float,
+    count: int,
+    show: Callable[[str], None],
+    clear: bool,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Show *count* pictures, 0: until interrupted.  Raises NotRunning, Refused, OSError."""
+    before = _report(run_dir)
+    shown = 0
+    while not count or shown < count:
+        sleep(interval_s)
+        after = _report(run_dir)
+        show((CLEAR if clear else "") + screen(before, after))
+        before = after
+        shown += 1
+
+
+def _report(run_dir: Path) -> dict[str, Any]:
+    """A connection for each: the server drops one that is silent for long."""
+    with Client(run_dir) as client:
+        report: dict[str, Any] = client.ask("status")
+    empty: dict[str, Any] = {"connections": [], "sessions": [], "open_count": 0, "now": 0.0}
+    idle = dict.fromkeys(("workers", "busy", "idle", "queued", "grown", "shrunk", "max_workers"), 0)
+    return {**empty, "pool": idle, **report}

@@ -1,0 +1,111 @@
+"""What an administrator sees of a client at work, and how it is thrown out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from smbprotocol.connection import Connection
+from smbprotocol.exceptions import SMBException
+from smbprotocol.open import (
+    CreateDisposition,
+    CreateOptions,
+    FileAttributes,
+    FilePipePrinterAccessMask,
+    ImpersonationLevel,
+    Open,
+    ShareAccess,
+)
+from smbprotocol.session import Session
+from smbprotocol.tree import TreeConnect
+
+from tests.support.live import PASSWORD, ROOT, LiveServer
+
+pytestmark = pytest.mark.interop
+
+
+@pytest.fixture(scope="module")
+def server(real_folder: Path) -> Iterator[LiveServer]:
+    with LiveServer(real_folder / "administration") as running:
+        yield running
+
+
+@pytest.fixture
+def file(server: LiveServer) -> Iterator[Open]:
+    """A file that a client has open for writing."""
+    connection = Connection(uuid.uuid4(), server.host, server.port)
+    connection.connect()
+    session = Session(connection, "tester", PASSWORD, require_encryption=False)
+    session.connect()
+    tree = TreeConnect(session, rf"\\{server.host}\share")
+    tree.connect()
+    opened = Open(tree, "held.txt")
+    opened.create(
+        ImpersonationLevel.Impersonation,
+        FilePipePrinterAccessMask.GENERIC_READ | FilePipePrinterAccessMask.GENERIC_WRITE,
+        FileAttributes.FILE_ATTRIBUTE_NORMAL,
+        ShareAccess.FILE_SHARE_READ,
+        CreateDisposition.FILE_OVERWRITE_IF,
+        CreateOptions.FILE_NON_DIRECTORY_FILE,
+    )
+    opened.write(b"some bytes")
+    yield opened
+    connection.transport.close()
+
+
+def control(server: LiveServer, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "control", "--run-dir", str(server.run_folder), *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def status(server: LiveServer) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(control(server, "status", "--json").stdout)
+    return report
+
+
+def test_a_file_is_closed_under_its_client(server: LiveServer, file: Open) -> None:
+    row = next(row for row in status(server)["opens"] if row["path"] == "held.txt")
+    done = control(server, "close", "file", row["id"])
+    assert done.stdout == "closed file share/held.txt of tester\n", done.stderr
+    with pytest.raises(SMBException, match="FILE_CLOSED"):
+        file.read(0, 4)
+    assert not [row for row in status(server)["opens"] if row["path"] == "held.txt"]
+    assert control(server, "close", "file", row["id"]).returncode == 1
+
+
+def test_a_session_is_ended(server: LiveServer, file: Open) -> None:
+    number = file.tree_connect.session.session_id
+    done = control(server, "close", "session", f"{number:#x}")
+    assert done.stdout == f"closed session {number:#x} of tester\n", done.stderr
+    with pytest.raises(SMBException, match="USER_SESSION_DELETED"):
+        file.read(0, 4)
+    assert number not in {int(row["id"], 16) for row in status(server)["sessions"]}
+
+
+def test_a_connection_is_ended(server: LiveServer, file: Open) -> None:
+    number = file.tree_connect.session.session_id
+    row = next(row for row in status(server)["sessions"] if int(row["id"], 16) == number)
+    done = control(server, "close", "connection", str(row["connection"]))
+    assert f"closed connection {row['connection']}" in done.stdout, done.stderr
+    with pytest.raises(SMBException):
+        file.read(0, 4)
+    assert "there is no connection 999999" not in done.stderr
+    wrong = control(server, "close", "connection", "999999")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert "there is no connection" in wrong.stderr
+
+
+def test_top_counts_what_a_client_does(server: LiveServer, file: Open) -> None:
+    done = control(server, "top", "--interval", "0.2", "--count", "1")
+    assert done.returncode == 0, done.stderr
+    assert "127.0.0.1" in done.stdout
+    assert "tester" in done.stdout
+    row = next(row for row in status(server)["connections"] if row["received"])
+    assert row["received"] > 500
+    assert row["sent"] > 500
