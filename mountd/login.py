@@ -125,9 +125,10 @@ def kerberos(
 ) -> SpnegoAuthenResponse:
     """Whom does a client's token name?
 
-    USER_OK        the account: principal without its realm, in the database or the system
-    USER_BAD_UID   it has no system user
-    USER_BAD_USER  the token is refused, or Kerberos is off
+    USER_OK          the account, see ``_account``, in the database or the system
+    USER_BAD_UID     it has no system user
+    USER_CLOCK_SKEW  the token is refused because somebody's clock is wrong
+    USER_BAD_USER    the token is refused, or Kerberos is off
     """
     params = state.files.globals
     refusal = SpnegoAuthenResponse(handle=request.handle, status=ipc.USER_BAD_USER)
@@ -138,9 +139,10 @@ def kerberos(
         ticket = accept(request.token, params)
     except krb5.KerberosError as error:
         log.warning("Kerberos: %s", error)
+        if error.clocks:
+            refusal.status = ipc.USER_CLOCK_SKEW
         return refusal
-    principal = ticket.principal.rpartition("@")[0] or ticket.principal
-    account = users.lookup(state.files.accounts, principal) or principal
+    account = _account(state.files, ticket)
     identity = state.identity(account)
     stranger = account not in state.files.accounts
     # Nobody becomes root by a principal's name alone: such an account must be listed.
@@ -159,6 +161,13 @@ def kerberos(
         spnego_blob=ticket.token,
         groups=identity.groups,
     )
+
+
+def _account(files: Files, ticket: krb5.Ticket) -> str:
+    """The principal without its realm where that is ours; alice@ELSEWHERE is not our alice."""
+    name, _, realm = ticket.principal.rpartition("@")
+    principal = name if realm == ticket.realm else ticket.principal
+    return users.lookup(files.accounts, principal) or principal
 
 
 # -- tree connect ------------------------------------------------------------------------

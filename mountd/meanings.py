@@ -20,7 +20,7 @@ GLOBAL: Final[dict[str, str]] = {
     "kerberos_service_name": "The service, as in cifs/server.example.org; empty: any of the "
     "keytab.",
     "kerberos_support": "Accept Kerberos tickets; needs the Python module gssapi. A ticket's name "
-    "without its realm is the account.",
+    "is the account, without the realm if that is the keytab's.",
     "map_to_guest": "Who becomes a guest: nobody, who names an unknown account, also who has a "
     "wrong password, or who is right but has no system user.",
     "max_active_sessions": "Most sessions at a time; 0 is the most there can be, 65536.",

@@ -22,6 +22,7 @@ class Verdict(NamedTuple, Generic[A]):
     session_key: bytes  # the subkey, whole: 16 or 32 bytes
     token: bytes  # for the client
     expiry: int  # seconds since 1970; 0: unknown
+    clocks: bool = False  # refused because a clock is wrong
 
 
 class KerberosAcceptor(Generic[A]):
@@ -32,8 +33,14 @@ class KerberosAcceptor(Generic[A]):
         self.expiry = 0  # when the ticket ends, once done
 
     def step(self, token: Buffer) -> Step[A]:
-        """LOGON_FAILURE   the ticket is refused: another service's, expired, clocks apart"""
+        """Take the AP-REQ.
+
+        LOGON_FAILURE           the ticket is refused: another service's, expired, not AES
+        TIME_DIFFERENCE_AT_DC   the client's clock, the KDC's or ours is wrong
+        """
         verdict = self._accept(bytes(token))
+        if verdict.clocks:
+            raise NtStatusError(NtStatus.TIME_DIFFERENCE_AT_DC, "Kerberos: clocks are apart")
         if verdict.account is None:
             raise NtStatusError(NtStatus.LOGON_FAILURE, "Kerberos: the ticket is refused")
         self.expiry = verdict.expiry

@@ -15,7 +15,7 @@ from ksmbd.auth.ntlmssp import NtlmAcceptor, Target
 from ksmbd.auth.spnego import Acceptor, Offer
 from ksmbd.ipc.requests import LoginReply
 from ksmbd.wire.base import Buffer
-from ksmbd.wire.ipc import USER_BAD_PASSWORD, USER_GUEST, USER_OK
+from ksmbd.wire.ipc import USER_BAD_PASSWORD, USER_CLOCK_SKEW, USER_GUEST, USER_OK
 from ksmbd.wire.spnego import KERBEROS, MS_KERBEROS, NTLMSSP
 from ksmbd.wire.status import NtStatus, NtStatusError
 
@@ -91,10 +91,13 @@ class Logon:
         self._kerberos = KerberosAcceptor(self._ask_kerberos)
         return self._kerberos
 
-    def _ask_kerberos(self, token: bytes) -> Verdict[LoginReply]:
-        reply = self._server.mountd.spnego_authen(token)
-        account = reply.login if reply.login.ok else None
-        return Verdict(account, reply.login.account, reply.session_key, reply.token, reply.expiry)
+    def _ask_kerberos(self, blob: bytes) -> Verdict[LoginReply]:
+        reply = self._server.mountd.spnego_authen(blob)
+        login = reply.login
+        account = login if login.ok else None
+        clocks = bool(login.status & USER_CLOCK_SKEW)
+        key, token = reply.session_key, reply.token
+        return Verdict(account, login.account, key, token, reply.expiry, clocks)
 
     def _look_up(self, user: str, _domain: str) -> LoginReply | None:
         """A guest's reply has no hash: no proof holds against it, and ``_map_to_guest`` decides."""

@@ -91,6 +91,7 @@ USER_BAD_UID: Final = 0x4  # alone: refuse. With USER_OK: check the password, th
 USER_BAD_USER: Final = 0x8
 USER_GUEST: Final = 0x10  # no password is asked for
 USER_DELAY_SESSION: Final = 0x20  # delay the answer to a wrong password by delay_ms
+USER_CLOCK_SKEW: Final = 0x40  # refused because the client's clock, the KDC's or ours is wrong
 
 # ShareConfigResponse.flags; 0 means that there is no such share. Bits from 24 on are ours
 SHARE_AVAILABLE: Final = 0x1

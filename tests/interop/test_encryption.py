@@ -110,28 +110,50 @@ def test_a_share_makes_its_clients_encrypt(
 
 
 @pytest.mark.parametrize(
-    ("options", "share", "hidden"),
+    ("options", "share", "hidden", "path_hidden"),
     [
-        ([], "share", False),
-        (["--option=client signing=required"], "share", False),
-        ([SEALED], "share", True),
-        ([SEALED, "-m", "SMB3_00"], "share", True),
-        ([], "vault", True),
-        ([], "safe", True),
+        ([], "share", False, False),
+        (["--option=client signing=required"], "share", False, False),
+        ([SEALED], "share", True, True),
+        ([SEALED, "-m", "SMB3_00"], "share", True, True),
+        ([], "vault", True, False),  # only its tree connect has told who must encrypt
+        ([], "safe", True, False),
     ],
 )
 def test_the_wire_shows_neither_names_nor_content(
-    vault: LiveServer, tmp_path: Path, options: list[str], share: str, hidden: bool
+    vault: LiveServer,
+    tmp_path: Path,
+    options: list[str],
+    share: str,
+    hidden: bool,
+    path_hidden: bool,
 ) -> None:
-    (tmp_path / "local").write_bytes(CONTENT)
-    with Proxy(vault.port) as proxy:
-        client = SmbClient(cast(Peer, proxy), options, share=share, folder=tmp_path)
-        client.ok(f"put local {NAME}; get {NAME} back; ls; allinfo {NAME}; del {NAME}")
-        seen = proxy.seen()
-    assert (tmp_path / "back").read_bytes() == CONTENT
+    seen = on_the_wire(vault, tmp_path, options, share)
     for secret in (NAME.encode("utf-16-le"), CONTENT[:44]):
         assert (secret in seen) is not hidden
     assert (b"\xfdSMB" in seen) is hidden
+    path = rf"\\127.0.0.1\{share}".encode("utf-16-le")
+    assert (path.lower() in seen.lower()) is not path_hidden
+
+
+def test_a_session_that_must_be_encrypted_does_not_even_show_its_shares(
+    strict: LiveServer, tmp_path: Path
+) -> None:
+    seen = on_the_wire(strict, tmp_path, [], "share").lower()
+    for secret in ("share", NAME):
+        assert secret.encode("utf-16-le") not in seen
+    assert CONTENT[:44] not in seen
+
+
+def on_the_wire(server: LiveServer, folder: Path, options: list[str], share: str) -> bytes:
+    """All bytes of both directions of a session that uses a file."""
+    (folder / "local").write_bytes(CONTENT)
+    with Proxy(server.port) as proxy:
+        client = SmbClient(cast(Peer, proxy), options, share=share, folder=folder)
+        client.ok(f"put local {NAME}; get {NAME} back; ls; allinfo {NAME}; del {NAME}")
+        seen = proxy.seen()
+    assert (folder / "back").read_bytes() == CONTENT
+    return seen
 
 
 def test_the_server_s_list_of_ciphers_counts(real_folder: Path, tmp_path: Path) -> None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.interop.clients import Answer, program, run
+from tests.interop.clients import program, run
+from tests.interop.kerberos import HOST, smbclient, smbprotocol, started
 from tests.support.kdc import REALM, Kdc
-from tests.support.live import PASSWORD, ROOT, LiveServer, LiveShare
+from tests.support.live import PASSWORD, LiveServer
 
 pytestmark = pytest.mark.interop
-
-HOST = "server.ksmbd.test"  # a name alone: clients are told the address
 
 
 @pytest.fixture(scope="module")
@@ -33,28 +30,6 @@ def kdc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kdc]:
 def server(kdc: Kdc, real_folder: Path) -> Iterator[LiveServer]:
     with started(kdc, real_folder / "kerberos", kdc.folder / "server.keytab") as running:
         yield running
-
-
-def started(kdc: Kdc, folder: Path, keytab: Path) -> LiveServer:
-    folder.mkdir()
-    globals_ = {
-        "kerberos support": "yes",
-        "kerberos keytab file": str(keytab),
-    }
-    shares = [LiveShare("share", folder / "share", {"read only": "no"})]
-    return LiveServer(folder, shares=shares, globals_=globals_, environment=kdc.environment)
-
-
-def smbclient(server: LiveServer, environment: dict[str, str], script: str, *more: str) -> Answer:
-    return run(
-        [
-            *(program("smbclient"), f"//{HOST}/share", "-p", str(server.port), "-I", "127.0.0.1"),
-            *("--use-kerberos=required", f"--use-krb5-ccache={environment['KRB5CCNAME']}"),
-            *more,
-            *("-c", script),
-        ],
-        environment=environment,
-    )
 
 
 @pytest.mark.parametrize("dialect", ["SMB2_10", "SMB3_00", "SMB3_11"])
@@ -99,25 +74,14 @@ def test_a_ticket_for_another_service_is_refused(
         assert "NT_STATUS_LOGON_FAILURE" in smbclient(other, ticket, "ls")
 
 
-def smbprotocol(kdc: Kdc, ticket: dict[str, str], server: LiveServer, work: str) -> str:
-    """Run *work* in a process that has the ticket and a session; what it printed."""
-    script = f"""\
+def with_session(work: str, server: LiveServer) -> str:
+    """A script that has a session as ``smbclient``, and its port."""
+    return f"""\
 import smbclient
 port = {server.port}
 smbclient.register_session("localhost", username="tester@{REALM}", port=port,
                            auth_protocol="kerberos")
 {work}"""
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**kdc.environment, **ticket, "PATH": "/usr/bin:/bin"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 def test_a_session_ends_with_its_ticket(kdc: Kdc, server: LiveServer, tmp_path: Path) -> None:
@@ -136,7 +100,7 @@ while not status and time.monotonic() < end:
         status = refused.ntstatus
 print(hex(status))
 """
-    assert smbprotocol(kdc, ticket, server, work) == "0xc000035c"
+    assert smbprotocol(kdc, ticket, with_session(work, server)) == "0xc000035c"
 
 
 def test_smbprotocol_logs_on(kdc: Kdc, server: LiveServer, tmp_path: Path) -> None:
@@ -146,4 +110,4 @@ with smbclient.open_file(r"\\\\localhost\\share\\k.txt", mode="w", port=port) as
     f.write("by ticket")
 print(smbclient.stat(r"\\\\localhost\\share\\k.txt", port=port).st_size)
 """
-    assert smbprotocol(kdc, ticket, server, work) == "9"
+    assert smbprotocol(kdc, ticket, with_session(work, server)) == "9"

@@ -117,7 +117,7 @@ def test_a_plain_log_off_is_no_failure(tmp_path: Path) -> None:
 
 def ticket(principal: str, lifetime_s: int = 0) -> krb5.Accept:
     def accept(token: bytes, _params: GlobalParams) -> krb5.Ticket:
-        return krb5.Ticket(principal, b"k" * 32, b"reply to " + token, lifetime_s)
+        return krb5.Ticket(principal, "EXAMPLE", b"k" * 32, b"reply to " + token, lifetime_s)
 
     return accept
 
@@ -150,6 +150,8 @@ def test_a_ticket_names_an_account(tmp_path: Path) -> None:
         ("kerberos support = yes", "stranger@EXAMPLE", ipc.USER_BAD_UID),
         ("kerberos support = yes\ndefault unix user=bob", "eve@EXAMPLE", ipc.USER_OK),
         ("kerberos support = yes\ndefault unix user=bob", "stranger@X", ipc.USER_BAD_UID),
+        ("kerberos support = yes", "alice@ELSEWHERE", ipc.USER_BAD_UID),  # not our alice
+        ("kerberos support = yes", "alice@example", ipc.USER_BAD_UID),  # realms have their case
         ("", "alice@EXAMPLE", ipc.USER_BAD_USER),
     ],
 )
@@ -166,6 +168,14 @@ def test_a_bad_token_is_refused_with_a_log_line(
     response = spnego(state_of(tmp_path, "kerberos support = yes"), accept)
     assert response.status == ipc.USER_BAD_USER
     assert "no key" in caplog.text
+
+
+def test_a_wrong_clock_is_told_apart(tmp_path: Path) -> None:
+    def accept(_token: bytes, _params: GlobalParams) -> krb5.Ticket:
+        raise krb5.KerberosError("too late", clocks=True)
+
+    response = spnego(state_of(tmp_path, "kerberos support = yes"), accept)
+    assert response.status == ipc.USER_CLOCK_SKEW
 
 
 # -- tree connect ------------------------------------------------------------------------

@@ -1,18 +1,21 @@
-"""A real MIT KDC for tests, with a realm of its own in a folder of its own."""
+"""A real MIT KDC for tests: a realm, and another that it trusts, in a folder of its own."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 REALM: Final = "KSMBD.TEST"
+TRUSTED: Final = "ELSEWHERE.TEST"  # its KDC vouches for its users to ours
 MASTER: Final = "master key of a test"
 START_S: Final = 10.0
 
@@ -44,10 +47,14 @@ class Kdc:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = _free_port()
         self._configure()
-        self._run("kdb5_util", "create", "-s", "-r", REALM, "-P", MASTER)
+        for realm in (REALM, TRUSTED):
+            self._run("kdb5_util", "create", "-s", "-r", realm, "-P", MASTER)
         log = (self.folder / "krb5kdc.log").open("wb")
         self._process = subprocess.Popen(
-            [program("krb5kdc"), "-n", "-r", REALM], env=self._environ(), stdout=log, stderr=log
+            [program("krb5kdc"), "-n", "-r", REALM, "-r", TRUSTED],
+            env=self._environ(),
+            stdout=log,
+            stderr=log,
         )
         log.close()
         self._wait()
@@ -63,25 +70,41 @@ class Kdc:
             self._process.terminate()
             self._process.wait(START_S)
 
-    def add_user(self, name: str, password: str, *options: str) -> None:
-        self._run("kadmin.local", "-r", REALM, "addprinc", *options, "-pw", password, name)
+    def add_user(self, name: str, password: str, *options: str, realm: str = REALM) -> None:
+        self._run("kadmin.local", "-r", realm, "addprinc", *options, "-pw", password, name)
 
-    def add_service(self, name: str, keytab: Path) -> None:
+    def trust(self) -> None:
+        """Have REALM believe what TRUSTED says of its users."""
+        for realm in (REALM, TRUSTED):
+            self.add_user(f"krbtgt/{REALM}@{TRUSTED}", MASTER, realm=realm)
+
+    def add_service(self, name: str, keytab: Path, *options: str) -> None:
         """A principal with a random key, put into *keytab*."""
-        self._run("kadmin.local", "-r", REALM, "addprinc", "-randkey", name)
-        self._run("kadmin.local", "-r", REALM, "ktadd", "-k", str(keytab), name)
+        self._run("kadmin.local", "-r", REALM, "addprinc", "-randkey", *options, name)
+        kinds = [part for pair in pairwise(options) if pair[0] == "-e" for part in pair]
+        self.change_key(name, keytab, *kinds)
 
-    def log_on(self, name: str, password: str, cache: Path, *options: str) -> dict[str, str]:
+    def change_key(self, name: str, keytab: Path, *options: str) -> None:
+        """Give it a new random key and put that into *keytab*, beside what is there."""
+        self._run("kadmin.local", "-r", REALM, "ktadd", *options, "-k", str(keytab), name)
+
+    def log_on(
+        self, name: str, password: str, cache: Path, *options: str, realm: str = REALM
+    ) -> dict[str, str]:
         """kinit; returns the environment that has the ticket."""
         environment = self.environment | {"KRB5CCNAME": f"FILE:{cache}"}
         subprocess.run(
-            [program("kinit"), *options, f"{name}@{REALM}"],
+            [program("kinit"), *options, f"{name}@{realm}"],
             env=self._environ(environment),
             input=f"{password}\n".encode(),
             check=True,
             capture_output=True,
         )
         return environment
+
+    def get_ticket(self, service: str, environment: Mapping[str, str]) -> None:
+        """Have a ticket for the service in the cache: from then on nobody asks the KDC."""
+        self._run("kvno", f"{service}@{REALM}", environment=environment)
 
     def _configure(self) -> None:
         (self.folder / "krb5.conf").write_text(f"""\
@@ -97,6 +120,9 @@ class Kdc:
     {REALM} = {{
         kdc = 127.0.0.1:{self.port}
     }}
+    {TRUSTED} = {{
+        kdc = 127.0.0.1:{self.port}
+    }}
 [domain_realm]
     localhost = {REALM}
     .ksmbd.test = {REALM}
@@ -106,22 +132,27 @@ class Kdc:
     kdc_listen = 127.0.0.1:{self.port}
     kdc_tcp_listen = 127.0.0.1:{self.port}
 [realms]
-    {REALM} = {{
-        database_name = {self.folder}/principal
-        key_stash_file = {self.folder}/stash
+{self._realm(REALM)}
+{self._realm(TRUSTED)}
+""")
+
+    def _realm(self, name: str) -> str:
+        return f"""\
+    {name} = {{
+        database_name = {self.folder}/{name}
+        key_stash_file = {self.folder}/{name}.stash
         acl_file = {self.folder}/acl
         max_life = 10h
         supported_enctypes = aes256-cts-hmac-sha1-96:normal aes128-cts-hmac-sha1-96:normal
-    }}
-""")
+    }}"""
 
     def _environ(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         return {**os.environ, **self.environment, **(more or {})}
 
-    def _run(self, *command: str) -> None:
+    def _run(self, *command: str, environment: Mapping[str, str] | None = None) -> None:
         done = subprocess.run(
             [program(command[0]), *command[1:]],
-            env=self._environ(),
+            env=self._environ(environment),
             capture_output=True,
             text=True,
             check=False,
@@ -140,6 +171,18 @@ class Kdc:
                 assert time.monotonic() < end, "the KDC does not answer"
                 continue
             return
+
+
+def shift_clock(cache: Path, seconds: int) -> None:
+    """Let whoever uses the tickets of *cache* believe that it is so much later than it is.
+
+    A cache of version 4 says in its header how far the client's clock is from the KDC's.
+    """
+    data = cache.read_bytes()
+    version, length = struct.unpack_from(">HH", data)
+    assert version == 0x0504, "another kind of cache"
+    offset = struct.pack(">HHii", 1, 8, seconds, 0)
+    cache.write_bytes(struct.pack(">HH", version, len(offset)) + offset + data[4 + length :])
 
 
 def _free_port() -> int:
