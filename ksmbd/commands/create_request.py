@@ -9,10 +9,8 @@ from ksmbd.vfs.pattern import NameInvalid
 from ksmbd.vfs.streams import INDEX, StreamName, split_stream
 from ksmbd.wire.access import (
     ATTR_ARCHIVE,
-    ATTR_DIRECTORY,
     ATTR_ENCRYPTED,
     ATTR_HIDDEN,
-    ATTR_NORMAL,
     ATTR_NOT_CONTENT_INDEXED,
     ATTR_OFFLINE,
     ATTR_READONLY,
@@ -100,13 +98,13 @@ def _check_numbers(req: CreateRequest) -> None:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"attributes {attributes:#x}")
     if attributes & ATTR_ENCRYPTED:
         raise NtStatusError(NtStatus.ACCESS_DENIED, "no encryption on this disk")
-    # NORMAL and DIRECTORY say nothing that the options do not say, and are not kept.
-    if attributes & ATTR_DIRECTORY and attributes & ATTR_NORMAL:
-        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"attributes {attributes:#x}")
 
 
 def _name(work: Work, req: CreateRequest) -> StreamName:
-    """The name as a path and a stream."""
+    """The name as a path and a stream; a slash separates as a backslash does.
+
+    Samba and ksmbd take it, too: smbtorture's smb2.timestamps.test_close_not_attrib.
+    """
     raw = work.buffer(req.name_offset, req.name_length, after=CreateRequest.SIZE)
     if len(raw) % 2:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "a name of an odd length")
@@ -114,14 +112,28 @@ def _name(work: Work, req: CreateRequest) -> StreamName:
         name = from_utf16(raw)
     except WireError as malformed:
         raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, str(malformed)) from None
-    if name.startswith("\\"):
+    path = name.replace("\\", "/")
+    if path.startswith("/"):
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "a leading backslash")
-    if "/" in name:
-        raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, name)
-    found = _split(work, name.replace("\\", "/"))
-    if ".." in found.path.split("/"):
-        raise NtStatusError(NtStatus.OBJECT_PATH_SYNTAX_BAD, name)
-    return found
+    return _split(work, _without_detours(path))
+
+
+def _without_detours(path: str) -> str:
+    """Take each component that ``..`` undoes out of *path*, whatever is there on disk.
+
+    OBJECT_PATH_SYNTAX_BAD   the path leads out of the share
+    """
+    if ".." not in path:
+        return path
+    kept: list[str] = []
+    for name in path.split("/"):
+        if name != "..":
+            kept.append(name)
+        elif kept:
+            kept.pop()
+        else:
+            raise NtStatusError(NtStatus.OBJECT_PATH_SYNTAX_BAD, path)
+    return "/".join(kept)
 
 
 def _split(work: Work, name: str) -> StreamName:

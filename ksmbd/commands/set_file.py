@@ -82,11 +82,11 @@ def _basic(work: Work, open: Open, data: memoryview) -> None:
     handle.set_times(birth=birth, access=access, write=write, change=change)
     work.server.notify.modified(handle, _changed(attributes, birth, access, write))
     if write is not None:
-        open.frozen_write_time = write
+        open.freeze_write_time(write)
     elif info.last_write_time == file_info.TIME_FREEZE:
-        open.frozen_write_time = handle.stat().write
+        open.freeze_write_time(handle.stat().write)
     elif info.last_write_time == file_info.TIME_THAW:
-        open.frozen_write_time = None
+        open.freeze_write_time(None)
 
 
 def _changed(attributes: int, birth: int | None, access: int | None, write: int | None) -> int:
@@ -115,22 +115,32 @@ def _require_data(open: Open, size: int) -> None:
 
 
 def _end_of_file(work: Work, open: Open, data: memoryview) -> None:
+    """Cut or lengthen; the size it has already moves the write time alone, as with Windows."""
     size = file_info.FileEndOfFileInformation.unpack(data).end_of_file
     _require_data(open, size)
-    if size != open.file.stat().size:
+    if size == open.file.stat().size:
+        open.file.set_times(write=int(work.server.clock() * 1e9))
+    else:
         with work.server.caching.change(open):
             open.file.truncate(size)
-        open.data_changed()
-        work.server.notify.written(open.file)
+    open.data_changed()
+    work.server.notify.written(open.file)
 
 
 def _allocation(work: Work, open: Open, data: memoryview) -> None:
-    """Less than the file has cuts it off; more is reserved behind its end."""
+    """Less than the file has cuts it off; more is reserved behind its end.
+
+    Data that stay what they are keep their write time, but not their change time, as with Windows.
+    """
     size = file_info.FileAllocationInformation.unpack(data).allocation_size
     _require_data(open, size)
     with work.server.caching.change(open):
+        before = open.file.stat()
         open.file.allocate(size)
-    open.data_changed()
+        if size >= before.size:
+            open.file.set_times(write=before.write)
+    if size < before.size:
+        open.data_changed()
     work.server.notify.written(open.file)
 
 

@@ -108,12 +108,10 @@ def _rename(work: Work, open: Open, name: str, root_directory: int, flags: int) 
 
 def _target_path(name: str, root_directory: int) -> str:
     """The new name as a share-relative path.  Samba's client begins it with a backslash."""
-    name = name.removeprefix("\\")
-    if root_directory or not name:
-        raise NtStatusError(NtStatus.INVALID_PARAMETER, name or "no name")
-    if "/" in name:
-        raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, name)
-    return name.replace("\\", "/")
+    path = name.replace("\\", "/").removeprefix("/")
+    if root_directory or not path:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, path or "no name")
+    return path
 
 
 def _stream_name(work: Work, open: Open, path: str) -> str:

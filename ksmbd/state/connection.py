@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # What a connection may send before anybody has logged on over it: an SPNEGO token fits.
 MAX_UNAUTHENTICATED_FRAME = 64 << 10
 FRAME_OVERHEAD = 16 << 10  # headers, compounds and names around the largest payload
-MAX_ASYNC = 512  # requests that may wait at a time, as Windows allows by default
+MAX_ASYNC = 511  # requests that may wait at a time, as Windows allows by default
 MAX_PENDING_SESSIONS = 16  # log-ons in progress on one connection
 
 

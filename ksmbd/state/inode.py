@@ -76,6 +76,7 @@ class Inode:
         "stream",
         "streams",
         "users",
+        "write_time_set",
     )
 
     def __init__(self, key: tuple[int, int], base: Inode | None = None, stream: str = "") -> None:
@@ -94,6 +95,7 @@ class Inode:
         self.lock_waiters: list[Event] = []  # by self.lock; fired whenever a lock is released
         self.holders: list[Holder] = []  # by self.lock; its oplocks and leases
         self.changing = 0  # by self.lock; changes of the data under way: state/caching.py
+        self.write_time_set = False  # by self.lock; an open has set it, and may keep it
 
     @property
     def doomed(self) -> bool:

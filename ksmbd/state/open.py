@@ -137,10 +137,31 @@ class Open:
             raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "a pipe, not a file")
         return self.handle
 
+    def freeze_write_time(self, when: int | None) -> None:
+        """What this open changes leaves the write time at *when*, ns; None: moves it again."""
+        self.frozen_write_time = when
+        if self.inode is not None:
+            with self.inode.lock:
+                self.inode.write_time_set = True
+        self.write_time_moved(when)
+
     def data_changed(self) -> None:
-        """Keep the write time that the client has set, [MS-FSA] 2.1.4.17; after each change."""
+        """After each change: keep the write time that the client has set, [MS-FSA] 2.1.4.17."""
+        if self.inode is None or not self.inode.write_time_set:
+            return
         if self.frozen_write_time is not None:
             self.file.set_times(write=self.frozen_write_time)
+        else:
+            self.write_time_moved(self.file.stat().write)
+
+    def write_time_moved(self, when: int | None) -> None:
+        """This open has changed it: other opens that keep it keep the new one."""
+        if self.inode is None or when is None:
+            return
+        with self.inode.lock:
+            for other in self.inode.opens:
+                if other is not self and other.frozen_write_time is not None:
+                    other.frozen_write_time = when
 
     def hold(self) -> bool:
         """Keep the descriptor open until :meth:`let_go`; False if the open is closed already."""

@@ -11,6 +11,7 @@ import pytest
 from ksmbd.wire import ipc
 from ksmbd.wire.access import (
     ACCESS_SYSTEM_SECURITY,
+    ATTR_ARCHIVE,
     ATTR_DIRECTORY,
     ATTR_NORMAL,
     FILE_CREATE,
@@ -66,7 +67,6 @@ REPLACING = (FILE_SUPERSEDE, FILE_OVERWRITE, FILE_OVERWRITE_IF)
         ({"desired_access": 0x0020_0001}, DENIED),
         ({"file_attributes": 0x8000_0000}, INVALID),
         ({"file_attributes": 0x8}, INVALID),
-        ({"file_attributes": ATTR_DIRECTORY | ATTR_NORMAL}, INVALID),
         (
             {"create_options": FILE_DELETE_ON_CLOSE, "desired_access": FILE_GENERIC_WRITE},
             INVALID,
@@ -92,6 +92,16 @@ def test_a_directory_is_never_overwritten(client: Client, disposition: int) -> N
     assert client.status(frame) is INVALID
 
 
+def test_attributes_that_say_nothing_are_taken_together(client: Client) -> None:
+    """smbtorture's smb2.notify.tcon"""
+    attributes = ATTR_DIRECTORY | ATTR_NORMAL
+    for options, kept in (FILE_DIRECTORY_FILE, ATTR_DIRECTORY), (0, ATTR_ARCHIVE):
+        frame = client.frames.create(
+            f"new{options}", file_attributes=attributes, create_options=options
+        )
+        assert client.ok(frame, CreateResponse).file_attributes == kept
+
+
 def test_a_private_access_bit_needs_a_privilege(client: Client) -> None:
     client.engine.make_file("file")
     frame = client.frames.open("file", desired_access=ACCESS_SYSTEM_SECURITY | FILE_READ_DATA)
@@ -106,13 +116,13 @@ def test_a_private_access_bit_needs_a_privilege(client: Client) -> None:
     [
         ("\\new", INVALID),
         ("\\", INVALID),
-        ("a/b", NAME_INVALID),
-        ("/", NAME_INVALID),
+        ("missing/new", PATH_NOT_FOUND),
+        ("/", INVALID),
+        ("dir//new", NAME_INVALID),
         ("..", SYNTAX_BAD),
         (".", NAME_INVALID),
         ("..\\secret", SYNTAX_BAD),
         ("a\\..\\..\\secret", SYNTAX_BAD),
-        ("dir\\..\\new", SYNTAX_BAD),
         ("dir\\.", NAME_INVALID),
         ("dir\\\\new", NAME_INVALID),
         ("new\\", NAME_INVALID),
@@ -170,6 +180,22 @@ def test_a_name_of_an_odd_length_is_refused(client: Client) -> None:
 def test_a_name_outside_the_message_is_refused(client: Client, offset: int, length: int) -> None:
     frame = client.frames.create("name", name_offset=offset, name_length=length)
     assert client.status(frame) is INVALID
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("dir\\..\\new", "new"), ("none\\..\\dir\\a\\..\\new", "dir/new"), ("dir/a..b", "dir/a..b")],
+)
+def test_what_a_path_goes_back_on_is_not_looked_at(client: Client, name: str, meant: str) -> None:
+    """smbtorture's smb2.notify.tree"""
+    client.engine.make_directory("dir")
+    client.ok(client.frames.create(name), CreateResponse)
+    assert (client.engine.folder / meant).is_file()
+
+
+def test_a_path_may_go_back_to_the_root_of_the_share(client: Client) -> None:
+    client.engine.make_directory("dir")
+    assert client.ok(client.frames.open("dir\\.."), CreateResponse).file_attributes & ATTR_DIRECTORY
 
 
 def test_an_empty_name_is_the_root_of_the_share(client: Client) -> None:

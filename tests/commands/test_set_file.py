@@ -116,6 +116,50 @@ def test_a_write_time_that_was_set_outlives_later_writes(client: Client) -> None
     assert told(client, file).last_write_time > T1
 
 
+def test_a_write_time_that_another_open_moved_is_the_one_that_stays(client: Client) -> None:
+    """smbtorture's smb2.timestamps.modern_write_time_update-1"""
+    file, other = client.open("file"), client.open("file")
+    setting(client, file, FileInfo.BASIC, basic(written=T1))
+    client.send(other.frames.write(b"data"))
+    moved = told(client, file).last_write_time
+    assert moved > T1
+    client.send(file.frames.write(b"more"))
+    assert told(client, file).last_write_time == moved
+    setting(client, other, FileInfo.BASIC, basic(written=T2))
+    client.send(file.frames.write(b"more"))
+    assert told(client, file).last_write_time == T2
+    client.status(other.frames.close())
+    client.send(file.frames.write(b"more"))
+    assert told(client, file).last_write_time == T2
+
+
+def test_a_size_that_is_set_again_moves_the_write_time(client: Client, engine: Engine) -> None:
+    """smb2.timestamps.delayed-write-vs-seteof"""
+    path = engine.make_file("file", b"data")
+    os.utime(path, ns=(0, ns_from_filetime(T2)))
+    file = client.open("file")
+    assert setting(client, file, FileInfo.END_OF_FILE, number(4)) is NtStatus.SUCCESS
+    assert told(client, file).last_write_time > T2
+    assert path.read_bytes() == b"data"
+
+
+@pytest.mark.parametrize("size", [4, 8192])
+def test_an_allocation_that_leaves_the_data_keeps_their_time(
+    client: Client, engine: Engine, size: int
+) -> None:
+    """smb2.timestamps.modern_write_time_update-2"""
+    path = engine.make_file("file", b"data")
+    os.utime(path, ns=(0, ns_from_filetime(T2)))
+    file = client.open("file")
+    before = told(client, file)
+    assert setting(client, file, FileInfo.ALLOCATION, number(size)) is NtStatus.SUCCESS
+    after = told(client, file)
+    assert after.last_write_time == before.last_write_time == T2
+    assert after.change_time > before.change_time
+    assert setting(client, file, FileInfo.ALLOCATION, number(3)) is NtStatus.SUCCESS
+    assert told(client, file).last_write_time > T2
+
+
 def test_a_frozen_write_time_moves_again_when_thawed(client: Client, engine: Engine) -> None:
     path = engine.make_file("file")
     os.utime(path, ns=(0, ns_from_filetime(T2)))
