@@ -19,6 +19,8 @@ from ksmbd.state.caching import Wish
 from ksmbd.state.open import Open
 from ksmbd.state.tree import TreeConnect
 from ksmbd.state.work import Reply, Work
+from ksmbd.vfs.abilities import COMPRESSES, abilities
+from ksmbd.vfs.compression import set_compressed
 from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.pattern import NameInvalid
@@ -43,6 +45,7 @@ from ksmbd.wire.access import (
     FILE_DELETE_ON_CLOSE,
     FILE_DIRECTORY_FILE,
     FILE_EXECUTE,
+    FILE_NO_COMPRESSION,
     FILE_NON_DIRECTORY_FILE,
     FILE_OPEN,
     FILE_OPEN_REPARSE_POINT,
@@ -343,6 +346,8 @@ def _create(
     open = _attach(work, tree, want, handle, granted, contexts.wish, new=True)
     try:
         work.server.notify.created(handle)
+        if want.options & FILE_NO_COMPRESSION and abilities(tree.root.fd) & COMPRESSES:
+            set_compressed(handle, False)
         rights.give_to_new(tree, open, entry, contexts.security)
         create_contexts.prepare(open, contexts)
         work.server.notify.modified(handle, 0)

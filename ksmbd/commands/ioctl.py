@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from ksmbd.commands import fsctl_file, fsctl_network, fsctl_pipe
+from ksmbd.commands import fsctl_file, fsctl_network, fsctl_pipe, fsctl_sparse
 from ksmbd.state.open import Open
 from ksmbd.state.work import Reply, Work
 from ksmbd.wire import fsctl
+from ksmbd.wire.access import (
+    FILE_APPEND_DATA,
+    FILE_READ_DATA,
+    FILE_WRITE_ATTRIBUTES,
+    FILE_WRITE_DATA,
+)
 from ksmbd.wire.header import NO_FILE
 from ksmbd.wire.ioctl import IS_FSCTL, IoctlRequest, IoctlResponse
 from ksmbd.wire.status import NtStatus, NtStatusError
+
+_ANY_WRITE: Final = FILE_WRITE_DATA | FILE_APPEND_DATA | FILE_WRITE_ATTRIBUTES
 
 
 class Fsctl(NamedTuple):
@@ -23,6 +31,8 @@ class Fsctl(NamedTuple):
     handle: Callable[[Work, Open | None, memoryview, int], tuple[bytes, NtStatus]]
     open: bool = True
     min_input: int = 0  # bytes; fewer is INVALID_PARAMETER
+    access: int = 0  # any of these bits must have been granted to the open
+    changes: bool = False  # not on a read-only share
 
 
 FSCTLS: Final[dict[int, Fsctl]] = {
@@ -30,6 +40,20 @@ FSCTLS: Final[dict[int, Fsctl]] = {
         fsctl_network.validate_negotiate_info, open=False, min_input=24
     ),
     fsctl.CREATE_OR_GET_OBJECT_ID: Fsctl(fsctl_file.create_or_get_object_id),
+    fsctl.SET_SPARSE: Fsctl(fsctl_sparse.set_sparse, access=_ANY_WRITE, changes=True),
+    fsctl.QUERY_ALLOCATED_RANGES: Fsctl(
+        fsctl_sparse.query_allocated_ranges, min_input=16, access=FILE_READ_DATA
+    ),
+    fsctl.SET_ZERO_DATA: Fsctl(
+        fsctl_sparse.set_zero_data, min_input=16, access=FILE_WRITE_DATA, changes=True
+    ),
+    fsctl.FILE_LEVEL_TRIM: Fsctl(
+        fsctl_sparse.file_level_trim, min_input=8, access=FILE_WRITE_DATA, changes=True
+    ),
+    fsctl.GET_COMPRESSION: Fsctl(fsctl_sparse.get_compression),
+    fsctl.SET_COMPRESSION: Fsctl(
+        fsctl_sparse.set_compression, min_input=2, access=FILE_WRITE_DATA, changes=True
+    ),
     fsctl.PIPE_TRANSCEIVE: Fsctl(fsctl_pipe.transceive),
     fsctl.PIPE_PEEK: Fsctl(fsctl_pipe.peek),
     fsctl.PIPE_WAIT: Fsctl(fsctl_pipe.wait, open=False, min_input=14),
@@ -52,6 +76,7 @@ def ioctl(work: Work, req: IoctlRequest) -> Reply:
     INVALID_PARAMETER        sizes beyond MaxTransactSize, buffers outside the message, a
                              FileId where none belongs
     FILE_CLOSED              the FileId names no open of this session
+    ACCESS_DENIED            the share is read-only, or the open was not granted what it needs
     """
     if req.flags != IS_FSCTL:
         raise NtStatusError(NtStatus.NOT_SUPPORTED, f"flags {req.flags:#x}")
@@ -69,6 +94,7 @@ def ioctl(work: Work, req: IoctlRequest) -> Reply:
     open = None
     if entry.open:
         open = work.open(req.persistent_id, req.volatile_id)
+        _check_rights(open, entry)
     elif req.volatile_id != NO_FILE or req.persistent_id != NO_FILE:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"FSCTL {req.ctl_code:#010x} on a file")
     output, status = entry.handle(work, open, data, req.max_output_response)
@@ -82,3 +108,14 @@ def ioctl(work: Work, req: IoctlRequest) -> Reply:
         output,
         status,
     )
+
+
+def _check_rights(open: Open, entry: Fsctl) -> None:
+    """ACCESS_DENIED; INVALID_DEVICE_REQUEST for a pipe, which has no such rights"""
+    if not (entry.access or entry.changes):
+        return
+    if open.handle is None:
+        raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "a pipe, not a file")
+    if entry.changes:
+        open.tree.require_writable()
+    open.require(entry.access)

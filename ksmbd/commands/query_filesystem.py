@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from ksmbd.state.open import Open
 from ksmbd.state.work import Work
+from ksmbd.vfs.abilities import COMPRESSES, FREES_RANGES, abilities
 from ksmbd.wire import fs_info
 from ksmbd.wire.base import Buffer
 from ksmbd.wire.fs_info import FsInfo
@@ -87,6 +88,8 @@ def _attribute(work: Work, open: Open) -> bytes:
         flags |= fs_info.FS_NAMED_STREAMS
     if not open.tree.writable:
         flags |= fs_info.FS_READ_ONLY_VOLUME
+    if abilities(open.tree.root.fd) & COMPRESSES:
+        flags |= fs_info.FS_FILE_COMPRESSION
     return fs_info.pack_attribute(_NAME, flags)
 
 
@@ -100,11 +103,15 @@ def _object_id(work: Work, open: Open) -> bytes:
 
 def _sector_size(work: Work, open: Open) -> bytes:
     block = open.file.statfs().block_size
+    flags = fs_info.SECTOR_ALIGNED_DEVICE | fs_info.SECTOR_PARTITION_ALIGNED
+    if abilities(open.tree.root.fd) & FREES_RANGES:
+        flags |= fs_info.SECTOR_TRIM_ENABLED
     return fs_info.FileFsSectorSizeInformation(
         logical_bytes_per_sector=_SECTOR,
         physical_bytes_per_sector_for_atomicity=block,
         physical_bytes_per_sector_for_performance=block,
         file_system_effective_physical_bytes_per_sector_for_atomicity=block,
+        flags=flags,
     ).pack()
 
 

@@ -254,6 +254,10 @@ class Work:
         with self._lock:
             self.parking = None
 
+    def given_up(self) -> bool:
+        """Whether the client has cancelled this command, or is gone: what takes long may end."""
+        return self.abandoned or self.header.message_id in self.cancelled
+
     def cancel(self, message_id: int) -> None:
         """[MS-SMB2] 3.3.5.16: end that command's waiting, now or as soon as it would begin."""
         with self._lock:

@@ -12,6 +12,7 @@ from ksmbd.vfs.stamps import Remembered
 from ksmbd.vfs.stat import FsStat, Stat, fs_stat
 from ksmbd.vfs.syscalls import fallocate
 from ksmbd.vfs.xattr import Item, has_eas, proc_path, read_eas, write_eas
+from ksmbd.wire.access import ATTR_DIRECTORY, ATTR_REPARSE_POINT
 from ksmbd.wire.base import Buffer
 
 if TYPE_CHECKING:
@@ -215,6 +216,17 @@ class Handle:
     def set_attributes(self, attributes: int) -> None:
         """Store ATTR_* bits with the creation time as it is; the mode stays as it is too."""
         self.root.attributes.store(self.item, attributes, self.stat().birth)
+
+    def mark(self, attribute: int, wanted: bool) -> bool:
+        """Set or clear one ATTR_* bit and keep the others; whether that changed it."""
+        stored = self.root.attributes.stat_fd(self.fd, "", path_only=self.path_only)
+        if bool(stored.attributes & attribute) is wanted:
+            return False
+        attributes = stored.attributes & ~(attribute | ATTR_DIRECTORY | ATTR_REPARSE_POINT)
+        if wanted:
+            attributes |= attribute
+        self.root.attributes.store(self.item, attributes, stored.birth)
+        return True
 
     def set_mode(self, mode: int) -> None:
         """chmod; the permission bits and the three above them."""

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from typing import Final
 
 from ksmbd.vfs.handle import MAX_OFFSET, Handle
-from ksmbd.vfs.syscalls import fallocate
+from ksmbd.vfs.syscalls import (
+    FALLOC_KEEP_SIZE,
+    FALLOC_PUNCH_HOLE,
+    FALLOC_ZERO_RANGE,
+    fallocate,
+)
 
 MAX_RANGES: Final = 65536  # in one answer: the caller's buffer takes 4096 per 64 KiB
-_ZEROS: Final = bytes(65536)
+_ZEROS: Final = bytes(1 << 20)
+_UNABLE: Final = frozenset({errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 def allocated_ranges(
@@ -18,10 +25,12 @@ def allocated_ranges(
 ) -> list[tuple[int, int]]:
     """(offset, length) of each range with storage inside the given one, at most *limit*.
 
-    File systems that know nothing of holes call the whole file one range.
+    File systems that know nothing of holes call the whole file one range; so does a stream.
     """
-    size = os.fstat(handle.fd).st_size
+    size = handle.stat().size if handle.stream else os.fstat(handle.fd).st_size
     end = min(offset + length, size)
+    if handle.stream:
+        return [(offset, end - offset)] if offset < end else []
     ranges: list[tuple[int, int]] = []
     position = offset
     while position < end and len(ranges) < limit:
@@ -38,19 +47,59 @@ def allocated_ranges(
     return ranges
 
 
-def zero_range(handle: Handle, offset: int, length: int) -> None:
+def zero_range(
+    handle: Handle,
+    offset: int,
+    length: int,
+    *,
+    free: bool = True,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
     """Make a range read as zeros; what is behind the end of the file stays as it is.
 
-    The storage is given back where the file system can do so, else overwritten.
+    The storage is given back with *free*, else kept, where the file system can do so; where it
+    cannot zeros are written, until *stop* says that nobody wants them any more.
     """
-    end = min(offset + length, os.fstat(handle.fd).st_size, MAX_OFFSET)
+    size = handle.stat().size if handle.stream else os.fstat(handle.fd).st_size
+    end = min(offset + length, size, MAX_OFFSET)
     if offset >= end:
         return
+    if not handle.stream:
+        mode = FALLOC_PUNCH_HOLE if free else FALLOC_ZERO_RANGE
+        try:
+            fallocate(handle.fd, offset, end - offset, mode=mode | FALLOC_KEEP_SIZE)
+            return
+        except OSError as failed:
+            if failed.errno not in _UNABLE:
+                raise
+    zeros = memoryview(_ZEROS)
+    while offset < end and not stop():
+        offset += handle.write(zeros[: end - offset], offset)
+
+
+def fill_holes(handle: Handle) -> None:
+    """Give every hole storage, so that writing into it cannot find the disk full.
+
+    OSError ENOSPC. Where the file system cannot reserve, holes stay what they are.
+    """
+    size = os.fstat(handle.fd).st_size
     try:
-        fallocate(handle.fd, offset, end - offset, punch_hole=True)
+        if size:
+            fallocate(handle.fd, 0, size)
     except OSError as failed:
-        if failed.errno not in (errno.EOPNOTSUPP, errno.ENOSYS):
+        if failed.errno not in _UNABLE:
             raise
-        zeros = memoryview(_ZEROS)
-        while offset < end:
-            offset += handle.write(zeros[: end - offset], offset)
+
+
+def trim(handle: Handle, offset: int, length: int) -> bool:
+    """Give back the storage of a range whose contents nobody needs; whether that is possible."""
+    end = min(offset + length, os.fstat(handle.fd).st_size)
+    if offset >= end:
+        return True
+    try:
+        fallocate(handle.fd, offset, end - offset, mode=FALLOC_PUNCH_HOLE | FALLOC_KEEP_SIZE)
+    except OSError as failed:
+        if failed.errno not in _UNABLE:
+            raise
+        return False
+    return True

@@ -24,6 +24,7 @@ AT_SYMLINK_NOFOLLOW: Final = 0x100
 AT_EMPTY_PATH: Final = 0x1000
 FALLOC_KEEP_SIZE: Final = 1
 FALLOC_PUNCH_HOLE: Final = 2
+FALLOC_ZERO_RANGE: Final = 16
 
 _GENERIC: Final = {"renameat2": 276, "setgroups": 159}  # aarch64, riscv64, loongarch64
 _X86_64: Final = {"renameat2": 316, "setgroups": 116}
@@ -60,6 +61,7 @@ _statx: Final = _function("statx", _int, _int, _text, _int, _uint, _pointer)
 _inotify_init: Final = _function("inotify_init1", _int, _int)
 _inotify_add: Final = _function("inotify_add_watch", _int, _int, _text, ctypes.c_uint32)
 _inotify_rm: Final = _function("inotify_rm_watch", _int, _int, _int)
+_fstatfs: Final = _function("fstatfs", _int, _int, _pointer)
 _fallocate: Final = _function("fallocate", _int, _int, _int, ctypes.c_int64, ctypes.c_int64)
 
 
@@ -157,13 +159,22 @@ def has_getxattrat() -> bool:
     return True
 
 
-def fallocate(fd: int, offset: int, length: int, *, punch_hole: bool = False) -> None:
-    """Reserve blocks for a range, or give them back; the end of the file stays where it is."""
-    mode = FALLOC_KEEP_SIZE | (FALLOC_PUNCH_HOLE if punch_hole else 0)
+def fallocate(fd: int, offset: int, length: int, *, mode: int = FALLOC_KEEP_SIZE) -> None:
+    """Reserve blocks for a range, or what else *mode* says, FALLOC_*."""
     while _fallocate(fd, mode, offset, length) < 0:
         failed = _failure()
         if failed.errno != errno.EINTR:
             raise failed
+
+
+def fs_type(fd: int) -> int:
+    """The magic number of the file system that holds *fd*, ``f_type`` of statfs(2)."""
+    buffer = ctypes.create_string_buffer(256)
+    while _fstatfs(fd, ctypes.addressof(buffer)) < 0:
+        failed = _failure()
+        if failed.errno != errno.EINTR:
+            raise failed
+    return ctypes.c_long.from_buffer(buffer).value & 0xFFFF_FFFF
 
 
 def inotify_init(flags: int) -> int:

@@ -274,6 +274,13 @@ class PipePeekResponse(Wire):
     message_length: u32 = 0
 
 
+# CompressionState, [MS-FSCC] 2.3
+COMPRESSION_NONE: Final = 0
+COMPRESSION_DEFAULT: Final = 1
+COMPRESSION_LZNT1: Final = 2
+COMPRESSION_FORMATS: Final = frozenset((COMPRESSION_NONE, COMPRESSION_DEFAULT, COMPRESSION_LZNT1))
+
+
 @wire()
 class CompressionState(Wire):
     """FSCTL_GET_COMPRESSION and FSCTL_SET_COMPRESSION, [MS-FSCC] 2.3."""

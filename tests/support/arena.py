@@ -247,10 +247,10 @@ class Arena:
 def arena(folder: Path, monkeypatch: pytest.MonkeyPatch, dialect: int = 0x0302) -> Iterator[Arena]:
     """An arena that is checked for leaks when it ends."""
 
-    def fallocate(fd: int, offset: int, length: int, *, punch_hole: bool = False) -> None:
-        if not punch_hole and offset + length > MOST_SPACE:
+    def fallocate(fd: int, offset: int, length: int) -> None:
+        if offset + length > MOST_SPACE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        syscalls.fallocate(fd, offset, length, punch_hole=punch_hole)
+        syscalls.fallocate(fd, offset, length)
 
     monkeypatch.setattr(handle, "fallocate", fallocate)
     bugs = Bugs()

@@ -12,9 +12,12 @@ import pytest
 
 from ksmbd.vfs import syscalls
 from ksmbd.vfs.syscalls import (
+    FALLOC_KEEP_SIZE,
+    FALLOC_PUNCH_HOLE,
     OpenHow,
     birth_ns,
     fallocate,
+    fs_type,
     has_getxattrat,
     has_openat2,
     openat2,
@@ -99,6 +102,14 @@ def test_fallocate_punches_holes(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"x" * 8192)
     fd = os.open(tmp_path / "f", os.O_RDWR)
     with contextlib.suppress(OSError):
-        fallocate(fd, 10, 100, punch_hole=True)
+        fallocate(fd, 10, 100, mode=FALLOC_KEEP_SIZE | FALLOC_PUNCH_HOLE)
         assert (tmp_path / "f").read_bytes() == b"x" * 10 + bytes(100) + b"x" * 8082
     os.close(fd)
+
+
+def test_a_file_system_has_its_number() -> None:
+    fd = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
+    assert fs_type(fd) == 0x9FA0
+    os.close(fd)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        fs_type(fd)
