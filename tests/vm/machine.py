@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -60,12 +60,17 @@ def arguments(guest: Guest, shared: Path) -> list[str]:
     ]
 
 
-def run_script(script: str, timeout_s: float) -> Ended:
-    """Boot, run, power off; a guest that does not end in time is killed."""
+def run_script(script: str, timeout_s: float, files: Mapping[str, bytes] | None = None) -> Ended:
+    """Boot, run, power off; a guest that does not end in time is killed.
+
+    *files* are found in /shared.
+    """
     guest, command = built(), emulator()
     with tempfile.TemporaryDirectory(prefix="guest-") as name:
         shared = Path(name)
         (shared / "script").write_text(script)
+        for file, content in (files or {}).items():
+            (shared / file).write_bytes(content)
         output = collect([*command, *arguments(guest, shared)], timeout_s)
         return Ended(
             status=int(text) if (text := read(shared / "status").strip()) else None,
