@@ -6,15 +6,17 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from control import actions
 from control.client import NotRunning, Refused
+from control.testparm import testparm
 from control.top import watch
 from ksmbd import __version__
 from ksmbd.wire.ipc import RUN_DIR
+from mountd.conf import ConfError
 
 log = logging.getLogger("ksmbd.control")
 
@@ -42,6 +44,14 @@ def parser() -> argparse.ArgumentParser:
     )
     add("-c", "--ksmbd-version", action="store_true", help="show the version of the server")
     commands = made.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for command in _commands(commands):
+        _add_common(command, sub_command=True)
+    return made
+
+
+def _commands(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> Iterator[argparse.ArgumentParser]:
     status = commands.add_parser(
         "status",
         help="show connections, sessions, shares, open files and workers",
@@ -74,10 +84,16 @@ def parser() -> argparse.ArgumentParser:
         "--interval", metavar="S", type=_seconds, default=2.0, help="seconds (default: %(default)s)"
     )
     top.add_argument("--count", metavar="N", type=int, default=0, help="end after so many")
+    check = commands.add_parser(
+        "testparm",
+        help="show what a configuration means, and which line says so",
+        description="Reads a configuration as ksmbd-mountd does, with its errors and warnings, "
+        "and shows what is set, each with its file and line.",
+    )
+    check.add_argument("file", metavar="FILE", nargs="?", help="default: the system's")
+    check.add_argument("--all", action="store_true", help="the defaults, too")
     stats = commands.add_parser("stats", help="one line for scripts: version state port heartbeat")
-    for command in (status, pool, close, top, stats):
-        _add_common(command, sub_command=True)
-    return made
+    yield from (status, pool, close, top, check, stats)
 
 
 def _seconds(text: str) -> float:
@@ -125,6 +141,8 @@ def run(chosen: argparse.Namespace) -> str | None:
         return actions.show_status(folder, as_json=chosen.json)
     if chosen.command == "pool":
         return actions.pool(folder, chosen.max_workers)
+    if chosen.command == "testparm":
+        return testparm(chosen.file, everything=chosen.all)
     if chosen.command == "top":
         show = partial(print, flush=True)
         clear = sys.stdout.isatty()
@@ -148,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         made.error("exactly one action per call")
     try:
         text = run(chosen)
-    except (NotRunning, Refused, OSError) as error:
+    except (NotRunning, Refused, ConfError, OSError) as error:
         log.error("%s", error)
         return 1
     except KeyboardInterrupt:

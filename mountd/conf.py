@@ -81,6 +81,8 @@ class Configuration:
     defaults: ShareParams  # share parameters of [global]
     shares: dict[str, tuple[str, ShareParams]]  # folded name -> name as spelled, parameters
     warnings: list[str]
+    # Folded section -> attribute -> the line that set it.
+    origins: dict[str, dict[str, Entry]]
 
 
 def find(path: str | None = None) -> str:
@@ -97,19 +99,21 @@ def load(path: str) -> Configuration:
     general = sections.pop(GLOBAL, Section(GLOBAL, path, 0))
     of_globals = [entry for entry in general.entries if entry.key in GLOBAL_KEYS]
     of_shares = [entry for entry in general.entries if entry.key not in GLOBAL_KEYS]
-    parameters = _apply(GlobalParams(), GLOBAL_KEYS, of_globals, warnings)
+    parameters, origin = _apply(GlobalParams(), GLOBAL_KEYS, of_globals, warnings)
     _check_protocols(parameters, general)
-    defaults = _apply(ShareParams(), SHARE_KEYS, of_shares, warnings)
+    defaults, of_defaults = _apply(ShareParams(), SHARE_KEYS, of_shares, warnings)
+    origins = {GLOBAL: of_defaults | origin}
     shares = {}
     for folded, section in sections.items():
         if folded in UNSUPPORTED:
             warnings.append(f"{section.file}:{section.line}: [{section.name}] is not supported")
             continue
-        share = _apply(replace(defaults), SHARE_KEYS, section.entries, warnings)
+        share, origin = _apply(replace(defaults), SHARE_KEYS, section.entries, warnings)
         if _usable(folded, section, share, warnings):
             shares[folded] = (section.name, share)
+            origins[folded] = of_defaults | origin
             _check_encryption(parameters, section, share, warnings)
-    return Configuration(path, parameters, defaults, shares, warnings)
+    return Configuration(path, parameters, defaults, shares, warnings, origins)
 
 
 def parse(path: str) -> dict[str, Section]:
@@ -216,8 +220,10 @@ def _include(
 # -- meaning -----------------------------------------------------------------------------
 
 
-def _apply(params: P, table: Mapping[str, Param], entries: list[Entry], warnings: list[str]) -> P:
-    """Set what *entries* say on *params*."""
+def _apply(
+    params: P, table: Mapping[str, Param], entries: list[Entry], warnings: list[str]
+) -> tuple[P, dict[str, Entry]]:
+    """Set what *entries* say on *params*; which entry set which attribute."""
     taken: dict[str, tuple[int, Entry]] = {}
     for entry in entries:
         where = f"{entry.file}:{entry.line}"
@@ -236,7 +242,7 @@ def _apply(params: P, table: Mapping[str, Param], entries: list[Entry], warnings
                 continue
         taken[param.attribute] = (param.rank, entry)
         setattr(params, param.attribute, value)
-    return params
+    return params, {attribute: entry for attribute, (_, entry) in taken.items()}
 
 
 def _convert(param: Param, entry: Entry) -> Any:

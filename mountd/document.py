@@ -10,32 +10,24 @@ Names, values, defaults and aliases come from the declarations; what a parameter
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import Field, fields
 from typing import Any, Final, NamedTuple
 
-from ksmbd.wire.policy import Encryption, MapToGuest, Signing
+from ksmbd.wire.policy import Signing
 from mountd import params
-from mountd.hosts import NOBODY
 from mountd.meanings import GLOBAL, PLANNED, SHARE
 from mountd.params import DIALECTS, GlobalParams, ShareParams
+from mountd.spelling import RANGES, default, key
 
 NO_FORM: Final = {  # converters that refuse nothing
     params.text: "text",
     params.words: "a list between blanks or commas; quotation marks keep blanks",
     params.veto: "patterns between slashes, such as /*.tmp/Thumbs.db/",
 }
-WORDS: Final[dict[type, Mapping[str, Any]]] = {
-    Encryption: params.ENCRYPTION,
-    MapToGuest: params.GUEST_MAPS,
-    Signing: params.POLICIES,
-}
 POLICIES: Final = "disabled, enabled, auto, mandatory; Samba's words are understood too"
 PROTOCOLS: Final = ", ".join(DIALECTS)
 HOSTS: Final = "addresses, networks (10.0.0.0/8, 192.168., fe80::/10), ALL, EXCEPT"
-RANGES: Final = {"server_min_protocol": DIALECTS[0], "server_max_protocol": DIALECTS[-1]}
-SIZES: Final = ("max_read", "max_write", "max_trans", "max_io_size")
-UNITS: Final = ((1 << 20, "M"), (1 << 10, "K"))
 PLANNED_NOTE: Final = "Read and checked, but without effect in this version."
 
 
@@ -57,7 +49,7 @@ def rows(section: type[GlobalParams | ShareParams]) -> Iterator[Row]:
     for declared in sorted(fields(section), key=lambda declared: declared.name):
         data = declared.metadata
         yield Row(
-            data["key"] or declared.name.replace("_", " "),
+            key(declared),
             values(declared),
             default(declared),
             data["aliases"],
@@ -84,31 +76,6 @@ def values(declared: Field[Any]) -> str:
         except ValueError as refused:
             return "yes or no" if type(declared.default) is bool else str(refused)
     raise ValueError(f"{declared.name}: a converter that refuses nothing has no row in NO_FORM")
-
-
-def default(declared: Field[Any]) -> str:
-    """The default as it would stand in the file."""
-    value: Any = declared.default
-    if declared.name in RANGES:
-        return RANGES[declared.name]
-    if type(value) is bool:
-        return "yes" if value else "no"
-    if (words := WORDS.get(type(value))) is not None:
-        return next(word for word, meant in words.items() if meant == value)
-    if declared.metadata["convert"] is params.octal:
-        return f"{value:04o}"
-    if value == NOBODY or value == ():
-        return ""
-    if isinstance(value, tuple):
-        return " ".join(value)
-    return _size(value) if declared.name.endswith(SIZES) else str(value)
-
-
-def _size(value: int) -> str:
-    for unit, letter in UNITS:
-        if value and value % unit == 0:
-            return f"{value // unit}{letter}"
-    return str(value)
 
 
 # -- docs/configuration.md ---------------------------------------------------------------

@@ -272,7 +272,7 @@ class GlobalParams:
     aapl_model: str = param(name(31), "MacSamba", "fruit:model")
     bind_interfaces_only: bool = param(boolean, False)
     deadtime: int = param(duration(60), 0)  # minutes
-    default_unix_user: str = param(guest, "", empty=True)
+    default_unix_user: str = param(guest, "")
     durable_handles: bool = param(boolean, True)
     guest_account: str = param(guest, "nobody")
     interfaces: tuple[str, ...] = param(words, (), empty=True)
