@@ -56,6 +56,15 @@ SESSIONS: Final = (
     Column("Shares", _field("trees"), right=True),
     Column("Opens", _field("opens"), right=True),
 )
+CHANNELS: Final = (
+    Column("Session", _field("session")),
+    Column("Account", _field("account")),
+    Column("Connection", _field("connection"), right=True),
+    Column("Client", _field("peer")),
+    Column("Server", _field("local")),
+    Column("Signed with", _name("signed")),
+    Column("Sealed with", _name("sealed")),
+)
 TREES: Final = (
     Column("Share", _field("share")),
     Column("Account", _field("account")),
@@ -84,6 +93,7 @@ LOCKS: Final = (
 TABLES: Final = (
     ("connections", "Connections", CONNECTIONS),
     ("sessions", "Sessions", SESSIONS),
+    ("channels", "Channels", CHANNELS),
     ("trees", "Connected shares", TREES),
     ("opens", "Open files", OPENS),
     ("locks", "Byte-range locks", LOCKS),

@@ -23,6 +23,7 @@ from mountd.spelling import RANGES, default, key
 NO_FORM: Final = {  # converters that refuse nothing
     params.text: "text",
     params.words: "a list between blanks or commas; quotation marks keep blanks",
+    params.interfaces: "a list between blanks or commas; quotation marks keep them in an item",
     params.veto: "patterns between slashes, such as /*.tmp/Thumbs.db/",
 }
 POLICIES: Final = "disabled, enabled, auto, mandatory; Samba's words are understood too"

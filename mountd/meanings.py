@@ -13,7 +13,10 @@ GLOBAL: Final[dict[str, str]] = {
     "name. Empty: such accounts are refused (or become guests: `map to guest = bad uid`).",
     "durable_handles": "Grant durable handles.",
     "guest_account": "The system user guests act as.",
-    "interfaces": "Names of network interfaces, with wildcards, addresses or networks.",
+    "interfaces": "Names of network interfaces, with wildcards, addresses or networks. Clients "
+    'are told of these alone, with multichannel; `"eth0;speed=10000000000,capability=RSS"` tells '
+    "of one what the system does not: bits a second, and that several connections are worth while. "
+    "An address with such options need not be this machine's: a router may forward it.",
     "ipc_timeout": "After so many seconds without a sign of life from mountd all connections are "
     "closed; 0: never. It is also how long a request to mountd may take.",
     "kerberos_keytab_file": "The keytab; empty: the library's own.",
@@ -34,7 +37,8 @@ GLOBAL: Final[dict[str, str]] = {
     "root_directory": "Stands before the path of every share.",
     "server_max_protocol": "The newest dialect that is spoken.",
     "server_min_protocol": "The oldest dialect that is spoken.",
-    "server_multi_channel_support": "Let a session use several connections.",
+    "server_multi_channel_support": "Let a session use several connections, up to 32: clients of "
+    "SMB 3 then ask for our network interfaces and connect to more of them.",
     "server_signing": "`mandatory`: every session is signed, and guests are refused. Otherwise "
     "the client decides.",
     "server_smb3_encryption_algorithms": "The ciphers of SMB 3.1.1, the preferred one first; by "
@@ -121,7 +125,6 @@ PLANNED: Final = frozenset(
         "continuous_availability",
         "durable_handles",
         "hide_unreadable",
-        "server_multi_channel_support",
         "smbd_max_io_size",
         "time_machine",
         "time_machine_max_size",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, NamedTuple, TypeVar
 
+from ksmbd.wire import interface_word
 from ksmbd.wire.policy import Encryption, MapToGuest, Signing
 from mountd.hosts import NOBODY, Hosts, parse
 
@@ -186,6 +187,14 @@ def words(value: str) -> tuple[str, ...]:
         raise ValueError("a list whose quotation marks are closed") from None
 
 
+def interfaces(value: str) -> tuple[str, ...]:
+    """Words of ``interfaces``; quotation marks keep the commas between options."""
+    found = words(value)
+    for word in found:
+        interface_word.parse(word)
+    return found
+
+
 def hosts(value: str) -> Hosts:
     """Addresses and networks."""
     return parse(words(value))
@@ -275,7 +284,7 @@ class GlobalParams:
     default_unix_user: str = param(guest, "")
     durable_handles: bool = param(boolean, True)
     guest_account: str = param(guest, "nobody")
-    interfaces: tuple[str, ...] = param(words, (), empty=True)
+    interfaces: tuple[str, ...] = param(interfaces, (), empty=True)
     ipc_timeout: int = param(duration(1), 0)  # seconds
     kerberos_keytab_file: str = param(directory, "", "dedicated keytab file", empty=True)
     kerberos_service_name: str = param(text, "", empty=True)

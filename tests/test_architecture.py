@@ -85,8 +85,8 @@ COMMAND_FAMILIES: Final = (
     ("query_info", "query_"),
     ("set_info", "set_"),
     ("create", "create_"),
-    ("ioctl", "fsctl_"),
     ("session_setup", "session_setup_"),
+    ("ioctl", "fsctl_"),
 )
 # product module -> the test file that exercises it although its name is another
 TESTED_BY: Final[dict[str, str]] = {

@@ -5,8 +5,12 @@ from __future__ import annotations
 from ksmbd.state.dialects import common_dialect
 from ksmbd.state.open import Open
 from ksmbd.state.work import Work
-from ksmbd.wire.fsctl import ValidateNegotiateInfoRequest, ValidateNegotiateInfoResponse
-from ksmbd.wire.negotiate import SMB_3_1_1, unpack_dialects
+from ksmbd.wire.fsctl import (
+    ValidateNegotiateInfoRequest,
+    ValidateNegotiateInfoResponse,
+    pack_interfaces,
+)
+from ksmbd.wire.negotiate import CAP_MULTI_CHANNEL, SMB_3_1_1, unpack_dialects
 from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError
 
 
@@ -45,3 +49,20 @@ def validate_negotiate_info(
         dialect=connection.dialect,
     )
     return answer.pack(), NtStatus.SUCCESS
+
+
+def query_network_interface_info(
+    work: Work, open: Open | None, data: memoryview, limit: int
+) -> tuple[bytes, NtStatus]:
+    """Say where else the client may connect to, [MS-SMB2] 3.3.5.15.11.
+
+    NOT_SUPPORTED      multichannel was not agreed on
+    BUFFER_TOO_SMALL   the answer is longer than *limit*
+    """
+    connection = work.connection
+    if not connection.server_capabilities & CAP_MULTI_CHANNEL:
+        raise NtStatusError(NtStatus.NOT_SUPPORTED, "no multichannel")
+    answer = pack_interfaces(work.server.interfaces(connection.transport.local))
+    if len(answer) > limit:
+        raise NtStatusError(NtStatus.BUFFER_TOO_SMALL, f"{len(answer)} bytes in {limit}")
+    return answer, NtStatus.SUCCESS

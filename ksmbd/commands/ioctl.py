@@ -39,6 +39,9 @@ FSCTLS: Final[dict[int, Fsctl]] = {
     fsctl.VALIDATE_NEGOTIATE_INFO: Fsctl(
         fsctl_network.validate_negotiate_info, open=False, min_input=24
     ),
+    fsctl.QUERY_NETWORK_INTERFACE_INFO: Fsctl(
+        fsctl_network.query_network_interface_info, open=False
+    ),
     fsctl.CREATE_OR_GET_OBJECT_ID: Fsctl(fsctl_file.create_or_get_object_id),
     fsctl.SET_SPARSE: Fsctl(fsctl_sparse.set_sparse, access=_ANY_WRITE, changes=True),
     fsctl.QUERY_ALLOCATED_RANGES: Fsctl(
@@ -63,7 +66,6 @@ FSCTLS: Final[dict[int, Fsctl]] = {
 REFUSED: Final[dict[int, NtStatus]] = {
     fsctl.DFS_GET_REFERRALS: NtStatus.FS_DRIVER_REQUIRED,  # every client: "no DFS here"
     fsctl.DFS_GET_REFERRALS_EX: NtStatus.FS_DRIVER_REQUIRED,
-    fsctl.QUERY_NETWORK_INTERFACE_INFO: NtStatus.NOT_SUPPORTED,  # 3.3.5.15.11
     fsctl.SRV_READ_HASH: NtStatus.HASH_NOT_SUPPORTED,
 }
 

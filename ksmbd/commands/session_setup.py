@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from ksmbd.auth.identity import Identity
+from ksmbd.commands.session_setup_bind import bind, verify
 from ksmbd.commands.session_setup_renew import renew, require_renewable
 from ksmbd.crypto import kdf, preauth
 from ksmbd.crypto.sealing import Sealer, Unsealer
 from ksmbd.crypto.signing import Signer
-from ksmbd.state.connection import MAX_PENDING_SESSIONS, Connection
+from ksmbd.state.connection import Connection
 from ksmbd.state.identities import credentials_of, token_for
-from ksmbd.state.logon import LoggedOn, Logon, LogonFailed
+from ksmbd.state.logon import LoggedOn, Logon, hold_back
 from ksmbd.state.session import Session, SessionState
-from ksmbd.state.wait import Event, Wait
 from ksmbd.state.work import Reply, Work
 from ksmbd.wire.negotiate import SIGNING_REQUIRED, SMB_3_0, SMB_3_1_1
 from ksmbd.wire.policy import Encryption
@@ -32,21 +32,23 @@ def session_setup(work: Work, req: SessionSetupRequest) -> Reply:
     MORE_PROCESSING_REQUIRED   go on
     LOGON_FAILURE              unknown user, wrong password; after a time if it is one of many
     USER_SESSION_DELETED       no session of this connection has the id
-    REQUEST_NOT_ACCEPTED       binding, which this server does not offer; too many log-ons
+    REQUEST_NOT_ACCEPTED       too many log-ons at a time
     ACCESS_DENIED              a re-authentication as somebody else, or without a signature;
                                a guest where signing or encryption is mandatory, and a client
                                that cannot encrypt where it must
     INVALID_PARAMETER          a malformed token
     NO_LOGON_SERVERS           mountd is away
+
+    With SMB2_SESSION_FLAG_BINDING: :func:`~ksmbd.commands.session_setup_bind.bind`.
     """
     if isinstance(work.memo, NtStatusError):  # a refusal that was held back
         raise work.memo
     if work.connection.cipher_id == 0 and work.server.settings.encryption == Encryption.REQUIRED:
         raise NtStatusError(NtStatus.ACCESS_DENIED, "the client cannot encrypt")
-    if req.flags & BINDING:
-        raise NtStatusError(NtStatus.REQUEST_NOT_ACCEPTED, "no multichannel")
     offset, length = req.security_buffer_offset, req.security_buffer_length
     token = work.buffer(offset, length, after=req.SIZE)
+    if req.flags & BINDING and work.header.session_id:
+        return bind(work, token)
     session = _session(work)
     work.header.session_id = session.session_id
     with session.setup_lock:
@@ -62,13 +64,14 @@ def _session(work: Work) -> Session:
     connection = work.connection
     session_id = work.header.session_id
     if session_id:
+        elsewhere = work.server.sessions.get(session_id)
+        if elsewhere is not None and session_id not in connection.sessions:
+            verify(work, elsewhere)  # who has its key may believe that it is not here
         session = connection.find_session(session_id)
         if session.state != SessionState.IN_PROGRESS:
             require_renewable(work, session)
         return session
-    pending = [s for s in connection.sessions.values() if s.state == SessionState.IN_PROGRESS]
-    if len(pending) >= MAX_PENDING_SESSIONS:
-        raise NtStatusError(NtStatus.REQUEST_NOT_ACCEPTED, "too many log-ons at a time")
+    connection.require_few_log_ons()
     session = work.server.new_session(connection)
     session.preauth_integrity_hash_value = connection.preauth_integrity_hash_value
     return session
@@ -123,6 +126,7 @@ def _log_on(work: Work, req: SessionSetupRequest, session: Session, who: LoggedO
     wants = req.security_mode & SIGNING_REQUIRED or connection.should_sign
     session.signing_required = bool(wants) and identity.can_sign
     session.encrypt_data = session.can_encrypt and encryption >= Encryption.DESIRED
+    session.signer = signer
     session.add_channel(connection, signer)
     session.state = SessionState.VALID
     connection.mark_authenticated()
@@ -180,6 +184,4 @@ def _give_up(work: Work, session: Session, refused: NtStatusError) -> None:
     unasked = refused.status == NtStatus.NO_LOGON_SERVERS
     if session.state == SessionState.IN_PROGRESS or not unasked:
         work.server.end_session(session)
-    if isinstance(refused, LogonFailed) and refused.delay_s:
-        work.memo = NtStatusError(refused.status, refused.why)
-        raise Wait(Event(), timeout_s=refused.delay_s, cancellable=False, interim=False)
+    hold_back(work, refused)

@@ -87,7 +87,7 @@ def session(work: Work, spec: Spec) -> None:
         return
     if found is None or found.state == SessionState.IN_PROGRESS:
         raise NtStatusError(NtStatus.USER_SESSION_DELETED, f"session {request.session_id:#x}")
-    if found.connection.closed or work.connection.number not in found.channels:
+    if work.connection.number not in found.channels:
         raise NtStatusError(NtStatus.USER_SESSION_DELETED, "no channel on this connection")
     if work.connection.sessions.get(found.session_id) is not found:
         raise NtStatusError(NtStatus.USER_SESSION_DELETED, "ended earlier in the compound")

@@ -1,4 +1,4 @@
-"""Which addresses ``interfaces`` means, for ``bind interfaces only``."""
+"""The addresses of this machine, and which of them ``interfaces`` means."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import socket
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
+from ksmbd.wire.interface_word import parse
+
 
 class Address(NamedTuple):
     """One address of this machine."""
 
     interface: str
     text: str  # link-local ones with %interface
+    up: bool = True
 
 
 class _SockAddr(ctypes.Structure):
@@ -35,6 +38,7 @@ _IfAddrs._fields_ = [
     ("data", ctypes.c_void_p),
 ]
 
+_UP: Final = 0x1  # IFF_UP
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 # where the address begins in sockaddr_in and sockaddr_in6, after the family, and its length
 _LAYOUT: Final = {int(socket.AF_INET): (2, 4), int(socket.AF_INET6): (6, 16)}
@@ -67,7 +71,7 @@ def _address(entry: Any) -> Address | None:
     ip = ipaddress.ip_address(raw)
     name = entry.name.decode(errors="replace")
     scope = f"%{name}" if ip.version == 6 and ip.is_link_local else ""
-    return Address(name, f"{ip}{scope}")
+    return Address(name, f"{ip}{scope}", bool(entry.flags & _UP))
 
 
 def choose(wanted: Iterable[str], addresses: Sequence[Address]) -> list[str]:
@@ -77,13 +81,15 @@ def choose(wanted: Iterable[str], addresses: Sequence[Address]) -> list[str]:
     """
     chosen: dict[str, None] = {}
     for item in wanted:
+        pattern = parse(item).pattern
         for address in addresses:
-            if _matches(item.strip(), address):
+            if matches(pattern, address):
                 chosen[address.text] = None
     return list(chosen)
 
 
-def _matches(item: str, address: Address) -> bool:
+def matches(item: str, address: Address) -> bool:
+    """Whether *address* is one of what *item*, a name, an address or a network, stands for."""
     ip = ipaddress.ip_address(address.text.partition("%")[0])
     try:
         if "/" in item:

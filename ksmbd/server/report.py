@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ksmbd.crypto.signing import Signer
 from ksmbd.server.clients import Client
 from ksmbd.server.pool import PoolFigures
 from ksmbd.server.startup import CIPHERS, SIGNING_ALGORITHMS
@@ -47,6 +48,7 @@ def report(
         "pool": {**figures._asdict(), "direct_dispatch": direct},
         "connections": [_connection(client) for client in clients],
         "sessions": [_session(session) for session in sessions],
+        "channels": [row for session in sessions for row in _channels(session)],
         "trees": [row for session in sessions for row in _trees(session)],
         "opens": [_open(open) for open in opens[:MAX_OPENS]],
         "open_count": len(opens),
@@ -78,19 +80,21 @@ def _connection(client: Client) -> dict[str, Any]:
 
 def _session(session: Session) -> dict[str, Any]:
     with session.lock:
-        channels, trees, opens = len(session.channels), len(session.trees), len(session.opens)
+        channels = list(session.channels.values())
+        trees, opens = len(session.trees), len(session.opens)
+    oldest = channels[0].connection if channels else session.connection
     return {
         "id": f"{session.session_id:#x}",
         "account": session.account,
         "guest": session.is_guest or session.is_anonymous,
         "state": session.state.name.lower(),
-        "peer": session.connection.peer,
-        "connection": session.connection.number,
-        "channels": channels,
+        "peer": oldest.peer,
+        "connection": oldest.number,
+        "channels": len(channels),
         "trees": trees,
         "opens": opens,
         "dialect": DIALECTS.get(session.connection.dialect, "not negotiated"),
-        "signed": _signed(session),
+        "signed": _signed(session, session.signer),
         "signing_required": session.signing_required,
         "sealed": _sealed(session),
         "encryption_required": session.encrypt_data,
@@ -98,18 +102,30 @@ def _session(session: Session) -> dict[str, Any]:
     }
 
 
-def _signed(session: Session) -> str:
+def _channels(session: Session) -> list[dict[str, Any]]:
+    with session.lock:
+        channels = list(session.channels.values())
+    return [
+        {
+            "session": f"{session.session_id:#x}",
+            "account": session.account,
+            "connection": channel.connection.number,
+            "peer": channel.connection.peer,
+            "local": channel.connection.transport.local,
+            "signed": _signed(session, channel.signer),
+            "sealed": _sealed(session),
+        }
+        for channel in channels
+    ]
+
+
+def _signed(session: Session, signer: Signer | None) -> str:
     """The algorithm that requests are signed with; empty: they are not.
 
     What is sealed is not signed as well.
     """
-    with session.lock:
-        signers = [channel.signer for channel in session.channels.values() if channel.signer]
-    if not signers or not (
-        session.was_signed or (session.signing_required and not _sealed(session))
-    ):
-        return ""
-    return _SIGNATURES[signers[0].algorithm]
+    used = session.was_signed or (session.signing_required and not _sealed(session))
+    return _SIGNATURES[signer.algorithm] if signer is not None and used else ""
 
 
 def _sealed(session: Session) -> str:

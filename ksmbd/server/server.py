@@ -36,6 +36,7 @@ from ksmbd.server.commands import Commands
 from ksmbd.server.control import SOCKET_NAME, ControlServer
 from ksmbd.server.interfaces import choose, local_addresses
 from ksmbd.server.listener import Admission, BindError, Listener, bind_all
+from ksmbd.server.network import Network
 from ksmbd.server.notify import READY, STOPPING, WATCHDOG, Notifier
 from ksmbd.server.notify_reader import NotifyReader
 from ksmbd.server.pool import DEFAULT_WORKERS, Pool
@@ -311,6 +312,7 @@ class Daemon:
             negotiate_token=startup.negotiate_token(new),
             domain=Domain(startup.sub_authorities(settings)),
             settings=new,
+            interfaces=Network(settings.interfaces, [s.getsockname()[0] for s in sockets]),
         )
         self.notify_reader = NotifyReader(self.server.notify)
         self.server.notify.local = self.notify_reader

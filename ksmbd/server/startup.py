@@ -68,6 +68,7 @@ def settings_from(message: StartingUp) -> Settings:
         max_connections_per_address=message.max_ip_connections,
         deadtime_s=message.deadtime * 60,
         kerberos=bool(message.flags & ipc.KERBEROS),
+        multichannel=bool(message.flags & ipc.MULTICHANNEL),
         leases=bool(message.flags & ipc.LEASES),
         wrong_password_is_guest=message.map_to_guest == MapToGuest.BAD_PASSWORD,
         restrict_anonymous=message.restrict_anonymous,

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from ksmbd.crypto import preauth
 from ksmbd.state.credits import CreditWindow
+from ksmbd.state.session import SessionState
 from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError
 
 if TYPE_CHECKING:
+    from ksmbd.state.binding import PreauthSession
     from ksmbd.state.server import Server
     from ksmbd.state.session import Session
     from ksmbd.state.transport import Transport
@@ -63,6 +65,7 @@ class Connection:
         self.requests: dict[int, Work] = {}  # MessageId -> in flight or parked
         self.async_commands: dict[int, Work] = {}  # AsyncId -> parked, client was told so
         self.sessions: dict[int, Session] = {}  # SessionTable
+        self.preauth_sessions: dict[int, PreauthSession] = {}  # session id -> binding under way
         self._next_async_id = 1
         self.closed = False
         self.last_activity = self.creation_time  # written by the reader only
@@ -142,13 +145,24 @@ class Connection:
             raise NtStatusError(NtStatus.USER_SESSION_DELETED, f"session {session_id:#x}")
         return session
 
-    def add_session(self, session: Session) -> None:
+    def add_session(self, session: Session) -> bool:
+        """Put it in the table; False if the connection is lost already."""
         with self.lock:
-            self.sessions[session.session_id] = session
+            if not self.closed:
+                self.sessions[session.session_id] = session
+            return not self.closed
 
     def remove_session(self, session: Session) -> None:
         with self.lock:
             self.sessions.pop(session.session_id, None)
+
+    def require_few_log_ons(self) -> None:
+        """REQUEST_NOT_ACCEPTED   too many log-ons and bindings are in progress at a time"""
+        with self.lock:
+            states = [session.state for session in self.sessions.values()]
+            pending = states.count(SessionState.IN_PROGRESS) + len(self.preauth_sessions)
+        if pending >= MAX_PENDING_SESSIONS:
+            raise NtStatusError(NtStatus.REQUEST_NOT_ACCEPTED, "too many log-ons at a time")
 
     def drop(self, why: str) -> None:
         """End the connection because of what the peer did."""

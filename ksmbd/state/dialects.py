@@ -14,6 +14,7 @@ from ksmbd.wire.negotiate import (
     CAP_ENCRYPTION,
     CAP_LARGE_MTU,
     CAP_LEASING,
+    CAP_MULTI_CHANNEL,
     SIGNING_ENABLED,
     SIGNING_REQUIRED,
     SMB_2_0_2,
@@ -45,10 +46,12 @@ def common_dialect(settings: Settings, offered: Iterable[int]) -> int:
 
 
 def capabilities(dialect: int, settings: Settings, offered: int) -> int:
-    """Only what there is something behind; of directory leases, only what the client *offered*."""
+    """Only what there is something behind; of what 3.0 brought, only what the client *offered*."""
     if dialect < SMB_2_1:
         return 0
     found = CAP_LARGE_MTU
+    if settings.multichannel and dialect >= SMB_3_0:
+        found |= offered & CAP_MULTI_CHANNEL
     if settings.leases:
         found |= CAP_LEASING
         if dialect >= SMB_3_0:

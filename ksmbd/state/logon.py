@@ -14,6 +14,7 @@ from ksmbd.auth.mechanism import LogonRefused, Refused, Result
 from ksmbd.auth.ntlmssp import NtlmAcceptor, Target
 from ksmbd.auth.spnego import Acceptor, Offer
 from ksmbd.ipc.requests import LoginReply
+from ksmbd.state.wait import Event, Wait
 from ksmbd.wire.base import Buffer
 from ksmbd.wire.ipc import USER_BAD_PASSWORD, USER_CLOCK_SKEW, USER_GUEST, USER_OK
 from ksmbd.wire.spnego import KERBEROS, MS_KERBEROS, NTLMSSP
@@ -21,6 +22,7 @@ from ksmbd.wire.status import NtStatus, NtStatusError
 
 if TYPE_CHECKING:
     from ksmbd.state.server import Server
+    from ksmbd.state.work import Work
 
 log = logging.getLogger("ksmbd.auth")
 
@@ -31,6 +33,13 @@ class LogonFailed(NtStatusError):
     def __init__(self, status: NtStatus, why: str, delay_s: float) -> None:
         super().__init__(status, why)
         self.delay_s = delay_s
+
+
+def hold_back(work: Work, refused: NtStatusError) -> None:
+    """Raise Wait where the answer is to come later; ``work.memo`` is the answer then."""
+    if isinstance(refused, LogonFailed) and refused.delay_s:
+        work.memo = NtStatusError(refused.status, refused.why)
+        raise Wait(Event(), timeout_s=refused.delay_s, cancellable=False, interim=False)
 
 
 class LoggedOn(NamedTuple):

@@ -22,7 +22,7 @@ from ksmbd.state.pipe import Pipe
 from ksmbd.state.session import Session, SessionState
 from ksmbd.state.settings import Settings
 from ksmbd.vfs import credentials
-from ksmbd.wire.status import NtStatus, NtStatusError
+from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError
 
 if TYPE_CHECKING:
     from ksmbd.ipc.client import Mountd
@@ -30,8 +30,13 @@ if TYPE_CHECKING:
     from ksmbd.state.transport import Scheduler, Transport
     from ksmbd.state.tree import TreeConnect
     from ksmbd.vfs.sid import Domain
+    from ksmbd.wire.fsctl import NetworkInterfaceInfo
 
 log = logging.getLogger("ksmbd.smb")
+
+
+def _no_interfaces(_reached: str) -> list[NetworkInterfaceInfo]:
+    return []
 
 
 class Server:
@@ -50,6 +55,7 @@ class Server:
         domain: Domain,
         clock: Callable[[], float] = time.time,
         settings: Settings | None = None,
+        interfaces: Callable[[str], list[NetworkInterfaceInfo]] = _no_interfaces,
     ) -> None:
         self.scheduler = scheduler
         self.mountd = mountd
@@ -59,6 +65,7 @@ class Server:
         self.domain = domain
         self.clock = clock  # seconds since 1970
         self.settings = settings or Settings()
+        self.interfaces = interfaces  # by the address of ours that a client has reached
         self.start_time = clock()
         self.lock = threading.Lock()
         self.connections: dict[int, Connection] = {}  # by self.lock
@@ -89,10 +96,11 @@ class Server:
             works = list(connection.requests.values())
             sessions = list(connection.sessions.values())
             connection.sessions.clear()
+            connection.preauth_sessions.clear()
         for work in works:
             work.abandon()
         for session in sessions:
-            if session.remove_channel(connection) or session.connection is connection:
+            if session.remove_channel(connection):
                 self.end_session(session)
         with self.lock:
             self.connections.pop(connection.number, None)
@@ -116,7 +124,9 @@ class Server:
                     break
             session = Session(session_id, connection, self.clock())
             self.sessions[session_id] = session
-        connection.add_session(session)
+        if not connection.add_session(session):
+            self.end_session(session)
+            raise Disconnect("lost before the log-on began")
         return session
 
     def end_session(self, session: Session, status: NtStatus = NtStatus.FILE_CLOSED) -> None:
@@ -128,6 +138,7 @@ class Server:
         was_valid = session.state != SessionState.IN_PROGRESS
         session.state = SessionState.EXPIRED
         with session.lock:
+            session.ended = True
             channels = list(session.channels.values())
             trees = list(session.trees.values())
             session.trees.clear()

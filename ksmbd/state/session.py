@@ -1,9 +1,12 @@
 """Session, [MS-SMB2] 3.3.1.8, and Channel, 3.3.1.14.
 
-    IN_PROGRESS --authenticated--> VALID --logoff, previous-session, last channel gone--> gone
+    IN_PROGRESS --authenticated--> VALID --logoff, previous-session, last channel gone--> ended
                                      |  ^
                               expiry v  | re-authentication
                                    EXPIRED
+
+A session outlives the connection it was made on as long as another channel is left: trees and
+opens are the session's.
 
 Lock order: see connection.  ``Session.lock`` guards the tree table, the open table and the
 channels.
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from ksmbd.vfs.sid import Domain
 
 MAX_TREES = 4096  # tree connects of one session
+MAX_CHANNELS = 32  # of one session, as Windows and ksmbd have it
 
 
 class SessionState(IntEnum):
@@ -53,7 +57,7 @@ class Session:
 
     def __init__(self, session_id: int, connection: Connection, now: float) -> None:
         self.session_id = session_id
-        self.connection = connection  # the one it was made on
+        self.connection = connection  # the one it was made on; it may be gone
         self.creation_time = now
         self.idle_time = now
         self.state = SessionState.IN_PROGRESS
@@ -68,6 +72,7 @@ class Session:
         self.session_key = b""  # 16 bytes
         self.full_session_key = b""
         self.application_key = b""
+        self.signer: Signer | None = None  # SigningKey: of the first channel, and of bindings
         self.signing_required = False
         self.encrypt_data = False  # every request must come sealed; needs the next two
         self.sealer: Sealer | None = None  # EncryptionKey; None: a guest, or not negotiated
@@ -84,7 +89,8 @@ class Session:
         self.preauth_integrity_hash_value = b""  # 3.1.1 only
 
         # By self.lock.
-        self.channels: dict[int, Channel] = {}  # connection.number -> Channel
+        self.ended = False  # only ever becomes true: nothing may join it any more
+        self.channels: dict[int, Channel] = {}  # connection.number -> Channel, the oldest first
         self.trees: dict[int, TreeConnect] = {}
         self.opens: dict[int, Open] = {}  # volatile id -> Open
         self._next_tree_id = 1
@@ -108,8 +114,26 @@ class Session:
         channel = self.channels.get(connection.number)
         return channel.signer if channel else None
 
+    def expired(self, now: float) -> bool:
+        """Whether its credentials have expired at *now*, noticed already or not."""
+        end = self.expiration_time
+        return self.state == SessionState.EXPIRED or (end is not None and now >= end)
+
+    def require_room(self) -> None:
+        """INSUFFICIENT_RESOURCES   it has as many channels as a session may have"""
+        if len(self.channels) >= MAX_CHANNELS:
+            raise NtStatusError(NtStatus.INSUFFICIENT_RESOURCES, f"{MAX_CHANNELS} channels")
+
     def add_channel(self, connection: Connection, signer: Signer | None) -> None:
+        """Let the session use *connection*.
+
+        USER_SESSION_DELETED     it ended meanwhile
+        INSUFFICIENT_RESOURCES   see :meth:`require_room`
+        """
         with self.lock:
+            if self.ended:
+                raise NtStatusError(NtStatus.USER_SESSION_DELETED, "ended meanwhile")
+            self.require_room()
             self.channels[connection.number] = Channel(connection, signer)
 
     def remove_channel(self, connection: Connection) -> bool:

@@ -24,6 +24,7 @@ from ksmbd.wire.status import NtStatus, NtStatusError
 
 if TYPE_CHECKING:
     from ksmbd.crypto.signing import Signer
+    from ksmbd.state.binding import PreauthSession
     from ksmbd.state.connection import Connection
     from ksmbd.state.open import Open
     from ksmbd.state.server import Server
@@ -159,7 +160,8 @@ class Work:
         self.held: list[Open] = []  # opens this command uses
         self.async_id = 0
         self.interim_sent = False
-        self.keep_preauth: Connection | Session | None = None  # hashes the reply as it is sent
+        # Hashes the reply as it is sent.
+        self.keep_preauth: Connection | Session | PreauthSession | None = None
         self.memo: Any = None  # a waiting handler's notes for its next run
         self.wake: Wake | None = None
         self._lock = threading.Lock()

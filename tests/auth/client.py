@@ -85,6 +85,7 @@ class Client:
     lm_response: bytes = bytes(24)
     nt_response: bytes | None = None  # instead of the right one
     encrypted_key: bytes | None = None
+    session_key: bytes = SESSION_KEY  # the one that is exchanged
     av_pairs: bytes | None = None
     signer: crypto.MessageSigner | None = field(default=None, init=False)
     verifier: crypto.MessageSigner | None = field(default=None, init=False)
@@ -100,7 +101,7 @@ class Client:
         flags = challenge.flags
         response, base = self._response(challenge)
         exchanged = flags & ntlm.NEGOTIATE_KEY_EXCH
-        self.key = SESSION_KEY if exchanged else base
+        self.key = self.session_key if exchanged else base
         encrypted = crypto.rc4(base, self.key) if exchanged else b""
         if self.encrypted_key is not None:
             encrypted = self.encrypted_key

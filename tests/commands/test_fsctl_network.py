@@ -1,19 +1,24 @@
-"""commands/fsctl_network.py through the engine, [MS-SMB2] 3.3.5.15.12."""
+"""commands/fsctl_network.py through the engine, [MS-SMB2] 3.3.5.15.11 and .12."""
 
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ksmbd.wire.fsctl import (
+    QUERY_NETWORK_INTERFACE_INFO,
+    RSS_CAPABLE,
     VALIDATE_NEGOTIATE_INFO,
+    NetworkInterfaceInfo,
     ValidateNegotiateInfoRequest,
     ValidateNegotiateInfoResponse,
+    pack_sockaddr,
 )
 from ksmbd.wire.header import NO_FILE
-from ksmbd.wire.negotiate import SIGNING_ENABLED
+from ksmbd.wire.negotiate import CAP_MULTI_CHANNEL, SIGNING_ENABLED
 from ksmbd.wire.status import NtStatus
 from tests.support.client import DIALECTS, Client, ready
 from tests.support.engine import Engine
@@ -96,3 +101,65 @@ def test_more_dialects_than_the_input_has_are_refused(engine: Engine, count: int
     data = bytearray(frame.data)
     struct.pack_into("<H", data, 22, count)
     assert client.status(frame.set(data=bytes(data))) is NtStatus.INVALID_PARAMETER
+
+
+# -- QUERY_NETWORK_INTERFACE_INFO --------------------------------------------------------
+
+
+def interface(address: str, index: int) -> NetworkInterfaceInfo:
+    return NetworkInterfaceInfo(
+        if_index=index,
+        capability=RSS_CAPABLE,
+        link_speed=10**10,
+        sock_addr_storage=pack_sockaddr(address).ljust(128, b"\0"),
+    )
+
+
+def asker(folder: Path, dialect: int, *, multichannel: bool = True, offers: bool = True) -> Client:
+    engine = Engine(folder, multichannel=multichannel)
+    by_address = {"192.0.2.1": [interface("192.0.2.1", 2), interface("2001:db8::1", 3)]}
+    engine.server.interfaces = by_address.__getitem__
+    client = Client(engine)
+    client.negotiate(dialect, capabilities=CAP_MULTI_CHANNEL if offers else 0)
+    client.log_on()
+    client.connect("IPC$")
+    return client
+
+
+def question(client: Client, **changes: Any) -> Frame:
+    return client.frames.on(NO_FILE, NO_FILE).ioctl(QUERY_NETWORK_INTERFACE_INFO, b"", **changes)
+
+
+@pytest.mark.parametrize("dialect", [0x0300, 0x0302, 0x0311])
+def test_the_interfaces_are_told_by_the_address_that_was_reached(
+    folder: Path, dialect: int
+) -> None:
+    response = asker_reply(folder, dialect)
+    assert response.status is NtStatus.SUCCESS
+    assert len(response.data) == 2 * 152
+    first = NetworkInterfaceInfo.unpack(response.data)
+    second = NetworkInterfaceInfo.unpack(response.data, first.next)
+    assert (first.next, first.if_index, second.next, second.if_index) == (152, 2, 0, 3)
+    assert first.sock_addr_storage == pack_sockaddr("192.0.2.1").ljust(128, b"\0")
+
+
+def asker_reply(folder: Path, dialect: int) -> Any:
+    client = asker(folder, dialect)
+    return client.call(question(client))
+
+
+@pytest.mark.parametrize(
+    ("dialect", "changes"),
+    [(0x0210, {}), (0x0311, {"multichannel": False}), (0x0311, {"offers": False})],
+)
+def test_without_multichannel_nothing_is_told(
+    folder: Path, dialect: int, changes: dict[str, bool]
+) -> None:
+    client = asker(folder, dialect, **changes)
+    assert client.status(question(client)) is NtStatus.NOT_SUPPORTED
+
+
+def test_too_little_room_for_the_interfaces_is_an_error(folder: Path) -> None:
+    client = asker(folder, 0x0311)
+    assert client.status(question(client, max_output_response=303)) is NtStatus.BUFFER_TOO_SMALL
+    assert client.status(question(client, max_output_response=304)) is NtStatus.SUCCESS

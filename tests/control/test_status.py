@@ -23,6 +23,10 @@ REPORT: dict[str, Any] = {
         {"id": "0x1f", "account": "alice", "peer": "192.0.2.5", "state": "valid", "guest": False,
          "dialect": "3.1.1", "signed": "AES-128-GMAC", "sealed": "", "trees": 1, "opens": 2},
     ],
+    "channels": [
+        {"session": "0x1f", "account": "alice", "connection": 12, "peer": "192.0.2.5",
+         "local": "192.0.2.1", "signed": "AES-128-GMAC", "sealed": ""},
+    ],
     "trees": [
         {"share": "media", "account": "alice", "session": "0x1f", "writable": True,
          "encryption_required": False},
@@ -57,6 +61,10 @@ Sessions: 1
   Session  Account  Client     State  Guest  Dialect  Signed with   Sealed with  Shares  Opens
   0x1f     alice    192.0.2.5  valid  no     3.1.1    AES-128-GMAC  -                 1      2
 
+Channels: 1
+  Session  Account  Connection  Client     Server     Signed with   Sealed with
+  0x1f     alice            12  192.0.2.5  192.0.2.1  AES-128-GMAC  -
+
 Connected shares: 1
   Share  Account  Session  Writable  Sealed only
   media  alice    0x1f     yes       no
@@ -72,13 +80,20 @@ Byte-range locks: 1
     )
 
 
+def test_a_server_that_tells_of_no_channels_has_no_such_table() -> None:
+    report = {name: value for name, value in REPORT.items() if name != "channels"}
+    assert "Channels" not in render(report)
+    assert "Connected shares: 1" in render(report)
+
+
 def test_before_mountd_has_come_there_is_one_line() -> None:
     report = {"version": "1.2", "state": "startup", "port": 0, "mountd": False}
     assert render(report) == "ksmbd 1.2: startup, port 0, mountd away"
 
 
 def test_empty_tables_are_their_titles_only() -> None:
-    empty = REPORT | {name: [] for name in ("connections", "sessions", "trees", "opens", "locks")}
+    names = ("connections", "sessions", "channels", "trees", "opens", "locks")
+    empty = REPORT | {name: [] for name in names}
     text = render(empty | {"open_count": 0})
     assert "Sessions: 0\n" in text
     assert "Account" not in text

@@ -62,7 +62,13 @@ GLOBALS: list[tuple[str, list[tuple[str, Any]]]] = [
     ("default unix user", [("smb", "smb"), ("x" * 48, BAD)]),
     ("durable handles", [("no", False)]),
     ("guest account", [("ftp", "ftp")]),
-    ("interfaces", [("eth0, eth1  10.0.0.0/8", ("eth0", "eth1", "10.0.0.0/8"))]),
+    (
+        "interfaces",
+        [
+            ("eth0, eth1  10.0.0.0/8", ("eth0", "eth1", "10.0.0.0/8")),
+            ('"eth0;speed=1,capability=RSS" lo', ("eth0;speed=1,capability=RSS", "lo")),
+        ],
+    ),
     ("ipc timeout", [("20", 20), ("1m", 60), ("", BAD)]),
     ("kerberos keytab file", [("/etc/krb5.keytab", "/etc/krb5.keytab"), ("krb5.keytab", BAD)]),
     ("kerberos service name", [("cifs/a.b", "cifs/a.b")]),

@@ -24,11 +24,13 @@ def server() -> Any:
     connection = SimpleNamespace(
         number=3, peer="192.0.2.5", dialect=0x0311, sessions={}, requests={5: None},
         async_commands={1: None, 2: None}, creation_time=90.0, lock=threading.Lock(),
+        transport=SimpleNamespace(local="192.0.2.1"),
     )  # fmt: skip
+    signer = SimpleNamespace(algorithm=AES_GMAC)
     session = SimpleNamespace(
         session_id=0x1F, account="alice", is_guest=False, is_anonymous=False,
         state=SessionState.VALID, connection=connection, trees={}, opens={},
-        channels={3: SimpleNamespace(signer=SimpleNamespace(algorithm=AES_GMAC))},
+        signer=signer, channels={3: SimpleNamespace(connection=connection, signer=signer)},
         signing_required=True, encrypt_data=False, creation_time=95.0, lock=threading.Lock(),
         sealer=SimpleNamespace(cipher=AES_256_GCM), was_signed=False, was_sealed=False,
     )  # fmt: skip
@@ -69,6 +71,24 @@ def test_every_table_has_its_row_and_all_is_json() -> None:
     assert row["open_count"] == 1
 
 
+def test_every_channel_has_a_row_though_the_first_connection_is_gone() -> None:
+    made, client = server()
+    session = made.sessions[0x1F]
+    channel = session.channels.pop(3)
+    for number, peer in ((5, "198.51.100.7"), (6, "192.0.2.5")):
+        other = SimpleNamespace(**{**vars(channel.connection), "number": number, "peer": peer})
+        session.channels[number] = SimpleNamespace(connection=other, signer=session.signer)
+    row = report(made, [client], FIGURES, direct=True)
+    assert (row["sessions"][0]["connection"], row["sessions"][0]["channels"]) == (5, 2)
+    told = [(c["connection"], c["peer"], c["local"], c["signed"]) for c in row["channels"]]
+    assert told == [
+        (5, "198.51.100.7", "192.0.2.1", "AES-128-GMAC"),
+        (6, "192.0.2.5", "192.0.2.1", "AES-128-GMAC"),
+    ]
+    head = {"version": "1", "state": "running", "port": 445, "mountd": True}
+    assert "Channels: 2" in render(head | row)
+
+
 def test_ksmbd_control_can_show_it() -> None:
     made, client = server()
     head = {"version": "1", "state": "running", "port": 445, "mountd": True}
@@ -94,7 +114,7 @@ def test_a_connection_that_has_not_negotiated_has_no_dialect() -> None:
         ({"signing_required": True, "encrypt_data": True}, "", "AES-256-GCM"),
         ({"signing_required": True, "was_sealed": True}, "", "AES-256-GCM"),
         ({"was_signed": True, "was_sealed": True}, "AES-128-GMAC", "AES-256-GCM"),
-        ({"channels": {}, "sealer": None}, "", ""),
+        ({"signer": None, "sealer": None}, "", ""),
     ],
 )
 def test_it_says_what_a_session_is_signed_and_sealed_with(

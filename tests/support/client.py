@@ -31,7 +31,7 @@ from ksmbd.wire.negotiate import (
     SMB_3_1_1,
     NegotiateResponse,
 )
-from ksmbd.wire.session_setup import IS_GUEST, IS_NULL, SessionSetupResponse
+from ksmbd.wire.session_setup import BINDING, IS_GUEST, IS_NULL, SessionSetupResponse
 from ksmbd.wire.status import NtStatus
 from tests.auth import client as ntlm
 from tests.support.engine import PEER, Engine
@@ -40,6 +40,7 @@ from tests.support.mountd import PASSWORD
 from tests.support.replies import Response, split
 
 W = TypeVar("W", bound=Wire)
+CHANNEL_KEY: Final = b"channel" * 2 + b"ab"  # another than that of the session
 DIALECTS: Final = (0x0202, 0x0210, 0x0300, 0x0302, 0x0311)
 
 
@@ -268,6 +269,39 @@ class Client:
             assert last.header.flags & SIGNED, "the last SESSION_SETUP response goes unsigned"
         if last.header.flags & SIGNED:
             assert last.signed_by(session.signer), "wrong signature of the last SESSION_SETUP"
+
+    def bind(
+        self, session: LogOn, user: str = "joe", password: str = PASSWORD, **changes: Any
+    ) -> LogOn:
+        """Make this connection a channel of *session*, which was made on another one."""
+        side = ntlm.Client(user, password=password, session_key=CHANNEL_KEY)
+        channel = self.try_bind(session, side, **changes)
+        assert channel.responses[-1].status is NtStatus.SUCCESS, channel.responses[-1]
+        self.frames.session_id = session.session_id
+        return channel
+
+    def try_bind(self, session: LogOn, side: ntlm.Client, **changes: Any) -> LogOn:
+        """Both legs, signed with the key of *session*.  *changes* are of both requests."""
+        hash_value = self.preauth
+        channel = LogOn(session.session_id, signer=session.signer)
+        self.sessions[session.session_id] = channel
+        self.signing_now = channel  # the test looks at the signatures
+        token = side.negotiate()
+        changes = {"flags": BINDING, "session_id": session.session_id, **changes}
+        try:
+            for _ in range(2):
+                response = self.call(self.frames.session_setup(token, **changes))
+                channel.responses.append(response)
+                hash_value = chain(hash_value, self.sent)
+                if response.status is not NtStatus.MORE_PROCESSING_REQUIRED:
+                    break
+                hash_value = chain(hash_value, response.raw)
+                token = side.authenticate(response.token())
+        finally:
+            self.signing_now = None
+        if channel.responses[-1].status is NtStatus.SUCCESS:
+            self._logged_on(channel, side.key, hash_value)
+        return channel
 
     def connect(self, name: str = "data", *, use: bool = True) -> int:
         """A tree connect to the share, which ``frames`` uses from then on if *use*."""
