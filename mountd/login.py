@@ -20,6 +20,7 @@ from mountd.sessions import Limits, Tree
 from mountd.shares import Share, forced, on_list
 from mountd.state import Files, State
 from mountd.system import Identity
+from mountd.throttle import MAX_HOLD_S
 
 log = logging.getLogger("mountd")
 
@@ -44,34 +45,47 @@ class Member(NamedTuple):
 # -- log-in ------------------------------------------------------------------------------
 
 
-def login(state: State, handle: int, account: str) -> LoginResponse:
-    """Who is *account*? ksmbd checks the password against the hash.
+def login(state: State, handle: int, account: str, peer: str) -> LoginResponse:
+    """Who is *account*, who tries from *peer*? ksmbd checks the password against the hash.
 
-    USER_OK                  the account; with USER_DELAY_SESSION after too many wrong passwords
+    USER_OK                  the account
     USER_OK | USER_GUEST     no such account and `map to guest` allows it, or the anonymous user
     USER_OK | USER_BAD_UID   no system user: a guest once the password is right (`bad uid`)
     USER_BAD_UID             no system user
-    USER_BAD_USER            no such account
+    USER_BAD_USER            no such account; with USER_DELAY_SESSION: too many wrong passwords,
+                             this one is not looked at
+
+    With ``delay_ms``, which only follows many wrong passwords, the answer to another is held back.
     """
     files = state.files
     if not account:
         return guest(state, files, handle)
     name = users.lookup(files.accounts, account)
-    if name is None:
-        if files.globals.map_to_guest in (MapToGuest.BAD_USER, MapToGuest.BAD_PASSWORD):
-            return guest(state, files, handle)
-        log.debug("there is no account %r", account)
-        return LoginResponse(handle=handle, status=ipc.USER_BAD_USER, account=account)
+    guests = files.globals.map_to_guest in (MapToGuest.BAD_USER, MapToGuest.BAD_PASSWORD)
+    if name is None and guests:
+        return guest(state, files, handle)
+    hold = state.throttle.admit(name or account, peer)
+    if hold is None:
+        status = ipc.USER_BAD_USER | ipc.USER_DELAY_SESSION
+        delay = int(MAX_HOLD_S * 1000)
+        return LoginResponse(handle=handle, status=status, delay_ms=delay, account=account)
+    response = _listed(state, files, handle, name or account)
+    response.delay_ms = int(hold * 1000)
+    return response
+
+
+def _listed(state: State, files: Files, handle: int, name: str) -> LoginResponse:
+    if name not in files.accounts:
+        log.debug("there is no account %r", name)
+        return LoginResponse(handle=handle, status=ipc.USER_BAD_USER, account=name)
     identity = state.identity(name)
     if identity is None:
         return _without_identity(state, files, handle, name)
-    delay = state.failures.delay_ms(name)
     return LoginResponse(
         handle=handle,
-        status=ipc.USER_OK | (ipc.USER_DELAY_SESSION if delay else 0),
+        status=ipc.USER_OK,
         uid=identity.uid,
         gid=identity.gid,
-        delay_ms=delay,
         account=name,
         hash=files.accounts[name],
         groups=identity.groups,
@@ -113,11 +127,13 @@ def _without_identity(state: State, files: Files, handle: int, name: str) -> Log
     )
 
 
-def logout(state: State, account: str, flags: int) -> None:
-    """A log-on failed (USER_BAD_PASSWORD) or a session ended."""
-    name = users.lookup(state.files.accounts, account)
-    if name is not None and flags & ipc.USER_BAD_PASSWORD:
-        state.failures.failed(name)
+def logout(state: State, account: str, flags: int, peer: str) -> None:
+    """A log-on from *peer* failed (USER_BAD_PASSWORD), or a session ended.
+
+    Accounts that do not exist are counted, too: nothing must tell them from those that do.
+    """
+    if flags & ipc.USER_BAD_PASSWORD:
+        state.throttle.failed(users.lookup(state.files.accounts, account) or account, peer)
 
 
 def kerberos(
@@ -214,7 +230,7 @@ def _tree_connect(state: State, request: TreeConnectRequest) -> TreeConnectRespo
     if status := state.sessions.add(tree, Limits(limit, share.params.max_connections)):
         raise Refused(status, "no room, or the tree connect exists")
     if not member.guest:
-        state.failures.succeeded(member.account)
+        state.throttle.succeeded(member.account, request.peer)
     identity = member.identity if member.replaced else None
     return TreeConnectResponse(
         handle=request.handle,

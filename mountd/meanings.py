@@ -12,6 +12,8 @@ GLOBAL: Final[dict[str, str]] = {
     "default_unix_user": "The system user for whom an account acts that has no system user of its "
     "name. Empty: such accounts are refused (or become guests: `map to guest = bad uid`).",
     "durable_handles": "Grant durable handles.",
+    "failed_logon_window": "After so many minutes without another wrong password they are "
+    "forgotten: `max failed logons`.",
     "guest_account": "The system user guests act as.",
     "interfaces": "Names of network interfaces, with wildcards, addresses or networks. Clients "
     'are told of these alone, with multichannel; `"eth0;speed=10000000000,capability=RSS"` tells '
@@ -28,6 +30,13 @@ GLOBAL: Final[dict[str, str]] = {
     "wrong password, or who is right but has no system user.",
     "max_active_sessions": "Most sessions at a time; 0 is the most there can be, 65536.",
     "max_connections": "Most connections at a time; 0 is the most there can be, 65536.",
+    "max_failed_logons": "So many wrong passwords for an account from one address are answered at "
+    "once. After them one more is looked at, a second later the next, then after 2, 4 and more "
+    "seconds, up to 60; what comes before its time waits for at most 5 seconds or is refused, be "
+    "the password right or wrong. A right password ends it. The same goes for 5 times as many "
+    "from one address for any accounts, and for 10 times as many for an account from anywhere, "
+    "with one a second; but whoever logged on from an address before is not held up there by "
+    "what others try. 0: passwords are always looked at.",
     "max_ip_connections": "Most connections from one IPv4 address, or one IPv6 network of 64 bits; "
     "0 is the most there can be, 65536.",
     "max_open_files": "Most open files of all clients together; 0 is the most there can be, 65536.",

@@ -283,6 +283,7 @@ class GlobalParams:
     deadtime: int = param(duration(60), 0)  # minutes
     default_unix_user: str = param(guest, "")
     durable_handles: bool = param(boolean, True)
+    failed_logon_window: int = param(duration(60), 5)  # minutes
     guest_account: str = param(guest, "nobody")
     interfaces: tuple[str, ...] = param(interfaces, (), empty=True)
     ipc_timeout: int = param(duration(1), 0)  # seconds
@@ -292,6 +293,7 @@ class GlobalParams:
     map_to_guest: int = param(choice(GUEST_MAPS), MapToGuest.NEVER)
     max_active_sessions: int = param(count(65536), 1024)
     max_connections: int = param(count(65536), 256)
+    max_failed_logons: int = param(integer(0, 1000), 10)  # 0: any number
     max_ip_connections: int = param(count(65536), 32)
     max_open_files: int = param(count(65536), 10000)
     netbios_name: str = param(name(15), "KSMBD SERVER")

@@ -1,18 +1,11 @@
-"""Sessions and tree connects as ksmbd reports them, their limits, and failed log-ons."""
+"""Sessions and tree connects as ksmbd reports them, and their limits."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from ksmbd.wire.ipc import TreeStatus
-
-FREE_FAILURES: Final = 10  # wrong passwords in a row before the answer is held back
-DELAY_STEP_MS: Final = 1000  # longer with each one after
-MAX_DELAY_MS: Final = 5000  # ksmbd's delay
-FORGET_AFTER_S: Final = 300.0  # without a further failure
 
 
 class Tree(NamedTuple):
@@ -111,42 +104,3 @@ class Sessions:
     def _share_room(self, share: str, limit: int) -> TreeStatus:
         full = limit and self._per_share.get(share.casefold(), 0) >= limit
         return TreeStatus.TOO_MANY_CONNS if full else TreeStatus.OK
-
-
-@dataclass(slots=True)
-class _Record:
-    count: int
-    last: float
-
-
-class Failures:
-    """Wrong passwords by account; only accounts that exist are counted."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        """*clock* gives seconds that never go back."""
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._records: dict[str, _Record] = {}  # by _lock
-
-    def failed(self, account: str) -> None:
-        now = self._clock()
-        with self._lock:
-            record = self._records.setdefault(account, _Record(0, now))
-            if now - record.last > FORGET_AFTER_S:
-                record.count = 0
-            record.count += 1
-            record.last = now
-
-    def succeeded(self, account: str) -> None:
-        with self._lock:
-            self._records.pop(account, None)
-
-    def delay_ms(self, account: str) -> int:
-        """How long the answer to the next wrong password is to be held back."""
-        now = self._clock()
-        with self._lock:
-            record = self._records.get(account)
-            if record is None or now - record.last > FORGET_AFTER_S:
-                return 0
-            over = record.count - FREE_FAILURES
-        return min(max(over, 0) * DELAY_STEP_MS, MAX_DELAY_MS)

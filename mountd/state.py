@@ -19,9 +19,10 @@ from ksmbd.wire.policy import Encryption, MapToGuest
 from mountd import conf, krb5, shares, users
 from mountd.conf import ConfError, Configuration
 from mountd.params import GlobalParams
-from mountd.sessions import Failures, Sessions
+from mountd.sessions import Sessions
 from mountd.shares import Shares
 from mountd.system import Identity, System, UnixSystem
+from mountd.throttle import Throttle
 
 log = logging.getLogger("mountd")
 
@@ -69,7 +70,7 @@ class State:
         self.started = clock()
         self.port = port
         self.sessions = Sessions()
-        self.failures = Failures(monotonic)
+        self.throttle = Throttle(monotonic)
         self.server_identity: Identity | None = None  # ksmbd's own, if it may become nobody else
         self._reloading = threading.Lock()
         self.files = self._read(1)
@@ -157,6 +158,8 @@ class State:
     def _read(self, generation: int) -> Files:
         configuration = conf.load(self.paths.conf)
         accounts = users.load(self.paths.accounts)
+        params = configuration.globals
+        self.throttle.configure(params.max_failed_logons, params.failed_logon_window * 60)
         return Files(configuration, accounts, shares.build(configuration), generation)
 
     def _unknown(self, account: str) -> bool:

@@ -105,11 +105,11 @@ def heartbeat(_services: Services, message: ipc.Heartbeat) -> Message:
 
 
 def login_request(services: Services, message: ipc.LoginRequest) -> Message:
-    return login.login(services.state, message.handle, message.account)
+    return login.login(services.state, message.handle, message.account, message.peer)
 
 
 def logout(services: Services, message: ipc.Logout) -> None:
-    login.logout(services.state, message.account, message.account_flags)
+    login.logout(services.state, message.account, message.account_flags, message.peer)
 
 
 def share_config(services: Services, message: ipc.ShareConfigRequest) -> Message:

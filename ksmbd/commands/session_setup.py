@@ -84,7 +84,7 @@ def _step(work: Work, req: SessionSetupRequest, session: Session, token: memoryv
             session.preauth_integrity_hash_value, work.message
         )
     if session.logon is None:
-        session.logon = Logon(work.server)
+        session.logon = Logon(work.server, work.connection.peer)
     outcome = session.logon.step(token)
     if outcome.logged_on is None:
         if hashing:

@@ -111,14 +111,15 @@ class Mountd:
         with self._lock:
             return self._ready
 
-    def login(self, account: str) -> LoginReply:
-        """Who is *account*? The empty name asks for the anonymous user.
+    def login(self, account: str, peer: str) -> LoginReply:
+        """Who is *account*, who tries from *peer*? The empty name asks for the anonymous user.
 
         NO_LOGON_SERVERS   mountd is away or does not answer
         INVALID_PARAMETER  the name has no UTF-8 form
         """
         answer = self._ask(
-            lambda handle: ipc.LoginRequest(handle=handle, account=account), ipc.LoginResponse
+            lambda handle: ipc.LoginRequest(handle=handle, account=account, peer=peer),
+            ipc.LoginResponse,
         )
         return login_reply(answer)
 
@@ -171,9 +172,9 @@ class Mountd:
         if known is not None:
             self._tell(ipc.TreeDisconnect(session_id=session_id, connect_id=connect_id))
 
-    def logout(self, account: str, flags: int) -> None:
+    def logout(self, account: str, flags: int, peer: str) -> None:
         """A session ended; with USER_BAD_PASSWORD in *flags*: a log-on failed. Never fails."""
-        self._tell(ipc.Logout(account_flags=flags, account=account))
+        self._tell(ipc.Logout(account_flags=flags, account=account, peer=peer))
 
     def rpc_open(
         self, pipe: int, name: str, *, account: str, session_id: int, peer: str, guest: bool = False

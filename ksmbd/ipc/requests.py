@@ -50,8 +50,9 @@ class LoginReply(NamedTuple):
         return bool(self.status & USER_BAD_UID and self.status & USER_OK)
 
     @property
-    def delay(self) -> bool:
-        return bool(self.status & USER_DELAY_SESSION)
+    def unheard(self) -> bool:
+        """Too many wrong passwords: this one is not looked at."""
+        return bool(self.status & USER_DELAY_SESSION) and not self.ok
 
 
 class ShareConfig(NamedTuple):

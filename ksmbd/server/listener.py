@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import ipaddress
 import logging
 import socket
 import threading
@@ -20,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ksmbd.server.tcp import address_text
+from ksmbd.wire.address import host_of
 
 log = logging.getLogger("ksmbd.conn")
 
@@ -71,7 +71,7 @@ class Admission:
 
     def admit(self, address: str) -> str | None:
         """Count a connection from *address*; returns why not if it may not come in."""
-        host = _host(address)
+        host = host_of(address)
         with self._lock:
             if self._total and self._now >= self._total:
                 return f"{self._total} connections are the limit"
@@ -83,7 +83,7 @@ class Admission:
 
     def leave(self, address: str) -> None:
         """A connection that was admitted has ended."""
-        host = _host(address)
+        host = host_of(address)
         with self._lock:
             self._now -= 1
             self._counts[host] -= 1
@@ -94,17 +94,6 @@ class Admission:
         """Connections and addresses they come from, now."""
         with self._lock:
             return self._now, len(+self._counts)
-
-
-def _host(address: str) -> str:
-    """Who counts as one: an IPv4 address, or the /64 network that one IPv6 host owns."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(ip, ipaddress.IPv6Address) and not ip.is_link_local and not ip.is_loopback:
-        return str(ipaddress.ip_network((ip.packed[:8] + bytes(8), 64)))
-    return address
 
 
 class Listener:

@@ -60,9 +60,12 @@ class Outcome(NamedTuple):
 class Logon:
     """The server's side of one exchange of SESSION_SETUPs."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, peer: str) -> None:
+        """*peer* is the client's address."""
         self._server = server
+        self._peer = peer
         self._login: LoginReply | None = None  # mountd's last word on the user who tries
+        self._counted = False  # mountd knows that the password was wrong
         self._kerberos: KerberosAcceptor[LoginReply] | None = None
         offers: list[Offer[LoginReply]] = [Offer((NTLMSSP,), self._ntlm)]
         if server.settings.kerberos:
@@ -110,7 +113,7 @@ class Logon:
 
     def _look_up(self, user: str, _domain: str) -> LoginReply | None:
         """A guest's reply has no hash: no proof holds against it, and ``_map_to_guest`` decides."""
-        self._login = self._server.mountd.login(user)
+        self._login = self._server.mountd.login(user, self._peer)
         return self._login if self._login.ok else None
 
     def _map_to_guest(self, refused: Refused) -> LoginReply | None:
@@ -119,7 +122,8 @@ class Logon:
         if login is not None and login.ok and login.guest:
             return login
         if self._server.settings.wrong_password_is_guest:
-            login = self._server.mountd.login("")
+            self._count(refused)
+            login = self._server.mountd.login("", self._peer)
             if login.ok and login.guest:
                 return login
         return None
@@ -146,7 +150,7 @@ class Logon:
         return LoggedOn(identity, login, self._kerberos.expiry if self._kerberos else 0)
 
     def _anonymous(self, result: Result[LoginReply]) -> LoggedOn:
-        login = self._server.mountd.login("")
+        login = self._server.mountd.login("", self._peer)
         if not login.status & USER_OK:
             raise NtStatusError(NtStatus.ACCESS_DENIED, "no anonymous log-on")
         identity = Identity(
@@ -161,8 +165,16 @@ class Logon:
         return LoggedOn(identity, login._replace(status=login.status | USER_GUEST))
 
     def _failed(self, refused: Refused, why: str) -> LogonFailed:
-        """mountd counts it, and says how long the next answers are held back."""
-        self._server.mountd.logout(refused.user, USER_BAD_PASSWORD)
+        """mountd has said how long the answer is held back."""
+        self._count(refused)
         delay = self._login.delay_s if self._login is not None else 0.0
-        log.info("log-on refused: %s", why)
+        if self._login is not None and self._login.unheard:
+            why = f"{refused.user}: not looked at, after too many wrong passwords"
+        log.info("%s: log-on refused: %s", self._peer, why)
         return LogonFailed(NtStatus.LOGON_FAILURE, why, delay)
+
+    def _count(self, refused: Refused) -> None:
+        """Tell mountd of a wrong password, once, and only if it was looked at."""
+        if not self._counted and not (self._login is not None and self._login.unheard):
+            self._server.mountd.logout(refused.user, USER_BAD_PASSWORD, self._peer)
+        self._counted = True

@@ -152,7 +152,7 @@ class Server:
         for tree in trees:
             self.mountd.tree_disconnect(session.session_id, tree.tree_id)
         if was_valid and session.account:
-            self.mountd.logout(session.account, 0)
+            self.mountd.logout(session.account, 0, session.connection.peer)
 
     def end_tree(self, tree: TreeConnect, status: NtStatus = NtStatus.FILE_CLOSED) -> None:
         """TREE_DISCONNECT: the tree's opens go, mountd is told."""

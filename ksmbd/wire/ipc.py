@@ -90,7 +90,7 @@ USER_BAD_PASSWORD: Final = 0x2
 USER_BAD_UID: Final = 0x4  # alone: refuse. With USER_OK: check the password, then it is a guest
 USER_BAD_USER: Final = 0x8
 USER_GUEST: Final = 0x10  # no password is asked for
-USER_DELAY_SESSION: Final = 0x20  # delay the answer to a wrong password by delay_ms
+USER_DELAY_SESSION: Final = 0x20  # hold back the answer; without USER_OK whatever the password
 USER_CLOCK_SKEW: Final = 0x40  # refused because the client's clock, the KDC's or ours is wrong
 
 # ShareConfigResponse.flags; 0 means that there is no such share. Bits from 24 on are ours
@@ -363,6 +363,7 @@ class LoginRequest(Message):
 
     handle: u32
     account: text
+    peer: text = ""  # the client's address
 
 
 @message(Event.LOGIN_RESPONSE)
@@ -461,6 +462,7 @@ class Logout(Message):
 
     account_flags: u32
     account: text
+    peer: text = ""  # the client's address
 
 
 @message(Event.RPC_REQUEST)

@@ -168,7 +168,7 @@ def test_mountd_hears_why_the_server_cannot_start(bench: Bench) -> None:
 
 def test_answers_find_their_requests_in_any_order(bench: Bench) -> None:
     peer = bench.started()
-    asked = {name: bench.ask(bench.mountd.login, name) for name in ("a", "b")}
+    asked = {name: bench.ask(bench.mountd.login, name, "::1") for name in ("a", "b")}
     requests = [peer.expect(ipc.LoginRequest) for _ in asked]
     for request in reversed(requests):
         name = request.account
@@ -228,7 +228,7 @@ def test_too_long_a_payload_is_refused_before_it_is_sent(bench: Bench) -> None:
 def test_a_name_without_utf8_form_is_refused(bench: Bench) -> None:
     bench.started()
     with pytest.raises(NtStatusError) as refused:
-        bench.mountd.login("\ud800")
+        bench.mountd.login("\ud800", "::1")
     assert refused.value.status is NtStatus.INVALID_PARAMETER
 
 
@@ -261,7 +261,7 @@ def test_a_long_list_of_shares_comes_in_pages(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("ask", "status"),
     [
-        (lambda m: m.login("a"), NtStatus.NO_LOGON_SERVERS),
+        (lambda m: m.login("a", "::1"), NtStatus.NO_LOGON_SERVERS),
         (lambda m: m.share_config("a"), NtStatus.NO_LOGON_SERVERS),
         (lambda m: m.spnego_authen(b""), NtStatus.NO_LOGON_SERVERS),
         (lambda m: m.rpc(1, ipc.RPC_READ, b""), NtStatus.PIPE_NOT_AVAILABLE),
@@ -277,7 +277,7 @@ def test_without_mountd_requests_fail_at_once(
 
 def test_without_mountd_there_is_nobody_to_tell(bench: Bench) -> None:
     bench.mountd.tree_disconnect(1, 2)
-    bench.mountd.logout("a", 0)
+    bench.mountd.logout("a", 0, "::1")
 
 
 def test_a_silent_mountd_costs_the_timeout_and_no_more(
@@ -286,14 +286,14 @@ def test_a_silent_mountd_costs_the_timeout_and_no_more(
     monkeypatch.setattr(client, "LOGIN_TIMEOUT_S", 0.01)
     monkeypatch.setattr(client, "SLOW_TIMEOUT_S", 0.01)
     peer = bench.started()
-    assert refusal(bench.ask(bench.mountd.login, "a")).status is NtStatus.NO_LOGON_SERVERS
+    assert refusal(bench.ask(bench.mountd.login, "a", "::1")).status is NtStatus.NO_LOGON_SERVERS
     pipe = bench.ask(bench.mountd.rpc, 1, ipc.RPC_READ, b"")
     assert refusal(pipe).status is NtStatus.IO_TIMEOUT
     late = peer.expect(ipc.LoginRequest)
     peer.send(ipc.LoginResponse(handle=late.handle, status=ipc.USER_OK))  # nobody waits any more
     monkeypatch.setattr(client, "LOGIN_TIMEOUT_S", PATIENCE_S)
     peer.expect(ipc.RpcRequest)
-    answer = bench.ask(bench.mountd.login, "b")
+    answer = bench.ask(bench.mountd.login, "b", "::1")
     request = peer.expect(ipc.LoginRequest)
     peer.send(ipc.LoginResponse(handle=request.handle, status=ipc.USER_OK, account="b"))
     assert answer.result(PATIENCE_S).account == "b"
@@ -301,7 +301,7 @@ def test_a_silent_mountd_costs_the_timeout_and_no_more(
 
 def test_killing_mountd_fails_what_waits_and_a_new_one_takes_up(bench: Bench) -> None:
     peer = bench.started()
-    answer = bench.ask(bench.mountd.login, "a")
+    answer = bench.ask(bench.mountd.login, "a", "::1")
     peer.expect(ipc.LoginRequest)
     peer.socket.close()
     error = refusal(answer)
@@ -310,7 +310,7 @@ def test_killing_mountd_fails_what_waits_and_a_new_one_takes_up(bench: Bench) ->
     assert bench.recorder.next() == ("link_lost", False)
     assert not bench.mountd.connected
     peer = bench.started()
-    answer = bench.ask(bench.mountd.login, "a")
+    answer = bench.ask(bench.mountd.login, "a", "::1")
     request = peer.expect(ipc.LoginRequest)
     peer.send(ipc.LoginResponse(handle=request.handle, status=ipc.USER_OK))
     assert answer.result(PATIENCE_S).ok
@@ -389,7 +389,7 @@ def test_a_malformed_message_drops_the_link_with_a_log_line(
 
 def test_an_answer_of_another_kind_is_no_answer(bench: Bench) -> None:
     peer = bench.started()
-    answer = bench.ask(bench.mountd.login, "a")
+    answer = bench.ask(bench.mountd.login, "a", "::1")
     request = peer.expect(ipc.LoginRequest)
     peer.send(ipc.RpcResponse(handle=request.handle, flags=0))
     assert refusal(answer).status is NtStatus.NO_LOGON_SERVERS
@@ -409,7 +409,7 @@ def test_the_callbacks_cannot_ask_mountd(bench: Bench) -> None:
 
     def ask() -> None:
         try:
-            bench.mountd.login("a")
+            bench.mountd.login("a", "::1")
         except RuntimeError as error:
             errors.append(error)
 
@@ -445,7 +445,7 @@ def test_stopping_fails_what_waits_and_removes_the_socket(tmp_path: Path) -> Non
     path = tmp_path / "ipc.sock"
     bench = Bench(str(path), Clock())
     peer = bench.started()
-    answer = bench.ask(bench.mountd.login, "a")
+    answer = bench.ask(bench.mountd.login, "a", "::1")
     peer.expect(ipc.LoginRequest)
     bench.mountd.stop()
     assert "shutting down" in refusal(answer).why

@@ -7,25 +7,26 @@ from ksmbd.wire import ipc
 
 
 @pytest.mark.parametrize(
-    ("status", "ok", "guest", "after_proof", "delay"),
+    ("status", "ok", "guest", "after_proof", "unheard"),
     [
         (ipc.USER_OK, True, False, False, False),
         (ipc.USER_OK | ipc.USER_GUEST, True, True, False, False),
         (ipc.USER_OK | ipc.USER_BAD_UID, True, False, True, False),
-        (ipc.USER_OK | ipc.USER_DELAY_SESSION, True, False, False, True),
+        (ipc.USER_OK | ipc.USER_DELAY_SESSION, True, False, False, False),
+        (ipc.USER_BAD_USER | ipc.USER_DELAY_SESSION, False, False, False, True),
         (ipc.USER_BAD_UID, False, False, False, False),
         (ipc.USER_BAD_USER, False, False, False, False),
     ],
 )
 def test_a_login_status_reads_as_facts(
-    status: int, ok: bool, guest: bool, after_proof: bool, delay: bool
+    status: int, ok: bool, guest: bool, after_proof: bool, unheard: bool
 ) -> None:
     reply = requests.login_reply(ipc.LoginResponse(handle=1, status=status, delay_ms=1500))
-    assert (reply.ok, reply.guest, reply.guest_after_proof, reply.delay) == (
+    assert (reply.ok, reply.guest, reply.guest_after_proof, reply.unheard) == (
         ok,
         guest,
         after_proof,
-        delay,
+        unheard,
     )
     assert reply.delay_s == 1.5
 

@@ -58,7 +58,7 @@ class Ksmbd:
     def login(self, account: str) -> Any:
         while not self.mountd.connected:  # starting_up has yet to return
             continue
-        return self.mountd.login(account)
+        return self.mountd.login(account, "::1")
 
     def stop(self) -> None:
         self.mountd.stop()

@@ -15,6 +15,7 @@ from tests.mountd.fakes import HASH, Clock, make_state
 
 GUEST = ipc.USER_OK | ipc.USER_GUEST
 NOBODY = 65534
+PEER = "10.0.0.1"
 
 
 def state_of(folder: Path, globals_: str = "", share: str = "") -> State:
@@ -30,7 +31,7 @@ def connect(state: State, **changes: Any) -> TreeConnectResponse:
         "connect_id": 1,
         "account": "alice",
         "share": "data",
-        "peer": "10.0.0.1",
+        "peer": PEER,
     }
     return login.tree_connect(state, ipc.TreeConnectRequest(**(values | changes)))
 
@@ -39,7 +40,7 @@ def connect(state: State, **changes: Any) -> TreeConnectResponse:
 
 
 def test_an_account_is_told_with_hash_ids_and_groups(tmp_path: Path) -> None:
-    assert login.login(state_of(tmp_path), 5, "ALICE") == LoginResponse(
+    assert login.login(state_of(tmp_path), 5, "ALICE", PEER) == LoginResponse(
         handle=5,
         status=ipc.USER_OK,
         uid=1000,
@@ -73,43 +74,80 @@ def test_an_account_is_told_with_hash_ids_and_groups(tmp_path: Path) -> None:
 def test_who_is_a_guest_and_who_is_refused(
     tmp_path: Path, globals_: str, account: str, status: int, uid: int
 ) -> None:
-    response = login.login(state_of(tmp_path, globals_), 1, account)
+    response = login.login(state_of(tmp_path, globals_), 1, account, PEER)
     assert (response.status, response.uid) == (status, uid)
 
 
 def test_a_guest_has_no_hash_but_one_by_bad_uid_has(tmp_path: Path) -> None:
     state = state_of(tmp_path, "map to guest = bad uid")
-    guest = login.login(state, 1, "")
+    guest = login.login(state, 1, "", PEER)
     assert (guest.account, guest.hash) == ("nobody", b"")
-    mapped = login.login(state, 1, "eve")
+    mapped = login.login(state, 1, "eve", PEER)
     assert (mapped.account, mapped.hash) == ("nobody", HASH)
 
 
 def test_beside_an_unprivileged_ksmbd_every_account_is_let_in(tmp_path: Path) -> None:
     state = state_of(tmp_path)
     state.server_identity = Identity(77, 78)
-    response = login.login(state, 1, "eve")
+    response = login.login(state, 1, "eve", PEER)
     assert (response.status, response.uid) == (ipc.USER_OK, 77)
 
 
-def test_wrong_passwords_delay_the_answer_until_one_is_right(tmp_path: Path) -> None:
+def fail(state: State, times: int, account: str = "Alice", peer: str = PEER) -> None:
+    for _ in range(times):
+        login.logout(state, account, ipc.USER_BAD_PASSWORD, peer)
+
+
+def test_wrong_passwords_hold_back_the_next_until_one_is_right(tmp_path: Path) -> None:
     state = state_of(tmp_path)
-    for _ in range(11):
-        login.logout(state, "Alice", ipc.USER_BAD_PASSWORD)
-    response = login.login(state, 1, "alice")
-    assert response.status == ipc.USER_OK | ipc.USER_DELAY_SESSION
-    assert response.delay_ms == 1000
-    assert login.login(state, 1, "bob").delay_ms == 0
+    fail(state, 10)
+    answers = [login.login(state, 1, "alice", PEER) for _ in range(4)]
+    assert [(r.status, r.delay_ms) for r in answers] == [
+        (ipc.USER_OK, 0),
+        (ipc.USER_OK, 1000),
+        (ipc.USER_OK, 3000),
+        (ipc.USER_BAD_USER | ipc.USER_DELAY_SESSION, 5000),
+    ]
+    assert answers[-1].hash == b""
+    assert login.login(state, 1, "bob", PEER).delay_ms == 0
     assert connect(state).status == TreeStatus.OK
-    assert login.login(state, 1, "alice").delay_ms == 0
+    assert login.login(state, 1, "alice", PEER).delay_ms == 0
+
+
+def test_an_account_that_is_not_there_is_held_back_like_one_that_is(tmp_path: Path) -> None:
+    state = state_of(tmp_path)
+    fail(state, 10, "stranger")
+    answers = [login.login(state, 1, "Stranger", PEER) for _ in range(4)]
+    assert [r.delay_ms for r in answers] == [0, 1000, 3000, 5000]
+    assert all(r.status & ipc.USER_BAD_USER for r in answers)
+
+
+def test_how_many_are_free_and_for_how_long_they_count_is_configured(tmp_path: Path) -> None:
+    clock = Clock()
+    conf = "[global]\nmax failed logons = 2\nfailed logon window = 1\n"
+    state = make_state(tmp_path, conf, clock=clock)
+    fail(state, 2)
+    assert [login.login(state, 1, "alice", PEER).delay_ms for _ in range(2)] == [0, 1000]
+    clock.now += 61
+    assert [login.login(state, 1, "alice", PEER).delay_ms for _ in range(2)] == [0, 0]
+    (tmp_path / "ksmbd.conf").write_text("[global]\nmax failed logons = 0\n")
+    state.reload()
+    fail(state, 1000)
+    assert [login.login(state, 1, "alice", PEER).delay_ms for _ in range(9)] == [0] * 9
 
 
 def test_a_plain_log_off_is_no_failure(tmp_path: Path) -> None:
     state = state_of(tmp_path)
     for _ in range(20):
-        login.logout(state, "alice", ipc.USER_OK)
-        login.logout(state, "stranger", ipc.USER_BAD_PASSWORD)
-    assert login.login(state, 1, "alice").delay_ms == 0
+        login.logout(state, "alice", ipc.USER_OK, PEER)
+    assert [login.login(state, 1, "alice", PEER).delay_ms for _ in range(2)] == [0, 0]
+
+
+def test_a_guest_is_asked_for_no_password_and_waits_for_none(tmp_path: Path) -> None:
+    state = state_of(tmp_path, "map to guest = bad user")
+    fail(state, 100, "stranger")
+    answers = [login.login(state, 1, "stranger", PEER) for _ in range(9)]
+    assert {(r.status, r.delay_ms) for r in answers} == {(GUEST, 0)}
 
 
 # -- Kerberos ----------------------------------------------------------------------------

@@ -61,6 +61,7 @@ GLOBALS: list[tuple[str, list[tuple[str, Any]]]] = [
     ("deadtime", [("10", 10), ("2h", 120), ("90s", 2), ("1x", BAD), ("-1", BAD)]),
     ("default unix user", [("smb", "smb"), ("x" * 48, BAD)]),
     ("durable handles", [("no", False)]),
+    ("failed logon window", [("5", 5), ("90s", 2), ("1h", 60), ("soon", BAD)]),
     ("guest account", [("ftp", "ftp")]),
     (
         "interfaces",
@@ -85,6 +86,7 @@ GLOBALS: list[tuple[str, list[tuple[str, Any]]]] = [
     ),
     ("max active sessions", [("5", 5), ("0", 65536), ("70000", 65536), ("x", BAD)]),
     ("max connections", [("1K", 1024), ("0", 65536)]),
+    ("max failed logons", [("3", 3), ("0", 0), ("1001", BAD), ("never", BAD)]),
     ("max ip connections", [("9", 9)]),
     ("max open files", [("100", 100), ("1M", 65536)]),
     ("netbios name", [("A", "A"), ("x" * 16, BAD)]),

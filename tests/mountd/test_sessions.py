@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import pytest
-
 from ksmbd.wire.ipc import TreeStatus
-from mountd.sessions import FORGET_AFTER_S, Failures, Limits, Sessions, Tree
-from tests.mountd.fakes import Clock
+from mountd.sessions import Limits, Sessions, Tree
 
 ANY = Limits(0, 0)
 
@@ -61,33 +58,3 @@ def test_a_new_ksmbd_begins_with_nothing() -> None:
     sessions.clear()
     assert sessions.trees() == []
     assert sessions.count("data") == 0
-
-
-@pytest.mark.parametrize(
-    ("failures", "delay_ms"), [(0, 0), (10, 0), (11, 1000), (12, 2000), (15, 5000), (99, 5000)]
-)
-def test_the_delay_grows_with_the_failures(failures: int, delay_ms: int) -> None:
-    counted = Failures(Clock())
-    for _ in range(failures):
-        counted.failed("alice")
-    assert counted.delay_ms("alice") == delay_ms
-    assert counted.delay_ms("bob") == 0
-
-
-def test_success_ends_the_count() -> None:
-    counted = Failures(Clock())
-    for _ in range(20):
-        counted.failed("alice")
-    counted.succeeded("alice")
-    assert counted.delay_ms("alice") == 0
-
-
-def test_failures_are_forgotten_with_time() -> None:
-    clock = Clock()
-    counted = Failures(clock)
-    for _ in range(20):
-        counted.failed("alice")
-    clock.now += FORGET_AFTER_S + 1
-    assert counted.delay_ms("alice") == 0
-    counted.failed("alice")
-    assert counted.delay_ms("alice") == 0

@@ -84,8 +84,8 @@ def test_a_sign_of_life_is_given_back(bench: Bench) -> None:
 
 
 def test_a_login_is_answered(bench: Bench) -> None:
-    assert bench.ask(ipc.LoginRequest(handle=1, account="alice")) == login.login(
-        bench.state, 1, "alice"
+    assert bench.ask(ipc.LoginRequest(handle=1, account="alice", peer="10.0.0.1")) == login.login(
+        bench.state, 1, "alice", "10.0.0.1"
     )
 
 
@@ -136,10 +136,11 @@ def test_trees_come_and_go(bench: Bench) -> None:
 
 
 def test_a_failed_log_on_is_counted(bench: Bench) -> None:
-    for _ in range(11):
-        logout = ipc.Logout(account_flags=ipc.USER_BAD_PASSWORD, account="alice")
+    for _ in range(10):
+        logout = ipc.Logout(account_flags=ipc.USER_BAD_PASSWORD, account="alice", peer="10.0.0.1")
         bench.worker.take(logout, bench.answers.put)
-    assert bench.ask(ipc.LoginRequest(handle=1, account="alice")).delay_ms > 0
+    request = ipc.LoginRequest(handle=1, account="alice", peer="10.0.0.1")
+    assert [bench.ask(request).delay_ms for _ in range(2)] == [0, 1000]
 
 
 @pytest.mark.parametrize(("status", "text"), [(0, "listens on port 445"), (98, "cannot start")])

@@ -12,12 +12,12 @@ from ksmbd.wire import ipc
 from ksmbd.wire.status import NtStatus, NtStatusError
 from tests.auth import client as ntlm
 from tests.support.client import nobody
-from tests.support.engine import Engine
+from tests.support.engine import PEER, Engine
 from tests.support.mountd import GUEST, User
 
 
 def log_on(engine: Engine, side: ntlm.Client) -> LoggedOn:
-    logon = Logon(engine.server)
+    logon = Logon(engine.server, PEER)
     first = logon.step(side.negotiate())
     assert first.logged_on is None
     last = logon.step(side.authenticate(first.token))
@@ -62,6 +62,15 @@ def test_whom_mountd_refuses_is_refused(engine: Engine, status: int) -> None:
     assert refusal(engine, ntlm.Client()).status is NtStatus.LOGON_FAILURE
 
 
+def test_a_password_that_was_not_looked_at_is_not_counted(engine: Engine) -> None:
+    status = ipc.USER_BAD_USER | ipc.USER_DELAY_SESSION
+    engine.mountd.users["joe"] = User("joe", status=status, delay_s=5.0)
+    refused = refusal(engine, ntlm.Client())  # the right one
+    assert isinstance(refused, LogonFailed)
+    assert (refused.status, refused.delay_s) == (NtStatus.LOGON_FAILURE, 5.0)
+    assert engine.mountd.logouts == []
+
+
 def test_a_user_without_a_uid_is_a_guest_once_he_has_proven_himself(engine: Engine) -> None:
     """map to guest = bad uid"""
     engine.mountd.users["joe"] = User("nobody", status=ipc.USER_OK | ipc.USER_BAD_UID)
@@ -92,7 +101,9 @@ def test_a_wrong_password_is_a_guest_only_where_the_administrator_says_so(folder
     engine.mountd.anonymous = None
     assert refusal(engine, ntlm.Client(password="x")).status is NtStatus.LOGON_FAILURE
     engine.mountd.guest = replace(GUEST)
+    engine.mountd.logouts.clear()
     assert log_on(engine, ntlm.Client(password="x")).identity.guest
+    assert engine.mountd.logouts == [("joe", ipc.USER_BAD_PASSWORD)]
 
 
 def test_nobody_is_anonymous(engine: Engine) -> None:

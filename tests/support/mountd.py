@@ -104,7 +104,7 @@ class MemoryMountd:
 
     # -- what ksmbd asks -----------------------------------------------------------------
 
-    def login(self, account: str) -> LoginReply:
+    def login(self, account: str, peer: str) -> LoginReply:
         self._ask("login")
         user = self.users.get(account.lower()) if account else self.anonymous
         if user is None:
@@ -144,7 +144,7 @@ class MemoryMountd:
     def tree_disconnect(self, session_id: int, connect_id: int) -> None:
         self.trees.pop((session_id, connect_id), None)
 
-    def logout(self, account: str, flags: int) -> None:
+    def logout(self, account: str, flags: int, peer: str) -> None:
         self.logouts.append((account, flags))
 
     def rpc_open(

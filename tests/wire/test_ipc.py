@@ -16,8 +16,8 @@ ALREADY_CARRIED = {Event.LOGIN_REQUEST_EXT, Event.LOGIN_RESPONSE_EXT}
 VECTORS = [
     (ipc.Heartbeat(handle=7), "01000000 04000000 01000000 07000000"),
     (
-        ipc.LoginRequest(handle=1, account="änne"),
-        "04000000 0d000000 01000000 01000000 05000000 c3a46e6e65",
+        ipc.LoginRequest(handle=1, account="änne", peer="::1"),
+        "04000000 14000000 01000000 01000000 05000000 03000000 c3a46e6e65 3a3a31",
     ),
     (
         ipc.LoginResponse(
@@ -103,9 +103,9 @@ def test_a_response_is_its_request_and_one() -> None:
         ("01000000 05000000 01000000 07000000", "length"),
         ("63000000 04000000 01000000 07000000", "unknown event"),
         ("10000000 04000000 01000000 07000000", "unknown event"),
-        ("04000000 09000000 01000000 01000000 01000000 ff", "UTF-8"),
+        ("04000000 0d000000 01000000 01000000 01000000 00000000 ff", "UTF-8"),
         ("42000000 0d000000 01000000 02000000 01000000 00000000 61", "NUL"),
-        ("04000000 08000000 01000000 01000000 ffffffff", "length it claims"),
+        ("04000000 0c000000 01000000 01000000 ffffffff 00000000", "length it claims"),
         ("050000002300000001000000" + "00" * 20 + "00000000 00000000 03000000 010203", "cut"),
     ],
 )
