@@ -27,7 +27,7 @@ class PreauthSession:
     def __init__(self, session: Session, connection: Connection) -> None:
         self.session = session
         self.setup_lock = threading.Lock()  # one SESSION_SETUP at a time; held over IPC
-        self.logon = Logon(connection.server)  # by setup_lock
+        self.logon = Logon(connection.server, connection.peer)  # by setup_lock
         # 3.1.1 only; the channel's signing key comes of it.  By setup_lock.
         self.preauth_integrity_hash_value = connection.preauth_integrity_hash_value
 
