@@ -28,7 +28,7 @@ NO_FORM: Final = {  # converters that refuse nothing
 }
 POLICIES: Final = "disabled, enabled, auto, mandatory; Samba's words are understood too"
 PROTOCOLS: Final = ", ".join(DIALECTS)
-HOSTS: Final = "addresses, networks (10.0.0.0/8, 192.168., fe80::/10), ALL, EXCEPT"
+HOSTS: Final = "addresses, networks (10.0.0.0/8, 192.168., fe80::/10), names, ALL, LOCAL, EXCEPT"
 PLANNED_NOTE: Final = "Read and checked, but without effect in this version."
 
 

@@ -55,8 +55,13 @@ def login(state: State, handle: int, account: str, peer: str) -> LoginResponse:
     USER_BAD_USER            no such account; with USER_DELAY_SESSION: too many wrong passwords,
                              this one is not looked at
 
+    USER_HOST_DENIED         `hosts allow` and `hosts deny` of `[global]` keep the client out
+
     With ``delay_ms``, which only follows many wrong passwords, the answer to another is held back.
     """
+    if not state.admits(peer):
+        log.info("%s: log-on refused: hosts allow, hosts deny", peer)
+        return LoginResponse(handle=handle, status=ipc.USER_HOST_DENIED, account=account)
     files = state.files
     if not account:
         return guest(state, files, handle)
@@ -145,9 +150,14 @@ def kerberos(
     USER_BAD_UID     it has no system user
     USER_CLOCK_SKEW  the token is refused because somebody's clock is wrong
     USER_BAD_USER    the token is refused, or Kerberos is off
+    USER_HOST_DENIED `hosts allow` and `hosts deny` of `[global]` keep the client out
     """
     params = state.files.globals
     refusal = SpnegoAuthenResponse(handle=request.handle, status=ipc.USER_BAD_USER)
+    if not state.admits(request.peer):
+        log.info("%s: log-on refused: hosts allow, hosts deny", request.peer)
+        refusal.status = ipc.USER_HOST_DENIED
+        return refusal
     if not params.kerberos_support:
         log.debug("a Kerberos token came, but kerberos support is off")
         return refusal
@@ -249,7 +259,9 @@ def _share(state: State, files: Files, request: TreeConnectRequest) -> Share:
         raise Refused(TreeStatus.NO_SHARE, "there is no such share")
     if state.sessions.share_room(share.name, share.params.max_connections):
         raise Refused(TreeStatus.TOO_MANY_CONNS, "max connections")
-    if not hosts.allowed(request.peer, share.params.hosts_allow, share.params.hosts_deny):
+    if not hosts.allowed(
+        request.peer, share.params.hosts_allow, share.params.hosts_deny, state.host_names
+    ):
         raise Refused(TreeStatus.HOST_DENIED, "hosts allow, hosts deny")
     if problem := forced(share.params, state.system)[1]:
         raise Refused(TreeStatus.ERROR, problem)

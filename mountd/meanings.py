@@ -95,9 +95,13 @@ SHARE: Final[dict[str, str]] = {
     "guest_only": "Take everybody for a guest; with `guest ok`.",
     "hide_dot_files": "Give names that begin with a dot the attribute hidden.",
     "hide_unreadable": "Leave out of listings what the user may not read.",
-    "hosts_allow": "Who may connect; wins over `hosts deny`, and alone it denies everybody else "
-    "but this machine itself. Names of hosts are not resolved.",
-    "hosts_deny": "Who may not connect.",
+    "hosts_allow": "Hosts that may connect; wins over `hosts deny`, and alone it denies everybody "
+    "else but this machine itself. In `[global]` it says who may log on, too, whatever a share "
+    "says. A name is one the resolver knows for the client's address, `.example.org` all of a "
+    "domain; a name of an address counts only if it leads back to it. `LOCAL` is this machine and "
+    "what has a name without a dot.",
+    "hosts_deny": "Hosts that may not connect. Name addresses here: where the resolver does not "
+    "answer, nobody has a name.",
     "inherit_owner": "New files belong to the owner of their directory.",
     "invalid_users": "Accounts, `@groups` and `+groups` that may not connect.",
     "max_connections": "Most tree connects at a time; 0: no limit.",

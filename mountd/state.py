@@ -18,6 +18,8 @@ from ksmbd.wire.ipc import StartingUp, StateChanged
 from ksmbd.wire.policy import Encryption, MapToGuest
 from mountd import conf, krb5, shares, users
 from mountd.conf import ConfError, Configuration
+from mountd.host_names import HostNames
+from mountd.hosts import Names, allowed
 from mountd.params import GlobalParams
 from mountd.sessions import Sessions
 from mountd.shares import Shares
@@ -62,6 +64,7 @@ class State:
         monotonic: Callable[[], float] = time.monotonic,
         random: Callable[[int], bytes] = os.urandom,
         port: int | None = None,
+        host_names: Names | None = None,
     ) -> None:
         """Read the files; *port* overrides ``tcp port``. Raises ConfError."""
         self.paths = paths
@@ -71,6 +74,7 @@ class State:
         self.port = port
         self.sessions = Sessions()
         self.throttle = Throttle(monotonic)
+        self.host_names = host_names or HostNames(monotonic)
         self.server_identity: Identity | None = None  # ksmbd's own, if it may become nobody else
         self._reloading = threading.Lock()
         self.files = self._read(1)
@@ -86,6 +90,11 @@ class State:
             changed, removed = new.shares.changes(old.shares)
             self.files = new
         return StateChanged(generation=new.generation, changed=changed, removed=removed)
+
+    def admits(self, peer: str) -> bool:
+        """Whether the ``hosts allow`` and ``hosts deny`` of ``[global]`` let the client log on."""
+        own = self.files.configuration.defaults
+        return allowed(peer, own.hosts_allow, own.hosts_deny, self.host_names)
 
     def identity(self, account: str) -> Identity | None:
         """Whom *account* acts as, None if the system does not know it and nobody stands in."""

@@ -226,10 +226,10 @@ class Mountd:
         )
         return rpc_reply(answer)
 
-    def spnego_authen(self, blob: bytes) -> SpnegoReply:
-        """Let mountd accept a Kerberos token; statuses as ``login``."""
+    def spnego_authen(self, blob: bytes, peer: str) -> SpnegoReply:
+        """Let mountd accept a Kerberos token from *peer*; statuses as ``login``."""
         answer = self._ask(
-            lambda handle: ipc.SpnegoAuthenRequest(handle=handle, token=blob),
+            lambda handle: ipc.SpnegoAuthenRequest(handle=handle, token=blob, peer=peer),
             ipc.SpnegoAuthenResponse,
             slow=True,
         )

@@ -16,7 +16,7 @@ from ksmbd.auth.spnego import Acceptor, Offer
 from ksmbd.ipc.requests import LoginReply
 from ksmbd.state.wait import Event, Wait
 from ksmbd.wire.base import Buffer
-from ksmbd.wire.ipc import USER_BAD_PASSWORD, USER_CLOCK_SKEW, USER_GUEST, USER_OK
+from ksmbd.wire.ipc import USER_BAD_PASSWORD, USER_CLOCK_SKEW, USER_GUEST, USER_HOST_DENIED, USER_OK
 from ksmbd.wire.spnego import KERBEROS, MS_KERBEROS, NTLMSSP
 from ksmbd.wire.status import NtStatus, NtStatusError
 
@@ -57,6 +57,12 @@ class Outcome(NamedTuple):
     logged_on: LoggedOn | None
 
 
+def _admitted(login: LoginReply) -> LoginReply:
+    if login.status & USER_HOST_DENIED:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "hosts allow, hosts deny")
+    return login
+
+
 class Logon:
     """The server's side of one exchange of SESSION_SETUPs."""
 
@@ -77,6 +83,8 @@ class Logon:
 
         LOGON_FAILURE       unknown user, wrong password, no guests allowed (LogonFailed)
         INVALID_PARAMETER   a malformed token, or one out of turn
+        ACCESS_DENIED       the server's ``hosts allow`` and ``hosts deny`` keep the client out;
+                            nobody may be anonymous
         NO_LOGON_SERVERS    mountd is away
         """
         try:
@@ -104,8 +112,8 @@ class Logon:
         return self._kerberos
 
     def _ask_kerberos(self, blob: bytes) -> Verdict[LoginReply]:
-        reply = self._server.mountd.spnego_authen(blob)
-        login = reply.login
+        reply = self._server.mountd.spnego_authen(blob, self._peer)
+        login = _admitted(reply.login)
         account = login if login.ok else None
         clocks = bool(login.status & USER_CLOCK_SKEW)
         key, token = reply.session_key, reply.token
@@ -113,8 +121,11 @@ class Logon:
 
     def _look_up(self, user: str, _domain: str) -> LoginReply | None:
         """A guest's reply has no hash: no proof holds against it, and ``_map_to_guest`` decides."""
-        self._login = self._server.mountd.login(user, self._peer)
+        self._login = self._ask(user)
         return self._login if self._login.ok else None
+
+    def _ask(self, user: str) -> LoginReply:
+        return _admitted(self._server.mountd.login(user, self._peer))
 
     def _map_to_guest(self, refused: Refused) -> LoginReply | None:
         """``map to guest``: mountd has said already that an unknown user is one."""
@@ -123,7 +134,7 @@ class Logon:
             return login
         if self._server.settings.wrong_password_is_guest:
             self._count(refused)
-            login = self._server.mountd.login("", self._peer)
+            login = self._ask("")
             if login.ok and login.guest:
                 return login
         return None
@@ -150,7 +161,7 @@ class Logon:
         return LoggedOn(identity, login, self._kerberos.expiry if self._kerberos else 0)
 
     def _anonymous(self, result: Result[LoginReply]) -> LoggedOn:
-        login = self._server.mountd.login("", self._peer)
+        login = self._ask("")
         if not login.status & USER_OK:
             raise NtStatusError(NtStatus.ACCESS_DENIED, "no anonymous log-on")
         identity = Identity(

@@ -92,6 +92,7 @@ USER_BAD_USER: Final = 0x8
 USER_GUEST: Final = 0x10  # no password is asked for
 USER_DELAY_SESSION: Final = 0x20  # hold back the answer; without USER_OK whatever the password
 USER_CLOCK_SKEW: Final = 0x40  # refused because the client's clock, the KDC's or ours is wrong
+USER_HOST_DENIED: Final = 0x80  # refused: the server is not for clients from there
 
 # ShareConfigResponse.flags; 0 means that there is no such share. Bits from 24 on are ours
 SHARE_AVAILABLE: Final = 0x1
@@ -495,6 +496,7 @@ class SpnegoAuthenRequest(Message):
 
     handle: u32
     token: blob
+    peer: text = ""  # the client's address
 
 
 @message(Event.SPNEGO_AUTHEN_RESPONSE)

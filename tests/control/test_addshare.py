@@ -82,7 +82,7 @@ def test_global_has_the_defaults_of_all_shares(command: Command, path: Path) -> 
         (("-u", "-o", "comment = a\nb", "data"), "no control characters"),
         (("-u", "-o", 'comment = "a" # b', "data"), "begin a comment"),
         (("-u", "-o", "valid users = a ;b", "data"), "begin a comment"),
-        (("-u", "-o", "hosts deny = x.example", "data"), "not resolved"),
+        (("-u", "-o", "hosts deny = 10.0.0.256", "data"), "expected addresses, networks"),
     ],
 )
 def test_a_refusal_says_why_and_changes_nothing(

@@ -234,7 +234,7 @@ def test_a_name_without_utf8_form_is_refused(bench: Bench) -> None:
 
 def test_a_kerberos_token_goes_there_and_back(bench: Bench) -> None:
     peer = bench.started()
-    answer = bench.ask(bench.mountd.spnego_authen, b"token")
+    answer = bench.ask(bench.mountd.spnego_authen, b"token", "::1")
     request = peer.expect(ipc.SpnegoAuthenRequest)
     assert request.token == b"token"
     response = ipc.SpnegoAuthenResponse(
@@ -263,7 +263,7 @@ def test_a_long_list_of_shares_comes_in_pages(bench: Bench) -> None:
     [
         (lambda m: m.login("a", "::1"), NtStatus.NO_LOGON_SERVERS),
         (lambda m: m.share_config("a"), NtStatus.NO_LOGON_SERVERS),
-        (lambda m: m.spnego_authen(b""), NtStatus.NO_LOGON_SERVERS),
+        (lambda m: m.spnego_authen(b"", "::1"), NtStatus.NO_LOGON_SERVERS),
         (lambda m: m.rpc(1, ipc.RPC_READ, b""), NtStatus.PIPE_NOT_AVAILABLE),
     ],
 )

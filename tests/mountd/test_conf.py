@@ -129,7 +129,7 @@ def test_what_has_no_effect_is_told(tmp_path: Path, text: str, warning: str) -> 
         ("[global]\nserver signing = yes\n", 2, "server signing = yes: expected one of disabled"),
         ("[global]\ninclude = none.conf\n", 2, "include: there is no file"),
         ("[global]\ninclude =\n", 2, "include: expected a file"),
-        ("[a]\nhosts deny = evil.example\n", 2, "host names are not resolved"),
+        ("[a]\nhosts deny = @evil\n", 2, "LOCAL, EXCEPT; here is '@evil'"),
         (
             "[global]\nserver min protocol=SMB3_11\nserver max protocol=SMB2_10\n",
             1,

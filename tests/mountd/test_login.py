@@ -136,6 +136,29 @@ def test_how_many_are_free_and_for_how_long_they_count_is_configured(tmp_path: P
     assert [login.login(state, 1, "alice", PEER).delay_ms for _ in range(9)] == [0] * 9
 
 
+@pytest.mark.parametrize(
+    ("globals_", "peer", "denied"),
+    [
+        ("hosts allow = 10.0.0.", "10.0.0.1", False),
+        ("hosts allow = 10.0.0.", "10.0.1.1", True),
+        ("hosts deny = 10.0.0.1", "10.0.0.1", True),
+        ("hosts deny = ALL EXCEPT LOCAL", "127.0.0.1", False),
+        ("", "10.0.0.1", False),
+    ],
+)
+def test_nobody_logs_on_from_a_host_the_server_is_not_for(
+    tmp_path: Path, globals_: str, peer: str, denied: bool
+) -> None:
+    state = state_of(tmp_path, f"{globals_}\nkerberos support = yes", "hosts allow = ALL")
+    by_ticket = ipc.SpnegoAuthenRequest(handle=3, token=b"x", peer=peer)
+    statuses = [
+        login.login(state, 1, "alice", peer).status,
+        login.login(state, 1, "", peer).status,
+        login.kerberos(state, by_ticket, ticket("alice@EXAMPLE")).status,
+    ]
+    assert [status == ipc.USER_HOST_DENIED for status in statuses] == [denied] * 3
+
+
 def test_a_plain_log_off_is_no_failure(tmp_path: Path) -> None:
     state = state_of(tmp_path)
     for _ in range(20):
@@ -161,7 +184,7 @@ def ticket(principal: str, lifetime_s: int = 0) -> krb5.Accept:
 
 
 def spnego(state: State, accept: krb5.Accept) -> ipc.SpnegoAuthenResponse:
-    return login.kerberos(state, ipc.SpnegoAuthenRequest(handle=3, token=b"x"), accept)
+    return login.kerberos(state, ipc.SpnegoAuthenRequest(handle=3, token=b"x", peer=PEER), accept)
 
 
 def test_a_ticket_names_an_account(tmp_path: Path) -> None:

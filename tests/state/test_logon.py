@@ -106,6 +106,14 @@ def test_a_wrong_password_is_a_guest_only_where_the_administrator_says_so(folder
     assert engine.mountd.logouts == [("joe", ipc.USER_BAD_PASSWORD)]
 
 
+def test_from_some_hosts_nobody_logs_on(engine: Engine) -> None:
+    engine.mountd.users["joe"] = User("joe", status=ipc.USER_HOST_DENIED)
+    engine.mountd.anonymous = User("", status=ipc.USER_HOST_DENIED)
+    for side in (ntlm.Client(), nobody()):
+        assert refusal(engine, side).status is NtStatus.ACCESS_DENIED
+    assert engine.mountd.logouts == []
+
+
 def test_nobody_is_anonymous(engine: Engine) -> None:
     who = log_on(engine, nobody())
     assert who.identity.anonymous

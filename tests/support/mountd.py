@@ -182,7 +182,7 @@ class MemoryMountd:
             return RpcReply(RpcStatus.OK, b"")
         return self._read(unread, max_output)
 
-    def spnego_authen(self, blob: bytes) -> SpnegoReply:
+    def spnego_authen(self, blob: bytes, peer: str) -> SpnegoReply:
         self._ask("spnego_authen")
         refused = LoginReply(ipc.USER_BAD_USER, ipc.NO_ID, ipc.NO_ID, (), b"", "")
         return SpnegoReply(refused, b"", b"", 0)
