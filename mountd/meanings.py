@@ -108,6 +108,8 @@ SHARE: Final[dict[str, str]] = {
     "oplocks": "Let clients cache files and directories, by oplocks and leases. Turn it off where "
     "local programs write what clients have open: they do not break the caches.",
     "path": "The directory that is served. A share without one is not served.",
+    "posix_locking": "Local programs and nfsd see clients' byte-range locks as fcntl(2) locks, and "
+    "theirs are in the clients' way.",
     "read_list": "Accounts, `@groups` and `+groups` that may only read, whatever `read only` says.",
     "read_only": "Nobody may write.",
     "smb_encrypt": "`required` (`mandatory`): the share is only used encrypted, and clients that "
@@ -117,6 +119,8 @@ SHARE: Final[dict[str, str]] = {
     "streams_xattr_samba_format": "Streams lie on the disk as Samba's streams_xattr keeps them, "
     "with one byte more at the end, instead of as ksmbd does. For directories that Samba serves "
     "too, or did; a stream in the other format reads with a byte too many or too few.",
+    "strict_locking": "`yes`: reading and writing fail where a local program has a lock in the "
+    "way, which costs a system call each; with `posix locking`. Locks of clients always count.",
     "time_machine": "Offer the share to Apple's Time Machine.",
     "time_machine_max_size": "The size Time Machine may fill; 0: the disk's.",
     "valid_users": "Accounts, `@groups` and `+groups` that may connect; empty: all.",

@@ -63,6 +63,10 @@ GUEST_MAPS: Final = {
     "bad password": MapToGuest.BAD_PASSWORD,
     "bad uid": MapToGuest.BAD_UID,
 }
+STRICT: Final = {  # Samba's `auto` is for clients' locks, which always count here
+    "auto": False,
+    **BOOLEANS,
+}
 OWNERS: Final = {
     **BOOLEANS,
     "windows and unix": True,
@@ -352,12 +356,14 @@ class ShareParams:
     oplocks: bool = param(boolean, True)
     path: str = param(directory, "", "directory", empty=True)
     read_list: tuple[str, ...] = param(words, (), empty=True)
+    posix_locking: bool = param(boolean, True)
     read_only: bool = param(boolean, True, inverse=("writable", "writeable", "write ok"))
     smb_encrypt: int = param(
         choice(ENCRYPTION), Encryption.AUTO, "smb3 encryption", "server smb encrypt"
     )
     store_dos_attributes: bool = param(boolean, True)
     streams_xattr_samba_format: bool = param(boolean, False, key="streams_xattr:samba format")
+    strict_locking: bool = param(choice(STRICT), False)
     time_machine: bool = param(boolean, False, "fruit:time machine")
     time_machine_max_size: int = param(size, 0, "fruit:time machine max size")  # bytes
     valid_users: tuple[str, ...] = param(words, (), "users", empty=True)

@@ -96,6 +96,7 @@ TESTED_BY: Final[dict[str, str]] = {
     "ksmbd/state/caching.py": "tests/state/test_transcripts.py",
     "ksmbd/state/holder.py": "tests/state/test_transcripts.py",
     "ksmbd/state/lease.py": "tests/state/test_transcripts.py",
+    "ksmbd/state/local_locks.py": "tests/commands/test_lock_local.py",
     "ksmbd/state/transport.py": "tests/server/test_tcp.py",
     "mountd/rpc/association.py": "tests/mountd/test_rpc_pdu.py",
     "mountd/rpc/containers.py": "tests/mountd/test_rpc_srvsvc.py",

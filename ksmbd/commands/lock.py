@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from ksmbd.state import local_locks
 from ksmbd.state.inode import Inode
+from ksmbd.state.local_locks import Range
 from ksmbd.state.open import Open
 from ksmbd.state.wait import Event, Wait
 from ksmbd.state.work import Reply, Work
@@ -32,11 +34,15 @@ _MAX_RANGE: Final = 1 << 64
 
 
 class _Waiter:
-    """A blocked LOCK: its event in the inode's queue, and whether its open was closed."""
+    """A blocked LOCK: its event in the inode's queue, and whether its open was closed.
 
-    def __init__(self) -> None:
+    A local program's lock has no queue: the next try is after *pause_s*.
+    """
+
+    def __init__(self, pause_s: float | None = None) -> None:
         self.event = Event()
         self.closed = False
+        self.pause_s = pause_s
 
     def open_closed(self, _status: NtStatus) -> None:
         self.closed = True
@@ -51,7 +57,8 @@ def lock(work: Work, req: LockRequest) -> Reply:
     INVALID_LOCK_RANGE   a range that ends beyond 2^64
     FILE_CLOSED          the FileId names no open of this session
     ACCESS_DENIED        the open can neither read nor write
-    LOCK_NOT_GRANTED     another lock is in the way and the client does not wait
+    LOCK_NOT_GRANTED     another lock, a client's or a local program's, is in the way, and the
+                         client does not wait
     RANGE_NOT_LOCKED     an unlock of what is not locked; or the open was closed meanwhile
     """
     waiter: _Waiter | None = work.memo
@@ -68,7 +75,7 @@ def lock(work: Work, req: LockRequest) -> Reply:
         _unlock(open, open.inode, elements)
     else:
         with work.server.caching.change(open):
-            _lock(work, open, open.inode, elements)
+            _lock(work, open, open.inode, elements, waiter)
     return Reply(LockResponse())
 
 
@@ -94,59 +101,97 @@ def _elements(work: Work, req: LockRequest) -> list[LockElement]:
 
 def _unlock(open: Open, inode: Inode, elements: list[LockElement]) -> None:
     """In order; what was unlocked before an element that fails, or is none, stays unlocked."""
+    done: list[Range] = []
     waiters: list[Event] = []
     try:
-        with inode.lock:
-            for element in elements:
-                if element.flags != UNLOCK:
-                    raise NtStatusError(NtStatus.INVALID_PARAMETER, f"flags {element.flags:#x}")
-                if not inode.locks.unlock(open, element.offset, element.length):
-                    raise NtStatusError(
-                        NtStatus.RANGE_NOT_LOCKED, f"{element.offset}+{element.length}"
-                    )
-                if not waiters:
-                    waiters, inode.lock_waiters = inode.lock_waiters, []
+        with local_locks.turn(open, inode):
+            try:
+                with inode.lock:
+                    for element in elements:
+                        _unlock_one(open, inode, element)
+                        done.append((element.offset, element.length, False))
+            finally:
+                local_locks.place(open, inode, done)
+                if done:
+                    with inode.lock:
+                        waiters, inode.lock_waiters = inode.lock_waiters, []
     finally:
         for event in waiters:
             event.fire()
 
 
-def _lock(work: Work, open: Open, inode: Inode, elements: list[LockElement]) -> None:
+def _unlock_one(open: Open, inode: Inode, element: LockElement) -> None:
+    if element.flags != UNLOCK:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"flags {element.flags:#x}")
+    if not inode.locks.unlock(open, element.offset, element.length):
+        raise NtStatusError(NtStatus.RANGE_NOT_LOCKED, f"{element.offset}+{element.length}")
+
+
+def _lock(
+    work: Work, open: Open, inode: Inode, elements: list[LockElement], before: _Waiter | None
+) -> None:
     """All or none; the only one that may wait is queued in the same step."""
+    ranges = [(e.offset, e.length, bool(e.flags & EXCLUSIVE_LOCK)) for e in elements]
+    patient = not elements[0].flags & FAIL_IMMEDIATELY  # several never are
     waiter: _Waiter | None = None
-    with inode.lock:
-        if open.closed:  # its locks have been, or are going to be, released: take no more
-            raise NtStatusError(NtStatus.RANGE_NOT_LOCKED, "closed meanwhile")
-        refused = _take_all(open, inode, elements)
-        if refused is None:
-            return
-        if not refused.flags & FAIL_IMMEDIATELY:
-            waiter = _Waiter()
-            inode.lock_waiters.append(waiter.event)
+    with local_locks.turn(open, inode):
+        # who has waited for a local lock asks first, so that clients do not see each try
+        pause_s = before.pause_s if before is not None else None
+        local = pause_s is not None and local_locks.in_the_way(open, ranges)
+        with inode.lock:
+            if open.closed:  # its locks have been, or are going to be, released: take no more
+                raise NtStatusError(NtStatus.RANGE_NOT_LOCKED, "closed meanwhile")
+            taken = _take_all(open, inode, ranges)
+            if not taken and patient:
+                waiter = _Waiter()
+                inode.lock_waiters.append(waiter.event)
+            elif taken and local:
+                _give_back(open, inode, ranges)
+        if taken and (local or not local_locks.place(open, inode, ranges)):
+            if not local:
+                _give_back_both(open, inode, ranges)
+            taken = False
+            waiter = _Waiter(local_locks.next_pause(pause_s or 0)) if patient else None
+    if taken:
+        return
     if waiter is None:
         raise NtStatusError(NtStatus.LOCK_NOT_GRANTED, "in the way")
     _wait(work, open, inode, waiter)
 
 
-def _take_all(open: Open, inode: Inode, elements: list[LockElement]) -> LockElement | None:
-    """Take all; or none, and give the one that another lock is in the way of.
+def _take_all(open: Open, inode: Inode, ranges: list[Range]) -> bool:
+    """Take all; or none, and False, if another lock is in the way of one.
 
     OSError ENOLCK if the inode has as many locks as it may; none is taken then either.
     """
-    taken: list[tuple[int, int, bool]] = []
+    taken: list[Range] = []
     complete = False
     try:
-        for element in elements:
-            lock = element.offset, element.length, bool(element.flags & EXCLUSIVE_LOCK)
-            if not inode.locks.lock(open, *lock):
-                return element
-            taken.append(lock)
+        for each in ranges:
+            if not inode.locks.lock(open, *each):
+                return False
+            taken.append(each)
         complete = True
-        return None
+        return True
     finally:
         if not complete:
-            for offset, length, exclusive in taken:
-                inode.locks.unlock(open, offset, length, exclusive=exclusive)
+            _give_back(open, inode, taken)
+
+
+def _give_back(open: Open, inode: Inode, ranges: list[Range]) -> None:
+    """Under ``inode.lock``."""
+    for offset, length, exclusive in ranges:
+        inode.locks.unlock(open, offset, length, exclusive=exclusive)
+
+
+def _give_back_both(open: Open, inode: Inode, ranges: list[Range]) -> None:
+    """In the table and on the descriptor; somebody may have begun to wait for them meanwhile."""
+    with inode.lock:
+        _give_back(open, inode, ranges)
+        waiters, inode.lock_waiters = inode.lock_waiters, []
+    local_locks.place(open, inode, ranges)
+    for event in waiters:
+        event.fire()
 
 
 def _forget(open: Open, waiter: _Waiter) -> None:
@@ -156,7 +201,7 @@ def _forget(open: Open, waiter: _Waiter) -> None:
 
 
 def _wait(work: Work, open: Open, inode: Inode, waiter: _Waiter) -> None:
-    """Park until any lock of the file is released, then try again."""
+    """Park until any lock of the file is released, or for a while, then try again."""
     work.memo = waiter
     with open.lock:
         closed = open.closed
@@ -171,4 +216,4 @@ def _wait(work: Work, open: Open, inode: Inode, waiter: _Waiter) -> None:
                 inode.lock_waiters.remove(waiter.event)
         _forget(open, waiter)
 
-    raise Wait(waiter.event, on_cancel=leave_queues)
+    raise Wait(waiter.event, timeout_s=waiter.pause_s, on_cancel=leave_queues)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ksmbd.state.buffers import HEADROOM
-from ksmbd.state.open import Open
+from ksmbd.state.ranges import check_read_locks
 from ksmbd.state.work import Reply, Work
 from ksmbd.wire.access import FILE_EXECUTE, FILE_READ_DATA
 from ksmbd.wire.read import CHANNEL_NONE, ReadRequest, ReadResponse
@@ -21,7 +21,7 @@ def read(work: Work, req: ReadRequest) -> Reply:
     FILE_CLOSED             the FileId names no open of this session
     INVALID_DEVICE_REQUEST  a directory
     ACCESS_DENIED           the open was granted neither READ_DATA nor EXECUTE
-    FILE_LOCK_CONFLICT      another open holds an exclusive byte-range lock on the range
+    FILE_LOCK_CONFLICT      another open, or a program, has an exclusive lock on the range
     END_OF_FILE             nothing, or less than MinimumCount, lies there
     """
     if req.length > work.connection.max_read_size or req.channel != CHANNEL_NONE:
@@ -35,7 +35,7 @@ def read(work: Work, req: ReadRequest) -> Reply:
     open.require(FILE_READ_DATA | FILE_EXECUTE)
     if req.offset > _MAX_OFFSET or req.offset + req.length > _MAX_OFFSET:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"offset {req.offset:#x}")
-    _check_locks(open, req)
+    check_read_locks(open, req.offset, req.length)
 
     room = work.server.buffers.take(req.length)
     try:
@@ -48,12 +48,3 @@ def read(work: Work, req: ReadRequest) -> Reply:
     open.position = req.offset + count
     data = memoryview(room)[HEADROOM : HEADROOM + count]
     return Reply(ReadResponse(data_length=count), data, room=room)
-
-
-def _check_locks(open: Open, req: ReadRequest) -> None:
-    inode = open.inode
-    if inode is None or not inode.locks or not req.length:
-        return
-    with inode.lock:
-        if inode.locks.conflicts_read(open, req.offset, req.length):
-            raise NtStatusError(NtStatus.FILE_LOCK_CONFLICT, f"{req.offset}+{req.length}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ksmbd.state.open import Open
+from ksmbd.state.ranges import check_write_locks
 from ksmbd.state.work import Reply, Work
 from ksmbd.wire.access import (
     FILE_APPEND_DATA,
@@ -40,7 +41,7 @@ def write(work: Work, req: WriteRequest) -> Reply:
         raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "a directory")
     open.require(FILE_WRITE_DATA | FILE_APPEND_DATA)
     offset = _offset(open, req)
-    _check_locks(open, offset, req.length)
+    check_write_locks(open, offset, req.length)
 
     with work.server.caching.change(open):
         count = open.file.write(data, offset) if req.length else 0
@@ -65,12 +66,3 @@ def _offset(open: Open, req: WriteRequest) -> int:
     if req.offset > _MAX_OFFSET or req.offset + req.length > _MAX_OFFSET:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"offset {req.offset:#x}")
     return req.offset
-
-
-def _check_locks(open: Open, offset: int, length: int) -> None:
-    inode = open.inode
-    if inode is None or not inode.locks or not length:
-        return
-    with inode.lock:
-        if inode.locks.conflicts_write(open, offset, length):
-            raise NtStatusError(NtStatus.FILE_LOCK_CONFLICT, f"{offset}+{length}")

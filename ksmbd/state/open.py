@@ -57,6 +57,7 @@ class Open:
         "scan_lock",
         "session",
         "share_access",
+        "strict_locking",
         "tree",
         "users",
         "volatile_id",
@@ -84,6 +85,7 @@ class Open:
         self.tree = tree
         self.handle = handle
         self.inode = inode
+        self.strict_locking = tree.share.strict_locking  # READ and WRITE heed local locks
         self.pipe = pipe
         self.granted_access = granted_access
         self.maximal_access = granted_access

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from ksmbd.state import local_locks
 from ksmbd.state.holder import After
 from ksmbd.vfs import credentials
 from ksmbd.wire.status import NtStatus, NtStatusError
@@ -126,7 +127,7 @@ class Opens:
     def _leave(self, open: Open, inode: Inode, later: list[Callable[[], None]] | None) -> None:
         caching = open.connection.server.caching
         after = After()
-        inode.release_locks(open)
+        local_locks.release(open, inode)
         base = inode.base
         with inode.lock:
             if open in inode.opens:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ksmbd.state import local_locks
 from ksmbd.vfs.handle import MAX_OFFSET
 from ksmbd.wire.status import NtStatus, NtStatusError
 
@@ -45,23 +46,25 @@ def check_range(offset: int, length: int) -> None:
 
 
 def check_read_locks(open: Open, offset: int, length: int) -> None:
-    """FILE_LOCK_CONFLICT   another open has an exclusive lock on some of the range"""
+    """FILE_LOCK_CONFLICT   another open has an exclusive lock on some of the range, or a program"""
     inode = open.inode
-    if inode is None or not inode.locks or not length:
-        return
-    with inode.lock:
-        if inode.locks.conflicts_read(open, offset, length):
-            raise NtStatusError(NtStatus.FILE_LOCK_CONFLICT, f"{offset}+{length}")
+    if inode is not None and inode.locks and length:
+        with inode.lock:
+            if inode.locks.conflicts_read(open, offset, length):
+                raise NtStatusError(NtStatus.FILE_LOCK_CONFLICT, f"{offset}+{length}")
+    if open.strict_locking and local_locks.conflicts(open, offset, length, write=False):
+        raise NtStatusError(NtStatus.FILE_LOCK_CONFLICT, f"{offset}+{length}: a local lock")
 
 
 def check_write_locks(open: Open, offset: int, length: int) -> None:
     """FILE_LOCK_CONFLICT   a lock on some of the range excludes a write by this open"""
     inode = open.inode
-    if inode is None or not inode.locks or not length:
-        return
-    with inode.lock:
-        if inode.locks.conflicts_write(open, offset, length):
-            raise NtStatusError(NtStatus.FILE_LOCK_CONFLICT, f"{offset}+{length}")
+    if inode is not None and inode.locks and length:
+        with inode.lock:
+            if inode.locks.conflicts_write(open, offset, length):
+                raise NtStatusError(NtStatus.FILE_LOCK_CONFLICT, f"{offset}+{length}")
+    if open.strict_locking and local_locks.conflicts(open, offset, length, write=True):
+        raise NtStatusError(NtStatus.FILE_LOCK_CONFLICT, f"{offset}+{length}: a local lock")
 
 
 def written(work: Work, open: Open) -> None:

@@ -24,6 +24,8 @@ class Share:
     guest_ok: bool = False
     browseable: bool = True
     oplocks: bool = True
+    posix_locking: bool = False
+    strict_locking: bool = False
     streams: bool = False
     acl_xattr: bool = False
     hide_unreadable: bool = False

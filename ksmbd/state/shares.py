@@ -47,6 +47,8 @@ def _build(server: Server, config: ShareConfig) -> Share:
         guest_ok=bool(flags & ipc.SHARE_GUEST_OK),
         browseable=bool(flags & ipc.SHARE_BROWSEABLE),
         oplocks=bool(flags & ipc.SHARE_OPLOCKS),
+        posix_locking=bool(flags & ipc.SHARE_POSIX_LOCKING),
+        strict_locking=bool(flags & ipc.SHARE_STRICT_LOCKING),
         streams=bool(flags & ipc.SHARE_STREAMS),
         acl_xattr=bool(flags & ipc.SHARE_ACL_XATTR),
         hide_unreadable=bool(flags & ipc.SHARE_HIDE_UNREADABLE),

@@ -23,7 +23,7 @@ import errno
 import os
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -127,6 +127,14 @@ class _Stacked:
         before = bisect_left(chunk, (end,))
         return any(stop > start for _, stop in chunk[:before])
 
+    def within(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The ranges that overlap start..end, by their start."""
+        for index in range(bisect_left(self._firsts, end)):
+            if self._furthest[index] > start:
+                for first, stop in self._chunks[index]:
+                    if first < end and stop > start:
+                        yield first, stop
+
     def _insert_chunk(self, index: int, chunk: list[tuple[int, int]]) -> None:
         self._chunks.insert(index, chunk)
         self._firsts.insert(index, chunk[0][0])
@@ -136,11 +144,30 @@ class _Stacked:
 class _Held:
     """What one owner holds."""
 
-    __slots__ = ("exclusive", "shared")
+    __slots__ = ("exclusive", "shared", "sorted")
 
     def __init__(self) -> None:
         self.exclusive = _Disjoint()
         self.shared: Counter[tuple[int, int]] = Counter()
+        self.sorted: _Stacked | None = None  # the shared ones, once somebody asks what they cover
+
+    def add_shared(self, start: int, end: int) -> None:
+        self.shared[start, end] += 1
+        if self.sorted is not None:
+            self.sorted.add(start, end)
+
+    def remove_shared(self, start: int, end: int) -> None:
+        _subtract(self.shared, (start, end))
+        if self.sorted is not None:
+            self.sorted.remove(start, end)
+
+    def covering(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """The shared ranges that overlap start..end, by their start."""
+        if self.sorted is None:
+            self.sorted = _Stacked()
+            for range_ in self.shared.elements():
+                self.sorted.add(*range_)
+        return self.sorted.within(start, end)
 
 
 class LockTable:
@@ -192,7 +219,7 @@ class LockTable:
             held.exclusive.add(offset, end)
         else:
             self._shared.add(offset, end)
-            held.shared[offset, end] += 1
+            held.add_shared(offset, end)
         self._count += 1
         return True
 
@@ -212,7 +239,7 @@ class LockTable:
             held.exclusive.remove(offset, end)
             self._exclusive.remove(offset, end)
         elif exclusive is not True and held.shared.get((offset, end)):
-            _subtract(held.shared, (offset, end))
+            held.remove_shared(offset, end)
             self._shared.remove(offset, end)
         else:
             return False
@@ -220,6 +247,26 @@ class LockTable:
         if not (held.shared or held.exclusive.starts or held.exclusive.points):
             del self._owners[owner]
         return True
+
+    def coverage(self, owner: Hashable, start: int, end: int) -> list[tuple[int, int, bool | None]]:
+        """What the owner's locks come to between two offsets: from, to, and whether exclusively.
+
+        The parts follow each other from *start* to *end*; None where it has no lock.
+        """
+        held = self._owners.get(owner)
+        if held is None:
+            return [(start, end, None)] if start < end else []
+        parts: list[tuple[int, int, bool | None]] = []
+        at = start
+        exclusive = held.exclusive
+        for index in range(bisect_right(exclusive.ends, start), len(exclusive.starts)):
+            first, stop = exclusive.starts[index], exclusive.ends[index]
+            if first >= end:
+                break
+            parts += _shared_parts(held, at, first)
+            parts.append((max(first, start), min(stop, end), True))
+            at = min(stop, end)
+        return parts + _shared_parts(held, at, end)
 
     def conflicts_read(self, owner: Hashable, offset: int, length: int) -> bool:
         """Whether a read by *owner* would enter another's exclusive range."""
@@ -281,3 +328,21 @@ def _subtract(counter: Counter[tuple[int, int]], key: tuple[int, int]) -> None:
     counter[key] -= 1
     if not counter[key]:
         del counter[key]
+
+
+def _shared_parts(held: _Held, start: int, end: int) -> list[tuple[int, int, bool | None]]:
+    """``LockTable.coverage`` where there are no exclusive locks."""
+    parts: list[tuple[int, int, bool | None]] = []
+    at = begun = start  # shared from begun to at
+    for first, stop in held.covering(start, end) if start < end else ():
+        if first > at:
+            if begun < at:
+                parts.append((begun, at, False))
+            parts.append((at, first, None))
+            begun = at = first
+        at = max(at, min(stop, end))
+    if begun < at:
+        parts.append((begun, at, False))
+    if at < end:
+        parts.append((at, end, None))
+    return parts

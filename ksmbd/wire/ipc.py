@@ -119,6 +119,8 @@ SHARE_ENCRYPT_DATA: Final = 1 << 20  # sealed or not at all
 SHARE_CASE_SENSITIVE: Final = 1 << 24
 SHARE_ENCRYPT_DESIRED: Final = 1 << 25  # sealed by the clients that can
 SHARE_STREAMS_SAMBA: Final = 1 << 26  # streams lie on disk in Samba's format
+SHARE_POSIX_LOCKING: Final = 1 << 27  # local programs see clients' byte-range locks
+SHARE_STRICT_LOCKING: Final = 1 << 28  # READ and WRITE heed those of local programs
 
 # TreeConnectRequest.flags
 PEER_IPV6: Final = 0x1

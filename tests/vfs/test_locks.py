@@ -55,6 +55,15 @@ class Model:
         self.held = [row for row in self.held if row[0] != owner]
         return len(self.held) < before
 
+    def coverage(self, owner: object, start: int, end: int) -> list[bool | None]:
+        """Byte by byte: exclusively, shared, not."""
+
+        def at(byte: int) -> bool | None:
+            kinds = [row[3] for row in self.held if row[0] == owner and row[1] <= byte < row[2]]
+            return any(kinds) if kinds else None
+
+        return [at(byte) for byte in range(start, end)]
+
 
 STEPS = st.lists(
     st.tuples(
@@ -88,6 +97,11 @@ def test_every_history_agrees_with_the_model(
                 ask = table.conflicts_read if kind == "read" else table.conflicts_write
                 assert ask(owner, offset, length) == model.conflicts(owner, offset, length, kind)
             assert len(table) == len(model.held)
+            start, end = max(offset - 4, 0), offset + length + 4
+            parts = table.coverage(owner, start, end)
+            covered = [kind for first, stop, kind in parts for _ in range(first, stop)]
+            assert covered == model.coverage(owner, start, end)
+            assert all(first < stop for first, stop, _ in parts)
 
 
 def test_a_shared_lock_stacks_on_the_owners_exclusive_one() -> None:
