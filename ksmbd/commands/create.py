@@ -395,6 +395,7 @@ def _attach(
         handle=handle,
         inode=inode,
         now=work.server.clock(),
+        channel_sequence=work.header.channel_sequence,
     )
     open.delete_on_close = bool(want.options & FILE_DELETE_ON_CLOSE)
     try:

@@ -32,6 +32,7 @@ def create_pipe(work: Work, req: CreateRequest) -> Reply:
         create_options=req.create_options,
         pipe=pipe,
         now=server.clock(),
+        channel_sequence=work.header.channel_sequence,
     )
     try:
         server.opens.add(open)

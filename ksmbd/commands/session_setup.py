@@ -64,10 +64,13 @@ def _session(work: Work) -> Session:
     connection = work.connection
     session_id = work.header.session_id
     if session_id:
-        elsewhere = work.server.sessions.get(session_id)
-        if elsewhere is not None and session_id not in connection.sessions:
-            verify(work, elsewhere)  # who has its key may believe that it is not here
-        session = connection.find_session(session_id)
+        session = connection.sessions.get(session_id)
+        if session is None:
+            elsewhere = work.server.sessions.get(session_id)
+            refused = work.no_session(f"session {session_id:#x}")
+            if elsewhere is not None:
+                verify(work, elsewhere)  # who has its key may believe that it is not here
+            raise refused
         if session.state != SessionState.IN_PROGRESS:
             require_renewable(work, session)
         return session

@@ -36,7 +36,7 @@ def bind(work: Work, token: memoryview) -> Reply:
     """
     session = work.server.sessions.get(work.header.session_id)
     if session is None:
-        raise NtStatusError(NtStatus.USER_SESSION_DELETED, "nothing to bind to")
+        raise work.no_session("nothing to bind to")
     verify(work, session)
     _require_the_same(work.connection, session)
     _require_bindable(work, session)

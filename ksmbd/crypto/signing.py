@@ -107,3 +107,25 @@ class Signer:
             actual = self.sign((message,), message_id, server=server, cancel=cancel)
             message[SIGNATURE_OFFSET:HEADER_SIZE] = claimed
         return hmac.compare_digest(actual, claimed)
+
+
+class _Unverifiable(Signer):
+    """Stands where a reply must say that it is signed and there is no key."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.algorithm = HMAC_SHA256
+
+    def sign(
+        self,
+        parts: Sequence[Buffer],
+        message_id: int,
+        *,
+        server: bool = True,
+        cancel: bool = False,
+    ) -> bytes:
+        return _UNSIGNED
+
+
+UNVERIFIABLE: Final = _Unverifiable()

@@ -81,16 +81,16 @@ def session(work: Work, spec: Spec) -> None:
     elif spec.needs == NOTHING:
         found = work.connection.sessions.get(request.session_id)
     else:
-        found = work.connection.find_session(request.session_id)
+        found = work.connection.sessions.get(request.session_id)
     work.session = found
     if spec.needs == NOTHING:
         return
     if found is None or found.state == SessionState.IN_PROGRESS:
-        raise NtStatusError(NtStatus.USER_SESSION_DELETED, f"session {request.session_id:#x}")
+        raise work.no_session(f"session {request.session_id:#x}")
     if work.connection.number not in found.channels:
-        raise NtStatusError(NtStatus.USER_SESSION_DELETED, "no channel on this connection")
+        raise work.no_session("no channel on this connection")
     if work.connection.sessions.get(found.session_id) is not found:
-        raise NtStatusError(NtStatus.USER_SESSION_DELETED, "ended earlier in the compound")
+        raise work.no_session("ended earlier in the compound")
 
 
 def encryption(work: Work) -> None:

@@ -229,7 +229,7 @@ def _handle(work: Work, spec: Spec) -> bool:
     try:
         reply = _call(work, spec)
     except Wait as wait:
-        work.let_go()
+        work.let_go(waits=True)
         return not _park(work, wait)
     work.let_go()
     _answer(work, reply)

@@ -138,13 +138,6 @@ class Connection:
                 return self.async_commands.get(async_id)
             return self.requests.get(message_id)
 
-    def find_session(self, session_id: int) -> Session:
-        """USER_SESSION_DELETED   no session of this connection has the id"""
-        session = self.sessions.get(session_id)
-        if session is None:
-            raise NtStatusError(NtStatus.USER_SESSION_DELETED, f"session {session_id:#x}")
-        return session
-
     def add_session(self, session: Session) -> bool:
         """Put it in the table; False if the connection is lost already."""
         with self.lock:

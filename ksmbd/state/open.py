@@ -31,6 +31,7 @@ class Open:
     """One successful CREATE."""
 
     __slots__ = (
+        "channel_sequence",
         "closed",
         "connection",
         "create_options",
@@ -48,7 +49,9 @@ class Open:
         "memo",
         "modified",
         "next_ea",
+        "outstanding_pre_request_count",
         "parent_key",
+        "parked",
         "persistent_id",
         "pipe",
         "position",
@@ -77,6 +80,7 @@ class Open:
         inode: Inode | None = None,
         pipe: Pipe | None = None,
         now: float = 0.0,
+        channel_sequence: int = 0,
     ) -> None:
         self.persistent_id = 0  # both given by Opens.add
         self.volatile_id = 0
@@ -95,6 +99,10 @@ class Open:
         self.lock = threading.Lock()
         self.closed = False  # by self.lock
         self.users = 0  # by self.lock; commands at work on it: its descriptor must stay
+        # By self.lock; see state/channel_sequence.py.
+        self.channel_sequence = channel_sequence
+        self.outstanding_pre_request_count = 0
+        self.parked = 0  # commands that wait and will work on it again
         self.delete_on_close = False  # by inode.lock
         self.posix_delete = False  # by inode.lock: the name goes when this open is closed
         # state/caching.py: what the CREATE response says, who caches (by inode.lock), the key of
@@ -165,17 +173,24 @@ class Open:
                 if other is not self and other.frozen_write_time is not None:
                     other.frozen_write_time = when
 
-    def hold(self) -> bool:
-        """Keep the descriptor open until :meth:`let_go`; False if the open is closed already."""
+    def hold(self, sequence: int) -> bool:
+        """Keep the descriptor open until :meth:`let_go`; False if the open is closed already.
+
+        *sequence* is the ChannelSequence of the request, for both.
+        """
         with self.lock:
             if not self.closed:
                 self.users += 1
+                if sequence != self.channel_sequence:
+                    self.outstanding_pre_request_count += 1
             return not self.closed
 
-    def let_go(self) -> bool:
+    def let_go(self, sequence: int) -> bool:
         """End a :meth:`hold`; True if it was the last of a closed open, which ends now."""
         with self.lock:
             self.users -= 1
+            if sequence != self.channel_sequence:
+                self.outstanding_pre_request_count -= 1
             return self.closed and self.users == 0
 
     def require(self, access: int) -> None:

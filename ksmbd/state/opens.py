@@ -109,9 +109,9 @@ class Opens:
         if unused:
             self.finish(open, later)
 
-    def let_go(self, open: Open) -> None:
-        """A command is done with *open*."""
-        if open.let_go():
+    def let_go(self, open: Open, sequence: int) -> None:
+        """A command with ChannelSequence *sequence* is done with *open*."""
+        if open.let_go(sequence):
             self.finish(open)
 
     def finish(self, open: Open, later: list[Callable[[], None]] | None = None) -> None:

@@ -16,10 +16,12 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ksmbd.crypto.signing import UNVERIFIABLE
+from ksmbd.state import channel_sequence
 from ksmbd.state.opens import NO_ID
 from ksmbd.state.wait import Wait, Wake
 from ksmbd.wire.base import Buffer, Wire
-from ksmbd.wire.header import HEADER_SIZE, RELATED_OPERATIONS, Header
+from ksmbd.wire.header import HEADER_SIZE, RELATED_OPERATIONS, REPLAY, SIGNED, Header
 from ksmbd.wire.status import NtStatus, NtStatusError
 
 if TYPE_CHECKING:
@@ -120,6 +122,7 @@ class Work:
         "message",
         "next_offset",
         "number",
+        "parked",
         "parking",
         "release",
         "reply_size",
@@ -158,6 +161,7 @@ class Work:
         self.compound_open: Open | None = None  # the FileId that related commands inherit
         self.compound_status: NtStatus | None = None  # why there is none
         self.held: list[Open] = []  # opens this command uses
+        self.parked: list[tuple[Open, int]] = []  # opens it used before it waited
         self.async_id = 0
         self.interim_sent = False
         # Hashes the reply as it is sent.
@@ -189,6 +193,16 @@ class Work:
             raise NtStatusError(NtStatus.USER_SESSION_DELETED, "no session")
         return self.session
 
+    def no_session(self, why: str) -> NtStatusError:
+        """USER_SESSION_DELETED, to be raised where there is no session to sign the reply with.
+
+        What came signed is answered with SIGNED and an empty signature, as Windows does: clients
+        check no signature with this status, but some insist on the flag.
+        """
+        if self.header.flags & SIGNED:
+            self.signer = UNVERIFIABLE
+        return NtStatusError(NtStatus.USER_SESSION_DELETED, why)
+
     def the_tree(self) -> TreeConnect:
         if self.tree is None:
             raise NtStatusError(NtStatus.NETWORK_NAME_DELETED, "no tree connect")
@@ -198,6 +212,7 @@ class Work:
         """The Open a request names, or the one that it inherits in a related compound.
 
         FILE_CLOSED         the FileId names no open of this session and tree
+        FILE_NOT_AVAILABLE  see :func:`ksmbd.state.channel_sequence.verify`
         (any)               the earlier command that should have made it failed with this
         """
         if NO_ID in (volatile_id, persistent_id) and self.header.flags & RELATED_OPERATIONS:
@@ -215,6 +230,9 @@ class Work:
         ):
             raise NtStatusError(NtStatus.FILE_CLOSED, f"id {volatile_id:#x}")
         self.compound_open = found
+        header = self.header
+        if header.status != found.channel_sequence or header.flags & REPLAY:
+            channel_sequence.verify(self, found)
         self.hold(found)
         return found
 
@@ -225,15 +243,25 @@ class Work:
         """
         if open in self.held:
             return
-        if not open.hold():
+        if not open.hold(self.header.channel_sequence):
             raise NtStatusError(NtStatus.FILE_CLOSED, f"id {open.volatile_id:#x}")
         self.held.append(open)
 
-    def let_go(self) -> None:
-        """End what :meth:`hold` began; close what was closed meanwhile."""
+    def let_go(self, *, waits: bool = False) -> None:
+        """End what :meth:`hold` began; close what was closed meanwhile.
+
+        *waits*: the command is parked and goes on later, so that it stays outstanding.
+        """
+        if self.parked:
+            channel_sequence.go_on(self)
         held, self.held = self.held, []
+        if not held:
+            return
+        if waits:
+            channel_sequence.wait(self, held)
+        sequence = self.header.channel_sequence
         for open in held:
-            self.server.opens.let_go(open)
+            self.server.opens.let_go(open, sequence)
 
     def answered(self) -> None:
         """The replies so far are out, or never will be: do what had to come after them."""

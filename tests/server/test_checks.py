@@ -195,8 +195,15 @@ def test_an_unsigned_echo_is_answered_where_signing_is_required(engine: Engine) 
 
 
 def test_signed_for_no_session_is_refused(client: Client) -> None:
+    """The answer says that it is signed, too: some clients believe it only then."""
     frame = client.frames.create(header_flags=SIGNED, session_id=0x99, sign=False)
-    assert client.status(frame) is NtStatus.USER_SESSION_DELETED
+    response = client.call(frame)
+    assert response.status is NtStatus.USER_SESSION_DELETED
+    assert response.header.flags & SIGNED
+    assert response.header.signature == bytes(16)
+    unsigned = client.call(client.frames.create(session_id=0x99, sign=False))
+    assert unsigned.status is NtStatus.USER_SESSION_DELETED
+    assert not unsigned.header.flags & SIGNED
 
 
 # -- tree --------------------------------------------------------------------------------

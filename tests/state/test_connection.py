@@ -58,18 +58,6 @@ def test_no_more_requests_wait_than_may(connection: Connection) -> None:
     connection.go_async(works[7])
 
 
-def test_a_session_is_found_on_its_own_connection_only(
-    engine: Engine, connection: Connection
-) -> None:
-    session = engine.server.new_session(connection)
-    other = engine.connection()[0]
-    assert connection.find_session(session.session_id) is session
-    for place, session_id in ((other, session.session_id), (connection, 0), (connection, 99)):
-        with pytest.raises(NtStatusError) as refused:
-            place.find_session(session_id)
-        assert refused.value.status is NtStatus.USER_SESSION_DELETED
-
-
 def test_dropping_closes_the_transport_and_says_why(
     engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -101,15 +101,15 @@ def test_the_descriptor_stays_while_a_command_is_at_work(client: Client) -> None
     open = made(client)
     assert open.handle is not None
     fd = open.handle.fd
-    assert open.hold()
-    assert open.hold()
+    assert open.hold(0)
+    assert open.hold(0)
     with client.engine.acting():
         opens.close(open)
-        assert not open.hold()
+        assert not open.hold(0)
         assert descriptor_is_open(fd)
-        opens.let_go(open)
+        opens.let_go(open, 0)
         assert descriptor_is_open(fd)
-        opens.let_go(open)
+        opens.let_go(open, 0)
     assert not descriptor_is_open(fd)
 
 
@@ -155,9 +155,9 @@ def test_many_threads_and_one_close(client: Client) -> None:
             open: Open = open, barrier: threading.Barrier = barrier, seen: list[bool] = seen
         ) -> None:
             barrier.wait()
-            while open.hold():
+            while open.hold(0):
                 seen.append(descriptor_is_open(open.file.fd))
-                opens.let_go(open)
+                opens.let_go(open, 0)
 
         def close(open: Open = open, barrier: threading.Barrier = barrier) -> None:
             barrier.wait()

@@ -32,7 +32,7 @@ def test_a_session_begins_in_progress_and_in_both_tables(engine: Engine, server:
     session = server.new_session(connection)
     assert session.state is SessionState.IN_PROGRESS
     assert server.sessions[session.session_id] is session
-    assert connection.find_session(session.session_id) is session
+    assert connection.sessions[session.session_id] is session
 
 
 def test_an_id_in_use_or_with_a_meaning_is_not_given(engine: Engine, server: Server) -> None:

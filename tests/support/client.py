@@ -175,6 +175,8 @@ class Client:
         session = self.sessions.get(response.header.session_id)
         if session is None and response.header.command == Command.SESSION_SETUP:
             return  # of a log-on whose key the test has not derived
+        if response.status is NtStatus.USER_SESSION_DELETED and not any(response.header.signature):
+            return  # there is no key any more
         if session is None and response.header.session_id == ANY_SESSION:
             session = self._only_session()
         assert session is not None, "signed for a session we have not"
