@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from ksmbd.commands import fsctl_file, fsctl_network, fsctl_pipe, fsctl_sparse
+from ksmbd.commands import (
+    fsctl_copy,
+    fsctl_file,
+    fsctl_network,
+    fsctl_odx,
+    fsctl_pipe,
+    fsctl_sparse,
+)
 from ksmbd.state.open import Open
 from ksmbd.state.work import Reply, Work
 from ksmbd.wire import fsctl
@@ -19,7 +26,8 @@ from ksmbd.wire.header import NO_FILE
 from ksmbd.wire.ioctl import IS_FSCTL, IoctlRequest, IoctlResponse
 from ksmbd.wire.status import NtStatus, NtStatusError
 
-_ANY_WRITE: Final = FILE_WRITE_DATA | FILE_APPEND_DATA | FILE_WRITE_ATTRIBUTES
+_WRITE_DATA: Final = FILE_WRITE_DATA | FILE_APPEND_DATA
+_ANY_WRITE: Final = _WRITE_DATA | FILE_WRITE_ATTRIBUTES
 
 
 class Fsctl(NamedTuple):
@@ -56,6 +64,23 @@ FSCTLS: Final[dict[int, Fsctl]] = {
     fsctl.GET_COMPRESSION: Fsctl(fsctl_sparse.get_compression),
     fsctl.SET_COMPRESSION: Fsctl(
         fsctl_sparse.set_compression, min_input=2, access=FILE_WRITE_DATA, changes=True
+    ),
+    fsctl.SRV_REQUEST_RESUME_KEY: Fsctl(fsctl_copy.request_resume_key),
+    fsctl.SRV_COPYCHUNK: Fsctl(
+        fsctl_copy.copychunk, min_input=32, access=_WRITE_DATA, changes=True
+    ),
+    fsctl.SRV_COPYCHUNK_WRITE: Fsctl(
+        fsctl_copy.copychunk_write, min_input=32, access=_WRITE_DATA, changes=True
+    ),
+    fsctl.DUPLICATE_EXTENTS_TO_FILE: Fsctl(
+        fsctl_copy.duplicate_extents, min_input=40, access=FILE_WRITE_DATA, changes=True
+    ),
+    fsctl.DUPLICATE_EXTENTS_TO_FILE_EX: Fsctl(
+        fsctl_copy.duplicate_extents_ex, min_input=56, access=FILE_WRITE_DATA, changes=True
+    ),
+    fsctl.OFFLOAD_READ: Fsctl(fsctl_odx.offload_read, min_input=32, access=FILE_READ_DATA),
+    fsctl.OFFLOAD_WRITE: Fsctl(
+        fsctl_odx.offload_write, min_input=544, access=FILE_WRITE_DATA, changes=True
     ),
     fsctl.PIPE_TRANSCEIVE: Fsctl(fsctl_pipe.transceive),
     fsctl.PIPE_PEEK: Fsctl(fsctl_pipe.peek),

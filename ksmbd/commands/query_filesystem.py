@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from ksmbd.state.open import Open
 from ksmbd.state.work import Work
-from ksmbd.vfs.abilities import COMPRESSES, FREES_RANGES, abilities
+from ksmbd.vfs.abilities import COMPRESSES, FREES_RANGES, SHARES_BLOCKS, abilities
 from ksmbd.wire import fs_info
 from ksmbd.wire.base import Buffer
 from ksmbd.wire.fs_info import FsInfo
@@ -88,8 +88,11 @@ def _attribute(work: Work, open: Open) -> bytes:
         flags |= fs_info.FS_NAMED_STREAMS
     if not open.tree.writable:
         flags |= fs_info.FS_READ_ONLY_VOLUME
-    if abilities(open.tree.root.fd) & COMPRESSES:
+    able = abilities(open.tree.root.fd)
+    if able & COMPRESSES:
         flags |= fs_info.FS_FILE_COMPRESSION
+    if able & SHARES_BLOCKS:
+        flags |= fs_info.FS_SUPPORTS_BLOCK_REFCOUNTING
     return fs_info.pack_attribute(_NAME, flags)
 
 

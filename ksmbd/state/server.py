@@ -17,6 +17,7 @@ from ksmbd.state.caching import Caching
 from ksmbd.state.connection import Connection
 from ksmbd.state.inode import Inodes
 from ksmbd.state.notify import Notify
+from ksmbd.state.offload import OffloadTokens
 from ksmbd.state.opens import Opens
 from ksmbd.state.pipe import Pipe
 from ksmbd.state.session import Session, SessionState
@@ -78,6 +79,7 @@ class Server:
         self.opens = Opens(self.inodes, random, self.settings.max_open_files, self.notify)
         self.caching = Caching(self)
         self.buffers = Buffers()
+        self.offload = OffloadTokens(clock, random)
 
     # -- connections ---------------------------------------------------------------------
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import struct
 from typing import Final
 
+from ksmbd.vfs.abilities import CLONE, FICLONERANGE
 from ksmbd.vfs.handle import Handle
 
 _CHUNK: Final = 1 << 20
-_FICLONERANGE: Final = 0x4020940D  # the same on every architecture Python's SMB servers meet
-_CLONE: Final = struct.Struct("=qQQQ")  # source descriptor, its offset, length, our offset
 _CANNOT: Final = frozenset(
     {errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.ETXTBSY}
 )
@@ -48,9 +46,9 @@ def clone_range(
     source: Handle, source_offset: int, target: Handle, target_offset: int, length: int
 ) -> None:
     """Let both files share the blocks of a range. OSError EOPNOTSUPP where they cannot."""
-    request = _CLONE.pack(source.fd, source_offset, length, target_offset)
+    request = CLONE.pack(source.fd, source_offset, length, target_offset)
     try:
-        fcntl.ioctl(target.fd, _FICLONERANGE, request)
+        fcntl.ioctl(target.fd, FICLONERANGE, request)
     except OSError as failed:
         if failed.errno != errno.ENOTTY:
             raise

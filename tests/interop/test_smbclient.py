@@ -256,6 +256,13 @@ def test_two_users_see_the_same_files(client: SmbClient, place: str) -> None:
     assert (client.folder / "back").stat().st_size == 9
 
 
+@pytest.mark.parametrize("size", [1, 1 << 20, (16 << 20) + 1, 40_000_001])
+def test_a_file_is_copied_on_the_server(client: SmbClient, place: str, size: int) -> None:
+    sent = make_file(client.folder / "sent", size)
+    client.ok(f'cd "{place}"; put sent f; scopy f copy')
+    assert checksum(client.peer.path() / place / "copy") == sent
+
+
 @pytest.mark.timeout(400)
 def test_a_gibibyte_goes_there_and_comes_back(client: SmbClient, place: str) -> None:
     sent = make_file(client.folder / "sent", 1 << 30)

@@ -48,6 +48,8 @@ SUITES: Final = (
     "smb2.lease",
     "smb2.fileid",
     "smb2.streams",
+    "smb2.ioctl",
+    "smb2.ioctl-on-stream",
 )
 GAPS: Final = Path(__file__).with_name("known-gaps.txt")
 SUCCESS: Final = "success"

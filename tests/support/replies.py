@@ -14,6 +14,7 @@ from ksmbd.wire.create_context import contexts
 from ksmbd.wire.echo import EchoResponse
 from ksmbd.wire.error import ErrorResponse
 from ksmbd.wire.flush import FlushResponse
+from ksmbd.wire.fsctl import SRV_COPYCHUNK, SRV_COPYCHUNK_WRITE, SrvCopychunkResponse
 from ksmbd.wire.header import HEADER_SIZE, SERVER_TO_REDIR, Command, Header, elements
 from ksmbd.wire.ioctl import IoctlResponse
 from ksmbd.wire.lock import LockResponse
@@ -66,6 +67,7 @@ BUFFERS: Final = {
     ChangeNotifyResponse: ("output_buffer_offset", "output_buffer_length"),
     QueryInfoResponse: ("output_buffer_offset", "output_buffer_length"),
 }
+COPYCHUNKS: Final = frozenset((SRV_COPYCHUNK, SRV_COPYCHUNK_WRITE))
 # Statuses below an error's severity, and the errors that come with a body of their own.
 WITH_BODY: Final = frozenset(
     (
@@ -154,9 +156,10 @@ def _check(response: Response) -> None:
         assert size in {kind.STRUCTURE_SIZE for kind in kinds}, response
         _check_buffer(response)
         return
-    # [MS-SMB2] 3.3.5.15.6: a refused COPYCHUNK tells the limits in a body of its own
+    # [MS-SMB2] 3.3.5.15.6: a COPYCHUNK that fails tells the limits, or how far it came
     if header.command == Command.IOCTL and size == IoctlResponse.STRUCTURE_SIZE:
-        assert header.status == NtStatus.INVALID_PARAMETER, response
+        assert response.body(IoctlResponse).ctl_code in COPYCHUNKS, response
+        assert len(response.data) == SrvCopychunkResponse.SIZE, response
         _check_buffer(response)
         return
     assert size == ErrorResponse.STRUCTURE_SIZE, response
