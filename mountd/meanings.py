@@ -40,6 +40,8 @@ GLOBAL: Final[dict[str, str]] = {
     "max_ip_connections": "Most connections from one IPv4 address, or one IPv6 network of 64 bits; "
     "0 is the most there can be, 65536.",
     "max_open_files": "Most open files of all clients together; 0 is the most there can be, 65536.",
+    "multicast_dns_register": "`ksmbd-discovery` shows the server to Finder and Linux desktops, by "
+    "mDNS.",
     "netbios_name": "The server's name in log-ons and RPC.",
     "restrict_anonymous": "1 and 2 keep guests and anonymous users from `IPC$`, and so from the "
     "list of shares.",
@@ -69,6 +71,7 @@ GLOBAL: Final[dict[str, str]] = {
     "smbd_max_io_size": "The longest transfer over SMB Direct.",
     "tcp_port": "Where to listen; the option `--port` of either daemon goes before it.",
     "workgroup": "The workgroup that clients are told.",
+    "ws_discovery": "`ksmbd-discovery` shows the server to Windows' Explorer, by WS-Discovery.",
 }
 
 # attribute of ShareParams -> what it does

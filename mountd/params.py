@@ -300,6 +300,7 @@ class GlobalParams:
     max_failed_logons: int = param(integer(0, 1000), 10)  # 0: any number
     max_ip_connections: int = param(count(65536), 32)
     max_open_files: int = param(count(65536), 10000)
+    multicast_dns_register: bool = param(boolean, True)
     netbios_name: str = param(name(15), "KSMBD SERVER")
     restrict_anonymous: int = param(integer(0, 2), 0)
     root_directory: str = param(directory, "", "root dir", "root", empty=True)
@@ -322,6 +323,7 @@ class GlobalParams:
     smbd_max_io_size: int = param(sized(512 << 10, 16 << 20, "512K to 16M"), 8 << 20)
     tcp_port: int = param(integer(0, 65535), 445)
     workgroup: str = param(name(63), "WORKGROUP")
+    ws_discovery: bool = param(boolean, True, "wsd")
 
 
 @dataclass(slots=True)

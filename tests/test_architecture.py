@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import pytest
 
 ROOT: Final = Path(__file__).parents[1]
-PACKAGES: Final = ("ksmbd", "mountd", "control")
+PACKAGES: Final = ("ksmbd", "mountd", "control", "discovery")
 
 FLOOR: Final = {
     "wire": 1,
@@ -98,6 +98,11 @@ TESTED_BY: Final[dict[str, str]] = {
     "ksmbd/state/lease.py": "tests/state/test_transcripts.py",
     "ksmbd/state/local_locks.py": "tests/commands/test_lock_local.py",
     "ksmbd/state/transport.py": "tests/server/test_tcp.py",
+    "discovery/addresses.py": "tests/discovery/test_device.py",
+    "discovery/bonjour.py": "tests/discovery/test_neighbourhood.py",
+    "discovery/multicast.py": "tests/discovery/test_neighbourhood.py",
+    "discovery/service.py": "tests/discovery/test_neighbourhood.py",
+    "discovery/soap.py": "tests/discovery/test_wsd.py",
     "mountd/rpc/association.py": "tests/mountd/test_rpc_pdu.py",
     "mountd/rpc/containers.py": "tests/mountd/test_rpc_srvsvc.py",
     "mountd/rpc/errors.py": "tests/mountd/test_rpc_pdu.py",
@@ -196,7 +201,7 @@ def test_imports_point_down(path: Path) -> None:
     name = dotted(path)
     for edge in imports(path):
         where = f"{relative(path)}:{edge.line} imports {edge.name}"
-        assert top(edge.name) not in {"mountd", "control", "tests", "bench"}, where
+        assert top(edge.name) not in {"mountd", "control", "discovery", "tests", "bench"}, where
         if top(edge.name) != "ksmbd" or (name == "ksmbd" and edge.typing_only):
             continue  # the package names for type checkers what it loads when programs ask for it
         own, other = floor_of(name), floor_of(edge.name)
@@ -205,7 +210,7 @@ def test_imports_point_down(path: Path) -> None:
             assert package_of(name) == package_of(edge.name), f"{where}: the other half"
 
 
-@parametrize("mountd", "control")
+@parametrize("mountd", "control", "discovery")
 def test_the_daemons_see_only_the_wire_of_ksmbd(path: Path) -> None:
     for edge in imports(path):
         if top(edge.name) != "ksmbd" or edge.name == "ksmbd":
@@ -223,7 +228,7 @@ def test_wire_uses_the_standard_library_without_io_logging_or_locks(path: Path) 
     assert not import_names & set(ONLY_IN), relative(path)
 
 
-@parametrize("ksmbd", "mountd", "control")
+@parametrize(*PACKAGES)
 def test_a_guarded_module_is_imported_where_it_belongs(path: Path) -> None:
     where = relative(path)
     for edge in imports(path):
@@ -273,7 +278,7 @@ def same_family(importer: str, imported: str, head: str, prefix: str) -> bool:
     return (importer == head or member) and imported.startswith(prefix)
 
 
-@parametrize("ksmbd", "mountd", "control")
+@parametrize(*PACKAGES)
 def test_imports_stand_at_the_top_and_name_what_they_take(path: Path) -> None:
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom):
@@ -307,7 +312,7 @@ def test_there_is_no_import_cycle() -> None:
         visit(name, ())
 
 
-@parametrize("ksmbd", "mountd", "control", "tests", "bench")
+@parametrize(*PACKAGES, "tests", "bench")
 def test_files_and_functions_stay_readable(path: Path) -> None:
     lines = path.read_text().count("\n")
     assert lines <= MAX_FILE_LINES, f"{relative(path)}: {lines} lines"
@@ -340,7 +345,7 @@ def has_test(path: Path) -> bool:
     )
 
 
-@parametrize("ksmbd", "mountd", "control", "bench")
+@parametrize(*PACKAGES, "bench")
 def test_every_module_has_a_test_module(path: Path) -> None:
     if path.name in {"__init__.py", "__main__.py"}:
         return

@@ -18,6 +18,7 @@ import pytest
 import control.__main__
 import control.addshare
 import control.adduser
+import discovery.__main__
 import ksmbd.__main__
 import mountd.__main__
 from ksmbd import debug
@@ -222,6 +223,7 @@ PROGRAMS = {
     "ksmbd": ksmbd.__main__.serve,
     "ksmbd-mountd": mountd.__main__.main,
     "ksmbd-control": control.__main__.main,
+    "ksmbd-discovery": discovery.__main__.main,
     "ksmbd-adduser": control.adduser.main,
     "ksmbd-addshare": control.addshare.main,
 }

@@ -14,7 +14,7 @@ from ksmbd.__main__ import parser
 from ksmbd.wire.ipc import RUN_DIR
 
 FOLDER = Path(__file__).parents[1] / "systemd"
-UNITS = ("ksmbd.service", "ksmbd-mountd.service")
+UNITS = ("ksmbd.service", "ksmbd-mountd.service", "ksmbd-discovery.service")
 
 
 def settings(unit: str) -> dict[str, list[str]]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import fnmatch
 import ipaddress
 import socket
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from ksmbd.wire.interface_word import parse
+from ksmbd.wire.interface_word import parse, stands_for
 
 
 class Address(NamedTuple):
@@ -90,10 +89,4 @@ def choose(wanted: Iterable[str], addresses: Sequence[Address]) -> list[str]:
 
 def matches(item: str, address: Address) -> bool:
     """Whether *address* is one of what *item*, a name, an address or a network, stands for."""
-    ip = ipaddress.ip_address(address.text.partition("%")[0])
-    try:
-        if "/" in item:
-            return ip in ipaddress.ip_network(item, strict=False)
-        return ip == ipaddress.ip_address(item.partition("%")[0])
-    except ValueError:
-        return fnmatch.fnmatchcase(address.interface, item)
+    return stands_for(item, address.interface, ipaddress.ip_address(address.text.partition("%")[0]))

@@ -1,4 +1,4 @@
-"""One word of the parameter ``interfaces``, which both daemons read.
+"""One word of the parameter ``interfaces``, which all daemons read.
 
 NAME | ADDRESS | NETWORK [;OPTION[,OPTION]...]
 
@@ -9,6 +9,8 @@ if_index=N       instead of the system's; addresses of one number are one interf
 
 from __future__ import annotations
 
+import fnmatch
+import ipaddress
 from typing import Final, NamedTuple
 
 MAX_SPEED: Final = 1 << 50  # bits a second, far beyond any
@@ -26,6 +28,18 @@ class InterfaceWord(NamedTuple):
     @property
     def has_options(self) -> bool:
         return bool(self.speed or self.rss or self.if_index)
+
+
+def stands_for(
+    pattern: str, interface: str, ip: ipaddress.IPv4Address | ipaddress.IPv6Address
+) -> bool:
+    """Whether a name with wildcards, an address or a network means *ip* on *interface*."""
+    try:
+        if "/" in pattern:
+            return ip in ipaddress.ip_network(pattern, strict=False)
+        return ip == ipaddress.ip_address(pattern.partition("%")[0])
+    except ValueError:
+        return fnmatch.fnmatchcase(interface, pattern)
 
 
 def parse(word: str) -> InterfaceWord:

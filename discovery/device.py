@@ -1,0 +1,54 @@
+"""What is told about the server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, NamedTuple
+from uuid import UUID, uuid5
+
+from ksmbd import __version__
+from mountd.params import GlobalParams
+
+MACHINE_ID: Final = Path("/etc/machine-id")
+_OURS: Final = UUID("3a2c1e0a-5d3f-4c57-9a55-4b0d9ac6b1d1")  # the space of our names
+_LOCAL: Final = "local"
+
+
+class Device(NamedTuple):
+    """The server as its neighbours see it."""
+
+    uuid: UUID  # the same after every start; the machine's id cannot be told from it
+    name: str
+    workgroup: str
+    description: str
+    model: str  # of _device-info: which icon Finder shows
+    port: int  # of SMB
+
+    version: str = __version__
+
+    @property
+    def computer(self) -> str:
+        """``NAME/Workgroup:GROUP``, as Windows computers call themselves."""
+        return f"{self.name.upper()}/Workgroup:{self.workgroup.upper()}"
+
+
+def device_from(params: GlobalParams, host: str, machine_id: str) -> Device:
+    """*host* stands in for a ``netbios name`` that nobody has chosen."""
+    chosen = params.netbios_name if params.netbios_name != GlobalParams().netbios_name else ""
+    name = chosen or host.partition(".")[0] or _LOCAL
+    return Device(
+        uuid=uuid5(_OURS, f"{machine_id}/{name.casefold()}"),
+        name=name,
+        workgroup=params.workgroup,
+        description=params.server_string or name,
+        model=params.aapl_model,
+        port=params.tcp_port,
+    )
+
+
+def machine_id(path: Path = MACHINE_ID) -> str:
+    """The machine's own number; empty where there is none: then the name alone counts."""
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,78 @@
+"""What is told about the server."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from discovery.addresses import Address, local_addresses
+from discovery.bonjour import _label
+from discovery.device import device_from, machine_id
+from discovery.service import wanted
+from mountd.params import GlobalParams
+
+FOUND = [
+    Address("lo", 1, ip_address("127.0.0.1")),
+    Address("eth0", 2, ip_address("192.0.2.7")),
+    Address("eth0", 2, ip_address("fe80::7")),
+    Address("wlan0", 3, ip_address("198.51.100.7")),
+]
+
+
+def test_the_name_is_the_chosen_one_or_the_hosts() -> None:
+    assert device_from(GlobalParams(), "box.example.org", "id").name == "box"
+    assert device_from(GlobalParams(netbios_name="NAS"), "box", "id").name == "NAS"
+    assert device_from(GlobalParams(workgroup="lab"), "box", "").computer == "BOX/Workgroup:LAB"
+
+
+def test_the_uuid_lasts_and_does_not_give_the_machines_id_away() -> None:
+    number = "0123456789abcdef0123456789abcdef"
+    device = device_from(GlobalParams(), "box", number)
+    assert device.uuid == device_from(GlobalParams(server_string="other"), "Box", number).uuid
+    assert device.uuid != device_from(GlobalParams(), "other", number).uuid
+    assert device.uuid != device_from(GlobalParams(), "box", "f" * 32).uuid
+    assert number not in str(device.uuid).replace("-", "")
+
+
+def test_a_machine_without_an_id_has_none(tmp_path: Path) -> None:
+    assert machine_id(tmp_path / "none") == ""
+    (tmp_path / "id").write_text("abc\n")
+    assert machine_id(tmp_path / "id") == "abc"
+
+
+@pytest.mark.parametrize(
+    ("only", "interfaces", "shown"),
+    [
+        (False, (), [1, 2, 3]),
+        (False, ("eth0",), [1, 2, 3]),
+        (True, ("eth*",), [1, 2]),
+        (True, ("198.51.100.0/24",), [3]),
+        (True, ("192.0.2.7;speed=1000",), [1]),
+        (True, ("lo", "eth9"), []),
+        (True, (), []),
+    ],
+)
+def test_it_is_shown_where_the_configuration_has_it(
+    only: bool, interfaces: tuple[str, ...], shown: list[int]
+) -> None:
+    params = GlobalParams(bind_interfaces_only=only, interfaces=interfaces)
+    assert wanted(params, FOUND, loopback=False) == [FOUND[index] for index in shown]
+
+
+def test_the_loopback_is_for_tests() -> None:
+    assert wanted(GlobalParams(), FOUND, loopback=True) == FOUND
+
+
+def test_this_machine_has_its_loopback_address() -> None:
+    found = local_addresses()
+    assert [a.interface for a in found if a.ip == ip_address("127.0.0.1")] == ["lo"]
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"), [("Home Server", "Home-Server"), ("ä", "ksmbd"), ("x" * 80, "x" * 63)]
+)
+def test_a_host_name_is_made_of_any_name(name: str, label: str) -> None:
+    assert _label(name) == label

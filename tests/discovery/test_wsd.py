@@ -1,0 +1,145 @@
+"""WS-Discovery without a network: what is answered, and what is not."""
+
+from __future__ import annotations
+
+from itertools import count
+from uuid import UUID
+from xml.etree import ElementTree
+
+import pytest
+
+from discovery.device import Device
+from discovery.soap import ANONYMOUS, PUB, WSA, WSD, WSDP, WST, Malformed, envelope, parse
+from discovery.wsd import GET, Announcer
+
+OURS = UUID("11111111-2222-3333-4444-555555555555")
+DEVICE = Device(OURS, "Home", "Lab", "files & <more>", "MacSamba", 445)
+
+
+@pytest.fixture
+def announcer() -> Announcer:
+    numbers = count(1)
+    return Announcer(DEVICE, 77, lambda: UUID(int=next(numbers)))
+
+
+def probe(inner: str, number: int = 1000) -> bytes:
+    body = f"<wsd:Probe>{inner}</wsd:Probe>"
+    return envelope(f"{WSD}/Probe", body, message_id=UUID(int=number))
+
+
+def resolve(address: str) -> bytes:
+    reference = (
+        f"<wsa:EndpointReference><wsa:Address>{address}</wsa:Address></wsa:EndpointReference>"
+    )
+    body = f"<wsd:Resolve>{reference}</wsd:Resolve>"
+    return envelope(f"{WSD}/Resolve", body, message_id=UUID(int=1000))
+
+
+def get(to: str, action: str = GET) -> bytes:
+    return envelope(action, "", message_id=UUID(int=1000), to=to)
+
+
+@pytest.mark.parametrize(
+    "types", ["", "wsdp:Device", "pub:Computer", "x:Device y:Computer", "Device"]
+)
+def test_who_looks_for_computers_finds_us(announcer: Announcer, types: str) -> None:
+    answer = announcer.answer(probe(f"<wsd:Types>{types}</wsd:Types>"), "192.0.2.1:5357")
+    assert answer is not None
+    told = parse(answer)
+    assert (told.action, told.to) == (f"{WSD}/ProbeMatches", ANONYMOUS)
+    assert b"<wsa:RelatesTo>urn:uuid:00000000-0000-0000-0000-0000000003e8</wsa:RelatesTo>" in answer
+    match = told.body.find(f".//{{{WSD}}}ProbeMatch")
+    assert match is not None
+    assert match.findtext(f"{{{WSA}}}EndpointReference/{{{WSA}}}Address") == OURS.urn
+    assert b'InstanceId="77"' in answer
+    assert b"192.0.2.1" not in answer  # that is for who resolves the endpoint
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "<wsd:Types>wsdp:Device wsdp:Printer</wsd:Types>",
+        "<wsd:Types>printer:Scanner</wsd:Types>",
+        "<wsd:Scopes>ldap:///ou=building</wsd:Scopes>",
+    ],
+)
+def test_who_looks_for_something_else_does_not(announcer: Announcer, inner: str) -> None:
+    assert announcer.answer(probe(inner), "192.0.2.1:5357") is None
+
+
+def test_a_question_that_is_repeated_is_answered_once(announcer: Announcer) -> None:
+    assert announcer.answer(probe(""), "a") is not None
+    assert announcer.answer(probe(""), "a") is None
+    for number in range(2000, 2300):  # more than are remembered
+        assert announcer.answer(probe("", number), "a") is not None
+    assert announcer.answer(probe(""), "a") is not None
+
+
+@pytest.mark.parametrize("address", [OURS.urn, OURS.urn.upper()])
+def test_our_endpoint_is_resolved(announcer: Announcer, address: str) -> None:
+    answer = announcer.answer(resolve(address), "[fe80::1]:5357")
+    assert answer is not None
+    where = parse(answer).body.findtext(f".//{{{WSD}}}XAddrs")
+    assert where == f"http://[fe80::1]:5357/{OURS}"
+
+
+def test_others_are_not(announcer: Announcer) -> None:
+    assert announcer.answer(resolve(UUID(int=9).urn), "a") is None
+    assert announcer.answer(envelope(f"{WSD}/Resolve", "", message_id=UUID(int=9)), "a") is None
+
+
+def test_metadata_name_the_computer_and_its_workgroup(announcer: Announcer) -> None:
+    told = parse(announcer.metadata(get(OURS.urn)))
+    assert told.action == f"{WST}/GetResponse"
+    assert told.body.findtext(f".//{{{PUB}}}Computer") == "HOME/Workgroup:LAB"
+    assert told.body.findtext(f".//{{{WSDP}}}FriendlyName") == "files & <more>"
+    assert told.body.findtext(f".//{{{WSDP}}}Types") == "pub:Computer"
+
+
+@pytest.mark.parametrize(
+    "request_", [get(UUID(int=9).urn), get(OURS.urn, f"{WST}/Put"), b"", b"<a/>"]
+)
+def test_metadata_are_for_who_asks_us_for_them(announcer: Announcer, request_: bytes) -> None:
+    with pytest.raises(Malformed):
+        announcer.metadata(request_)
+
+
+def test_hello_and_bye_name_the_endpoint_and_count(announcer: Announcer) -> None:
+    for number, (message, name) in enumerate(
+        [(announcer.hello(), "Hello"), (announcer.bye(), "Bye")], 1
+    ):
+        told = parse(message)
+        assert told.action == f"{WSD}/{name}"
+        assert told.body.findtext(f".//{{{WSA}}}Address") == OURS.urn
+        assert f'MessageNumber="{number}"'.encode() in message
+
+
+@pytest.mark.parametrize(
+    "datagram",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"<unclosed>",
+        b"<a/>",
+        probe("")[:-1],
+        probe("").replace(b"<soap:Body>", b"<soap:B>").replace(b"</soap:Body>", b"</soap:B>"),
+        b'<?xml version="1.0" encoding="no-such"?><a/>',
+        b'<!DOCTYPE a [<!ENTITY b "cccc">]><a>&b;</a>',
+        b'<?xml version="1.0"?><!DOCTYPE a SYSTEM "http://192.0.2.1/x"><a/>',
+        probe("<x/>" * 20_000),
+    ],
+)
+def test_junk_is_not_answered(announcer: Announcer, datagram: bytes) -> None:
+    assert announcer.answer(datagram, "192.0.2.1:5357") is None
+
+
+def test_every_message_cut_short_is_junk(announcer: Announcer) -> None:
+    whole = probe("<wsd:Types>wsdp:Device</wsd:Types>")
+    for length in range(len(whole)):
+        assert announcer.answer(whole[:length], "a") is None
+
+
+def test_what_we_write_is_well_formed() -> None:
+    text = envelope("a&b", "<c/>", message_id=UUID(int=1), to="<to>", relates_to="&")
+    assert ElementTree.fromstring(text) is not None
