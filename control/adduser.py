@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from control.arguments import hide
 from control.tools import Failed, make_default_folder, notify_mountd, parser, reason
 from mountd import conf, users
 from mountd.conf import ConfError
@@ -18,6 +19,7 @@ from mountd.daemon import log_to_stderr
 log = logging.getLogger("control")
 
 TOOL: Final = "ksmbd.adduser"
+STDIN: Final = "-"  # for a password: read it from there
 LISTS: Final = ("admin_users", "invalid_users", "read_list", "valid_users", "write_list")
 Ask = Callable[[str], str]
 
@@ -40,9 +42,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     options = parser(TOOL, __doc__ or "", "USER")
-    options.add_argument("-p", "--password", metavar="PWD", help="instead of asking for it")
+    options.add_argument(
+        "-p",
+        "--password",
+        metavar="PWD",
+        help="instead of asking for it; other users may catch sight of it, and the shell keeps it: "
+        "- reads one line of standard input",
+    )
     options.add_argument("user", metavar="USER", help="name of the account")
-    return options.parse_args(argv)
+    chosen = options.parse_args(argv)
+    if chosen.password not in (None, STDIN):
+        hide(chosen.password)
+    return chosen
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -97,7 +108,9 @@ def _references(name: str, path: str | None) -> Iterator[str]:
 
 
 def _digest(password: str | None) -> bytes:
-    if password is None:
+    if password == STDIN:
+        password = _read_line("")
+    elif password is None:
         password = _ask_twice(getpass.getpass if sys.stdin.isatty() else _read_line)
     try:
         return users.hash_password(password)

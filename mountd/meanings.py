@@ -40,6 +40,8 @@ GLOBAL: Final[dict[str, str]] = {
     "max_ip_connections": "Most connections from one IPv4 address, or one IPv6 network of 64 bits; "
     "0 is the most there can be, 65536.",
     "max_open_files": "Most open files of all clients together; 0 is the most there can be, 65536.",
+    "max_user_sessions": "Most sessions of one user at a time, all guests together being one; 0 is "
+    "the most there can be, 65536.",
     "multicast_dns_register": "`ksmbd-discovery` shows the server to Finder and Linux desktops, by "
     "mDNS.",
     "netbios_name": "The server's name in log-ons and RPC.",

@@ -300,6 +300,7 @@ class GlobalParams:
     max_failed_logons: int = param(integer(0, 1000), 10)  # 0: any number
     max_ip_connections: int = param(count(65536), 32)
     max_open_files: int = param(count(65536), 10000)
+    max_user_sessions: int = param(count(65536), 256)
     multicast_dns_register: bool = param(boolean, True)
     netbios_name: str = param(name(15), "KSMBD SERVER")
     restrict_anonymous: int = param(integer(0, 2), 0)

@@ -126,6 +126,7 @@ class State:
             max_connections=params.max_connections,
             max_ip_connections=params.max_ip_connections,
             max_sessions=params.max_active_sessions,
+            max_user_sessions=params.max_user_sessions,
             fake_fscaps=params.share_fake_fscaps,
             sub_auth_1=self.sub_authorities[0],
             sub_auth_2=self.sub_authorities[1],

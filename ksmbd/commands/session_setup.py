@@ -36,6 +36,7 @@ def session_setup(work: Work, req: SessionSetupRequest) -> Reply:
     ACCESS_DENIED              a re-authentication as somebody else, or without a signature;
                                a guest where signing or encryption is mandatory, and a client
                                that cannot encrypt where it must
+    TOO_MANY_SESSIONS          of the server, the user, or the connection
     INVALID_PARAMETER          a malformed token
     NO_LOGON_SERVERS           mountd is away
 
@@ -118,6 +119,9 @@ def _log_on(work: Work, req: SessionSetupRequest, session: Session, who: LoggedO
     encryption = work.server.settings.encryption
     if not identity.can_sign and encryption == Encryption.REQUIRED:
         raise NtStatusError(NtStatus.ACCESS_DENIED, "encryption is mandatory, and guests cannot")
+    if req.previous_session_id not in (0, session.session_id):
+        _end_previous(work, req.previous_session_id, identity)
+    work.server.count_session(session, identity.account)
     session.identity = session.owner = identity
     session.account_flags = who.login.status
     session.expiration_time = who.expiry or None
@@ -135,8 +139,6 @@ def _log_on(work: Work, req: SessionSetupRequest, session: Session, who: LoggedO
     connection.mark_authenticated()
     if session.signing_required or (connection.dialect >= SMB_3_0 and identity.can_sign):
         work.signer = signer  # with the key that this response makes the client derive
-    if req.previous_session_id not in (0, session.session_id):
-        _end_previous(work, req.previous_session_id, identity)
 
 
 def _keys(connection: Connection, session: Session, identity: Identity) -> Signer | None:

@@ -64,6 +64,7 @@ def settings_from(message: StartingUp) -> Settings:
         max_credits=message.max_credits or default.max_credits,
         max_open_files=message.file_max or default.max_open_files,
         max_sessions=message.max_sessions or default.max_sessions,
+        max_user_sessions=message.max_user_sessions or default.max_user_sessions,
         max_connections=message.max_connections,
         max_connections_per_address=message.max_ip_connections,
         deadtime_s=message.deadtime * 60,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MAX_UNAUTHENTICATED_FRAME = 64 << 10
 FRAME_OVERHEAD = 16 << 10  # headers, compounds and names around the largest payload
 MAX_ASYNC = 511  # requests that may wait at a time, as Windows allows by default
+MAX_SESSIONS = 256  # on one connection: a terminal server has many users
 MAX_PENDING_SESSIONS = 16  # log-ons in progress on one connection
 
 

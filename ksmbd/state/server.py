@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ksmbd.state.buffers import Buffers
 from ksmbd.state.caching import Caching
-from ksmbd.state.connection import Connection
+from ksmbd.state.connection import MAX_SESSIONS, Connection
 from ksmbd.state.inode import Inodes
 from ksmbd.state.notify import Notify
 from ksmbd.state.offload import OffloadTokens
@@ -71,6 +72,7 @@ class Server:
         self.lock = threading.Lock()
         self.connections: dict[int, Connection] = {}  # by self.lock
         self.sessions: dict[int, Session] = {}  # by self.lock; GlobalSessionTable
+        self._of_user: Counter[str] = Counter()  # by self.lock; folded account -> sessions
         self.shares: dict[str, Share] = {}  # by self.lock; folded name -> as mountd last said
         self._next_connection = 1  # by self.lock
         self._next_pipe = 1  # by self.lock
@@ -115,8 +117,10 @@ class Server:
 
         Its id is random and fits 32 bits: clients exist that keep no more of it.
 
-        TOO_MANY_SESSIONS   ``max active sessions`` is reached
+        TOO_MANY_SESSIONS   ``max active sessions`` is reached, or the connection has too many
         """
+        if len(connection.sessions) >= MAX_SESSIONS:
+            raise NtStatusError(NtStatus.TOO_MANY_SESSIONS, "of one connection")
         with self.lock:
             if len(self.sessions) >= self.settings.max_sessions:
                 raise NtStatusError(NtStatus.TOO_MANY_SESSIONS, "max active sessions")
@@ -131,12 +135,29 @@ class Server:
             raise Disconnect("lost before the log-on began")
         return session
 
+    def count_session(self, session: Session, account: str) -> None:
+        """A log-on has succeeded; the session counts as its user's until it ends.
+
+        TOO_MANY_SESSIONS   ``max user sessions`` is reached
+        """
+        user = account.casefold()
+        with self.lock:
+            if self._of_user[user] >= self.settings.max_user_sessions:
+                raise NtStatusError(NtStatus.TOO_MANY_SESSIONS, f"of {account!r}")
+            if self.sessions.get(session.session_id) is session:
+                self._of_user[user] += 1
+                session.counted_for = user
+
     def end_session(self, session: Session, status: NtStatus = NtStatus.FILE_CLOSED) -> None:
         """Take a session out of the tables and end its opens and trees.  Safe to call twice."""
         with self.lock:
             if self.sessions.get(session.session_id) is not session:
                 return
             del self.sessions[session.session_id]
+            if session.counted_for is not None:
+                self._of_user[session.counted_for] -= 1
+                if not self._of_user[session.counted_for]:
+                    del self._of_user[session.counted_for]
         was_valid = session.state != SessionState.IN_PROGRESS
         session.state = SessionState.EXPIRED
         with session.lock:

@@ -65,6 +65,7 @@ class Session:
         self.setup_lock = threading.Lock()  # one SESSION_SETUP at a time; held over IPC
 
         # Set when the log-on succeeds.
+        self.counted_for: str | None = None  # whose session it counts as; by Server.lock
         self.owner: Identity | None = None  # who logged on first
         self.identity: Identity | None = None  # who it is now: the owner, or nobody
         self.credentials: Credentials | None = None  # whom to act as; None: the process itself

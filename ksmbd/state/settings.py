@@ -37,6 +37,7 @@ class Settings:
     max_credits: int = 8192
     max_open_files: int = 10000
     max_sessions: int = 1024
+    max_user_sessions: int = 256
     max_connections: int = 128
     max_connections_per_address: int = 32
     deadtime_s: int = 0  # idle connections without open files are dropped; 0: never

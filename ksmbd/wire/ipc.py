@@ -325,6 +325,7 @@ class StartingUp(Message):
     max_connections: u32
     max_ip_connections: u32
     max_sessions: u32
+    max_user_sessions: u32
     fake_fscaps: u32  # or-ed into FileFsAttributeInformation
     sub_auth_1: u32  # the machine's domain SID is S-1-5-21-<1>-<2>-<3>
     sub_auth_2: u32

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ksmbd.wire.create import OPLOCK_BATCH, OPLOCK_II
 from ksmbd.wire.header import SIGNED
 from ksmbd.wire.logoff import LogoffResponse
+from ksmbd.wire.oplock_break import OplockBreakAcknowledgment
 from ksmbd.wire.status import NtStatus
 from tests.support.client import Client, ready
 from tests.support.engine import Engine
@@ -70,3 +72,19 @@ def test_logoff_of_a_session_in_progress_is_refused(engine: Engine) -> None:
     started = client.call(client.frames.session_setup(token)).header.session_id
     frame = client.frames.logoff(session_id=started)
     assert client.status(frame) is NtStatus.USER_SESSION_DELETED
+
+
+def test_an_open_that_waits_for_an_oplock_comes_to_nothing(engine: Engine) -> None:
+    """The session is gone before the holder answers: nothing is opened for it."""
+    holder, client = ready(engine), ready(engine)
+    held = holder.open("file", requested_oplock_level=OPLOCK_BATCH)
+    async_id = client.pend(client.frames.create("file"))
+    client.ok(client.frames.logoff(), LogoffResponse)
+    holder.ok(held.frames.oplock_break(OPLOCK_II), OplockBreakAcknowledgment)
+    (late,) = client.receive()
+    assert late.header.async_id == async_id
+    assert late.status is NtStatus.NETWORK_NAME_DELETED
+    assert len(engine.server.opens) == 1
+    client.lose()
+    holder.lose()
+    engine.assert_idle()

@@ -272,6 +272,39 @@ def test_the_server_takes_no_more_sessions_than_it_may(folder: Path) -> None:
     client.log_on()
 
 
+def test_a_user_takes_no_more_sessions_than_he_may(folder: Path) -> None:
+    engine = Engine(folder, max_user_sessions=2)
+    client, other = Client(engine), Client(engine)
+    for each in (client, other):
+        each.negotiate()
+        each.log_on()
+    assert last(client.try_log_on(ntlm.Client("JOE"))) is NtStatus.TOO_MANY_SESSIONS
+    client.log_on("jane", "Secret!", use=False)
+    again = client.try_log_on(ntlm.Client(), previous_session_id=other.frames.session_id)
+    assert last(again) is OK
+    assert last(client.try_log_on(ntlm.Client())) is NtStatus.TOO_MANY_SESSIONS
+    client.call(client.frames.logoff())
+    client.log_on()
+    client.lose()
+    other.lose()
+    engine.assert_idle()
+
+
+def test_a_connection_takes_no_more_sessions_than_it_may(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ksmbd.state.server.MAX_SESSIONS", 2)
+    client.log_on()
+    client.log_on("jane", "Secret!")
+    frame = client.frames.session_setup(ntlm.Client().negotiate(), session_id=0)
+    assert client.status(frame) is NtStatus.TOO_MANY_SESSIONS
+    other = Client(client.engine)
+    other.negotiate()
+    other.log_on()
+    client.call(client.frames.logoff())
+    client.log_on()
+
+
 def test_log_ons_that_were_not_finished_end_with_the_connection(client: Client) -> None:
     for _ in range(MAX_PENDING_SESSIONS):
         first_leg(client)

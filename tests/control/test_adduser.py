@@ -48,6 +48,26 @@ def test_a_user_is_added(command: Command, db: Path, capsys: pytest.CaptureFixtu
     assert "no mountd runs" in told
 
 
+def test_a_hyphen_reads_the_password_once_from_standard_input(
+    command: Command, db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("secret\nmore\n"))
+    assert command("-a", "-p", "-", "alice") == 0
+    assert accounts(db) == {"alice": SECRET}
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert command("-u", "-p", "-", "alice") == 1
+    assert accounts(db) == {"alice": SECRET}
+
+
+def test_a_password_on_the_command_line_is_hidden_at_once(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden: list[str] = []
+    monkeypatch.setattr(adduser, "hide", hidden.append)
+    command("-a", "-p", "secret", "alice")
+    assert hidden == ["secret"]
+
+
 def test_an_empty_password_is_a_password(command: Command, db: Path) -> None:
     assert command("-a", "-p", "", "alice") == 0
     assert accounts(db)["alice"].hex() == EMPTY

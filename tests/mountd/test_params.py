@@ -89,6 +89,7 @@ GLOBALS: list[tuple[str, list[tuple[str, Any]]]] = [
     ("max failed logons", [("3", 3), ("0", 0), ("1001", BAD), ("never", BAD)]),
     ("max ip connections", [("9", 9)]),
     ("max open files", [("100", 100), ("1M", 65536)]),
+    ("max user sessions", [("9", 9), ("0", 65536), ("x", BAD)]),
     ("netbios name", [("A", "A"), ("x" * 16, BAD)]),
     ("restrict anonymous", [("0", 0), ("2", 2), ("3", BAD), ("yes", BAD)]),
     ("root directory", [("/srv/", "/srv"), ("/", "/"), ("srv", BAD)]),

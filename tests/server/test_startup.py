@@ -43,6 +43,7 @@ def test_what_mountd_says_is_taken_over() -> None:
             max_credits=4,
             file_max=5,
             max_sessions=6,
+            max_user_sessions=7,
             max_connections=7,
             max_ip_connections=8,
             deadtime=9,
@@ -62,6 +63,7 @@ def test_what_mountd_says_is_taken_over() -> None:
     assert settings.signing_algorithms == (0, 1)
     assert (settings.max_read, settings.max_write, settings.max_trans) == (1, 2, 3)
     assert (settings.max_credits, settings.max_open_files, settings.max_sessions) == (4, 5, 6)
+    assert settings.max_user_sessions == 7
     assert (settings.max_connections, settings.max_connections_per_address) == (7, 8)
     assert settings.deadtime_s == 540
     assert settings.wrong_password_is_guest
