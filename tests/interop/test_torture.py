@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,25 +25,60 @@ OPTIONS = {
 TSV = ROOT / ".cache" / "torture.tsv"
 
 
-@pytest.fixture(scope="module")
-def peer(real_folder: Path, pytestconfig: pytest.Config) -> Iterator[Peer]:
-    """A server of its own: some cases leave locks, handles and half-closed sessions behind.
+def server(folder: Path, kind: str) -> Peer:
+    """One of its own: some cases leave locks, handles and half-closed sessions behind.
 
     It acts as nobody in particular: root may do what cases expect to be refused.
     """
-    folder = real_folder / "torture"
     share = LiveShare("share", folder / "share", OPTIONS)
     share.path.mkdir(parents=True)
     share.path.chmod(0o777)
+    if kind == "samba":
+        return SambaServer(folder, shares=[share])
     unprivileged = {"default unix user": "nobody"} if os.geteuid() == 0 else {}
-    server: Peer
-    if pytestconfig.getoption("peer") == "samba":
-        server = SambaServer(folder, shares=[share])
-    else:
-        server = LiveServer(folder, shares=[share], globals_=unprivileged)
-    server.start()
-    yield server
-    server.stop()
+    return LiveServer(folder, shares=[share], globals_=unprivileged)
+
+
+@pytest.fixture(scope="module")
+def peer(real_folder: Path, pytestconfig: pytest.Config) -> Iterator[Peer]:
+    made = server(real_folder / "torture", pytestconfig.getoption("peer"))
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def patient(
+    request: pytest.FixtureRequest, real_folder: Path, pytestconfig: pytest.Config
+) -> Iterator[Callable[[str], list[torture.Result]]]:
+    """What becomes of a suite that mostly waits: it runs beside the others.
+
+    All that were chosen begin, one after the other, when the first test of this module does.
+    """
+    called = [item.callspec.params.get("suite") for item in chosen(request.session)]
+    suites = [suite for suite in torture.PATIENT if suite in called]
+    if not suites:
+        yield lambda suite: []
+        return
+    made = server(real_folder / "torture-patient", pytestconfig.getoption("peer"))
+    made.start()
+    with ThreadPoolExecutor(1, thread_name_prefix="patient") as pool:
+        running = {suite: pool.submit(run, made, suite) for suite in suites}
+        yield lambda suite: running[suite].result()
+        for future in running.values():
+            future.cancel()
+    assert made.running, made.tail()
+    made.stop()
+
+
+def chosen(session: pytest.Session) -> Iterator[pytest.Function]:
+    """The tests of this run that have parameters."""
+    return (i for i in session.items if isinstance(i, pytest.Function) and hasattr(i, "callspec"))
+
+
+def run(peer: Peer, suite: str) -> list[torture.Result]:
+    target = torture.Target(peer.host, peer.port, "share", "tester", PASSWORD, "tester2", PASSWORD)
+    return torture.run_suite(target, suite, peer.path())
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +91,17 @@ def results() -> Iterator[list[torture.Result]]:
 
 @pytest.mark.interop
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("suite", torture.SUITES)
-def test_smbtorture(peer: Peer, results: list[torture.Result], suite: str) -> None:
+@pytest.mark.parametrize(
+    "suite", sorted(torture.SUITES, key=lambda suite: suite in torture.PATIENT)
+)
+def test_smbtorture(
+    peer: Peer,
+    patient: Callable[[str], list[torture.Result]],
+    results: list[torture.Result],
+    suite: str,
+) -> None:
     program("smbtorture")
-    target = torture.Target(peer.host, peer.port, "share", "tester", PASSWORD, "tester2", PASSWORD)
-    found = torture.run_suite(target, suite, peer.path())
+    found = patient(suite) if suite in torture.PATIENT else run(peer, suite)
     results.extend(found)
     wrong = torture.judge(found, torture.read_gaps(torture.GAPS.read_text()))
     assert wrong == [], "\n".join(wrong)
