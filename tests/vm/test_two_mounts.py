@@ -1,9 +1,9 @@
 """Two of the Linux kernel's own clients on the same files, each caching all that its leases allow.
 
-``nosharesock`` gives each mount a connection and a ClientGuid of its own: to the server they are two
-machines.  What ``two_mounts.py`` asserts is what the protocol promises: a right to write is given
-back before anybody else opens the file, and a right to read is taken away with a message that
-nobody waits for.
+``nosharesock`` gives each mount a connection and a ClientGuid of its own: to the server they are
+two machines.  What ``two_mounts.py`` asserts is what the protocol promises: a right to write is
+given back before anybody else opens the file, and a right to read is taken away with a message
+that nobody waits for.
 """
 
 from __future__ import annotations
