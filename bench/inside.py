@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from ksmbd.server import dispatch
+from ksmbd.server.loop import Loop, Role
 from ksmbd.server.reader import Reader
 from ksmbd.server.tcp import TcpTransport
 from ksmbd.server.watchdog import Watchdog
@@ -58,18 +59,30 @@ class Wire:
     peer, local = "192.0.2.7", "192.0.2.1"
     slow = closed = False
 
+    expecting = False
+
     def __init__(self, source: Frames) -> None:
         self.next_frame = lambda: next(source, None)
         self.reply: Sequence[Buffer] = ()
+
+    def fileno(self) -> int:
+        return -1
+
+    def when_written(self, call: Callable[[], None]) -> None:
+        """It is never slow."""
+
+    def receive(self) -> bool:
+        """Nothing more comes: the end of the row."""
+        return False
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
     def send(self, parts: Sequence[Buffer]) -> None:
         self.reply = parts
 
     def give_back(self, buffer: bytearray) -> None:
         """Reused by nobody."""
-
-    def wait_written(self) -> None:
-        """Nobody is slow."""
 
     def close(self) -> None:
         """The next row goes on with the same connection."""
@@ -99,6 +112,7 @@ class Bench:
         (folder / "new").mkdir(mode=0o777)
         (folder / "new").chmod(0o777)
         self.wire = Wire(iter(()))
+        self.loop = Loop(Watchdog(threaded=False), Queue())
 
     def packed(self, *frames: Frame) -> bytearray:
         """A PDU to be sent once it is numbered; no message id is lost on it."""
@@ -134,11 +148,13 @@ class Bench:
             cast(TcpTransport, self.wire),
             dispatch=dispatch,
             pool=Queue(),
-            watchdog=Watchdog(threaded=False),
+            loop=self.loop,
             lost=lambda _connection: None,
         )
+        role = Role(self.loop)
         start = time.thread_time()
-        reader._serve()
+        while not reader.ended:
+            reader.turn(role)
         taken = time.thread_time() - start
         connection.transport = before
         credentials.become(None)

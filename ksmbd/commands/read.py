@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 from ksmbd.state.buffers import HEADROOM
+from ksmbd.state.open import Open
 from ksmbd.state.ranges import check_read_locks
+from ksmbd.state.wait import Event, Wait
 from ksmbd.state.work import Reply, Work
 from ksmbd.wire.access import FILE_EXECUTE, FILE_READ_DATA
 from ksmbd.wire.read import CHANNEL_NONE, ReadRequest, ReadResponse
 from ksmbd.wire.status import NtStatus, NtStatusError
 
 _MAX_OFFSET: Final = (1 << 63) - 1
+_AT_ONCE: Final = Event()
+_AT_ONCE.fire()
 
 
 def read(work: Work, req: ReadRequest) -> Reply:
@@ -39,12 +43,24 @@ def read(work: Work, req: ReadRequest) -> Reply:
 
     room = work.server.buffers.take(req.length)
     try:
-        count = open.file.readinto(memoryview(room)[HEADROOM : HEADROOM + req.length], req.offset)
+        count = _read_into(work, open, memoryview(room)[HEADROOM : HEADROOM + req.length], req)
         if count < req.minimum_count or (count == 0 and req.length):
             raise NtStatusError(NtStatus.END_OF_FILE, f"{count} bytes at {req.offset}")
-    except (NtStatusError, OSError):
+    except (NtStatusError, OSError, Wait):
         work.server.buffers.give(room)
         raise
     open.position = req.offset + count
     data = memoryview(room)[HEADROOM : HEADROOM + count]
     return Reply(ReadResponse(data_length=count), data, room=room)
+
+
+def _read_into(work: Work, open: Open, room: memoryview, req: ReadRequest) -> int:
+    """The number of bytes read.  What the disk must be waited for is left to a kworker."""
+    if work.direct:
+        count = open.file.readinto_cached(room, req.offset)
+        if count is not None:
+            return count
+        if open.file.tells_cached:
+            work.direct = False
+            raise Wait(_AT_ONCE, interim=False)
+    return open.file.readinto(room, req.offset)

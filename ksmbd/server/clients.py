@@ -22,10 +22,10 @@ from collections.abc import Callable
 from typing import Final
 
 from ksmbd.server.listener import Admission
+from ksmbd.server.loop import Loop
 from ksmbd.server.reader import Dispatch, Reader
 from ksmbd.server.tcp import TcpTransport
 from ksmbd.server.timers import Timers
-from ksmbd.server.watchdog import Watchdog
 from ksmbd.state.connection import Connection
 from ksmbd.state.server import Server
 from ksmbd.state.transport import Scheduler
@@ -62,7 +62,7 @@ class Clients:
         *,
         dispatch: Dispatch,
         admission: Admission,
-        watchdog: Watchdog,
+        loop: Loop,
         timers: Timers,
         direct: bool = True,
         clock: Callable[[], float] = time.monotonic,
@@ -70,7 +70,7 @@ class Clients:
         self._server = server
         self._dispatch = dispatch
         self._admission = admission
-        self._watchdog = watchdog
+        self._loop = loop
         self._timers = timers
         self._pool: Scheduler = server.scheduler
         self._direct = direct
@@ -87,7 +87,13 @@ class Clients:
         Raises OSError if it is gone already, RuntimeError if no thread can be started; nothing
         of it is left then.
         """
-        transport = TcpTransport(sock, self._server.buffers, clock=self._clock)
+        transport = TcpTransport(
+            sock,
+            self._server.buffers,
+            spare=self._loop.spare,
+            clock=self._clock,
+            run=self._pool.run,
+        )
         connection = self._server.new_connection(transport)
         transport.limit = lambda: connection.max_frame
         reader = Reader(
@@ -95,7 +101,7 @@ class Clients:
             transport,
             dispatch=self._dispatch,
             pool=self._pool,
-            watchdog=self._watchdog,
+            loop=self._loop,
             lost=self._lost,
             direct=self._direct,
         )

@@ -37,19 +37,24 @@ from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError, from_oserror
 log = logging.getLogger("ksmbd.smb")
 
 _SMALLEST: Final = HEADER_SIZE + 2  # a header and a StructureSize
-_DIRECT_PAYLOAD: Final = 64 << 10  # a longer READ or WRITE is not a small one
+_DIRECT_PAYLOAD: Final = 64 << 10  # bytes; a longer READ or WRITE is not a small one
+_DIRECT_FRAME: Final = _DIRECT_PAYLOAD + (4 << 10)
 _DIRECT_COMMANDS: Final = 4  # in a compound; more are not short
 _IDS: Final = struct.Struct("<20xIQ")  # NextCommand, MessageId
 _GLANCE: Final = struct.Struct("<4s8xH6xI")  # ProtocolId, Command, NextCommand
+_U32: Final = struct.Struct("<I")
 _MOST_REPLY: Final = 9 << 20  # bytes of data in one frame: the longest READ and what comes with it
 _DIRECT: Final = frozenset(command for command, spec in COMMANDS.items() if spec.direct)
 _DIALECT_311: Final = 0x0311
 
 
-def is_direct(frame: Buffer) -> bool:
-    """Whether the reader may run this frame itself: some short commands that never wait long."""
+def is_direct(frame: Buffer, alone: bool = True) -> bool:
+    """Whether the reader may run this frame itself: some short commands that never wait long.
+
+    *alone*: no other connection waits meanwhile.
+    """
     size = len(frame)
-    if size < _SMALLEST or size > _DIRECT_PAYLOAD:
+    if size < _SMALLEST or size > _DIRECT_FRAME:
         return False
     at = 0
     for _ in range(_DIRECT_COMMANDS):
@@ -58,8 +63,10 @@ def is_direct(frame: Buffer) -> bool:
             return False
         if command == Command.READ:
             length = at + HEADER_SIZE + 4
-            if size >= length + 4 and (frame[length + 2] or frame[length + 3]):
+            if size >= length + 4 and _U32.unpack_from(frame, length)[0] > _DIRECT_PAYLOAD:
                 return False
+        elif command == Command.QUERY_DIRECTORY and not alone:
+            return False
         if not step:
             return True
         at += step
@@ -97,7 +104,7 @@ def receive(connection: Connection, frame: memoryview) -> Work | None:
 def _sealed(connection: Connection, frame: memoryview) -> Work | None:
     work = Work(connection, frame)
     work.sealed = work.seal = session = unsealing.find_session(connection, frame)
-    if len(frame) > _DIRECT_PAYLOAD:
+    if len(frame) > _DIRECT_FRAME:
         return work
     unsealing.unseal(work)
     frame = work.frame

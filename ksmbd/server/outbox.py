@@ -1,12 +1,14 @@
 """The sending half of a connection: whole frames, in turn, and nobody held up for long.
 
-A worker that answers writes with one ``sendmsg`` under the connection's send lock.  A client
-that does not read its replies must not pin workers: what the kernel does not take within
-PATIENCE_S is copied to the backlog, and a thread of its own, ``ksmbd-tx/<peer>``, writes it
-out; later replies of that connection go straight to the backlog.  A client that takes next
-to nothing for STALL_S loses the connection.
+Whoever answers writes under the connection's send lock: a short reply without waiting, for it
+may be the reader of all connections who writes; what the kernel does not take of it at once a
+kworker writes.  A kworker waits up to PATIENCE_S; what is left then is copied to the backlog,
+and a thread of its own, ``ksmbd-tx/<peer>``, writes it out.  Meanwhile the connection is *slow*:
+later replies go straight to the backlog, and its reader takes no more work.  A client that takes
+next to nothing for STALL_S loses the connection.
 
     free --send--> sending --taken--> free
+                      \\--short, not taken at once--> slow (kworker) --written--> free
                       \\--not taken within PATIENCE_S--> slow (thread) --written--> free
 
 A small reply that finds the lock taken is left to the thread that holds it, which sends all
@@ -38,7 +40,8 @@ log = logging.getLogger("ksmbd.conn")
 PATIENCE_S: Final = 0.25  # a worker waits so long for the kernel or for its turn
 STALL_S: Final = 30.0  # seconds in which a slow client must take MIN_PROGRESS
 MIN_PROGRESS: Final = 16 << 10  # bytes
-SMALL: Final = 64 << 10  # bytes; cheaper to copy than to wait for the send lock
+SHORT: Final = 320 << 10  # bytes; for so few nobody waits, neither for the lock nor the kernel
+MUCH: Final = 1 << 20  # bytes of backlog, from which on its reader takes no more work
 MAX_BACKLOG: Final = 32 << 20  # bytes; beyond it senders wait
 HELD: Final = 8 << 10  # bytes of a reply that may wait for the next one, and
 MOST_HELD: Final = 16  # of so many, so that none waits long
@@ -59,8 +62,12 @@ class Outbox:
         clock: Callable[[], float] = time.monotonic,
         patience_s: float = PATIENCE_S,
         stall_s: float = STALL_S,
+        run: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
-        """*lost* is called, with the reason, when the connection can no longer be written."""
+        """*lost* is called, with the reason, when the connection can no longer be written.
+
+        *run* has a kworker call something; without it a thread is started for that.
+        """
         self._sock = sock
         self._fd = sock.fileno()  # the socket's as long as somebody can have the send lock
         self._peer = peer
@@ -71,12 +78,15 @@ class Outbox:
         seconds, fraction = divmod(patience_s, 1)
         timeval = _TIMEVAL.pack(int(seconds), int(fraction * 1e6))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+        self._run = run or self._start
+        self.written: Callable[[], None] = _nobody_waits  # called when slow comes to an end
         self._turn = threading.Lock()
         self._guard = threading.Lock()
         self._backlog: deque[Buffer] = deque()  # by self._guard
         self._backlog_size = 0  # by self._guard; bytes in _backlog
         self._sending = False  # set by the holder of _turn, cleared by self._guard too
-        self._slow = False  # by self._guard; the thread holds _turn
+        self._slow = False  # by self._guard; whoever holds _turn ends it
+        self._since = 0.0  # by self._guard; when slow began
         self._dead = False  # by self._guard
         self.holding = False  # written by the reader only; others may see it late
 
@@ -95,18 +105,29 @@ class Outbox:
         if self._backlog:
             with self._guard:
                 parts = [*self._take_backlog(), *parts]
-        rest = self._write(list(parts))
+        first = list(parts)
+        short = sum(map(len, first)) <= SHORT
+        rest = self._write_at_once(first) if short else self._write(first)
+        if not rest:
+            rest = self._write_backlog()
+        if not rest:
+            self._end_slow() if self._slow else self._turn.release()
+        elif short:
+            self._leave(rest)
+        else:
+            self._go_slow(rest)
+
+    def _write_backlog(self) -> list[Buffer]:
+        """Write what others have left meanwhile; returns what the kernel did not take."""
+        rest: list[Buffer] = []
         while not rest:
             with self._guard:
                 if not self._backlog:
                     self._sending = False
                     break
                 rest = self._take_backlog()
-            rest = self._write(rest)
-        else:
-            self._go_slow(rest)
-            return
-        self._turn.release()
+            rest = self._write_at_once(rest)
+        return rest
 
     def flush(self) -> None:
         """Write what was held back."""
@@ -120,11 +141,6 @@ class Outbox:
             self._dead = True
             self._backlog.clear()
             self._backlog_size = 0
-
-    def wait_written(self) -> None:
-        """Return when nobody is writing."""
-        with self._turn:
-            pass
 
     def wait_unused(self) -> None:
         """Return when nobody writes any longer; the socket may be closed then."""
@@ -147,7 +163,7 @@ class Outbox:
         size = sum(map(len, parts))
         waited = False
         while True:
-            if size <= SMALL or waited or self._slow:
+            if size <= SHORT or waited or self._slow:
                 if self._defer(b"".join(parts)):
                     return False
             elif self._dead:
@@ -165,6 +181,8 @@ class Outbox:
                 return False
             self._backlog.append(data)
             self._backlog_size += len(data)
+            if self._backlog_size > MUCH:
+                self._begin_slow()
             return True
 
     def _take_backlog(self) -> list[Buffer]:
@@ -174,9 +192,18 @@ class Outbox:
         self._backlog_size = 0
         return batch
 
+    def _take_some(self) -> list[Buffer]:
+        """The first of what waits; the rest counts as backlog.  Caller holds the guard."""
+        some: list[Buffer] = []
+        size = 0
+        while self._backlog and size < MUCH:
+            some.append(self._backlog.popleft())
+            size += len(some[-1])
+        self._backlog_size -= size
+        return some
+
     def _write(self, parts: list[Buffer]) -> list[Buffer]:
         """Write with the patience of the socket; returns what the kernel did not take."""
-        parts = self._write_quickly(parts)
         while parts and not self._dead:
             batch = parts[:_IOV_MAX]
             try:
@@ -191,46 +218,90 @@ class Outbox:
             parts = parts[len(batch) :]
         return []
 
-    def _write_quickly(self, parts: list[Buffer]) -> list[Buffer]:
-        """Write little at once; returns what is left, which is all of what is not little."""
-        size = sum(map(len, parts))
-        if size > MOST or self._dead:
-            return parts
-        data = b"".join(parts)
-        sent = quick_send(self._fd, data)
-        if sent == size:
+    def _write_at_once(self, parts: list[Buffer]) -> list[Buffer]:
+        """Write without waiting; returns what the kernel did not take."""
+        if self._dead or not parts:
             return []
-        return [data[sent:]]
+        size = sum(map(len, parts))
+        if size <= MOST:
+            data = parts[0] if len(parts) == 1 else b"".join(parts)
+            sent = quick_send(self._fd, data if type(data) is bytes else bytes(data))
+            if sent:
+                return [] if sent == size else [memoryview(data)[sent:]]
+        try:
+            sent = self._sock.sendmsg(parts[:_IOV_MAX], (), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return parts
+        except OSError as error:
+            self._fail(str(error.strerror))
+            return []
+        return [] if sent == size else _without(parts, sent)
 
     def _fail(self, why: str) -> None:
         self.close()
         self._lost(why)
 
-    def _go_slow(self, rest: list[Buffer]) -> None:
-        """Leave the rest and the send lock to a thread of their own."""
+    def _leave(self, rest: list[Buffer]) -> None:
+        """Leave the rest and the send lock to a kworker."""
+        self._put_back(rest)
+        try:
+            self._run(self._write_patiently)
+        except RuntimeError:  # there are no more kworkers, or no more threads: do it here
+            self._write_patiently()
+
+    def _write_patiently(self) -> None:
+        """On a kworker: write what was left, as long as the client takes it."""
+        with self._guard:
+            rest = self._take_some()
+        if rest := self._write(rest) or self._write_backlog():
+            self._go_slow(rest)
+            return
+        self._end_slow()
+
+    def _put_back(self, rest: list[Buffer]) -> None:
+        """What was not taken goes before what waits; the caller may reuse its buffers."""
         copy = b"".join(rest)
         with self._guard:
-            self._slow = True
+            self._begin_slow()
             self._backlog.appendleft(copy)
             self._backlog_size += len(copy)
-        name = f"ksmbd-tx/{self._peer}"
+
+    def _begin_slow(self) -> None:
+        """Caller holds the guard."""
+        if not self._slow:
+            self._slow = True
+            self._since = self._clock()
+
+    def _end_slow(self) -> None:
+        """All is written: give the send lock back."""
+        with self._guard:
+            self._slow = False
+        self._turn.release()
+        self.written()
+
+    def _go_slow(self, rest: list[Buffer]) -> None:
+        """Leave the rest and the send lock to a thread of their own."""
+        self._put_back(rest)
         try:
-            threading.Thread(target=self._flush, name=name, daemon=True).start()
+            self._start(self._flush)
         except RuntimeError:  # the system gives no more threads: do it here
             self._flush()
+
+    def _start(self, call: Callable[[], None]) -> None:
+        threading.Thread(target=call, name=f"ksmbd-tx/{self._peer}", daemon=True).start()
 
     def _flush(self) -> None:
         """Write the backlog of a slow client; holds the send lock from ``_go_slow`` on."""
         log.debug("%s: does not keep up with its replies", self._peer)
-        since, taken = self._clock(), 0
+        since, taken = self._since, 0
         rest: list[Buffer] = []
         while True:
             if not rest:
                 with self._guard:
                     if not self._backlog:
-                        self._slow = self._sending = False
+                        self._sending = False
                         break
-                    rest = self._take_backlog()
+                    rest = self._take_some()
             before = sum(map(len, rest))
             rest = self._write(rest)
             taken += before - sum(map(len, rest))
@@ -239,7 +310,11 @@ class Outbox:
                 if rest and taken < MIN_PROGRESS:
                     self._fail("does not read its replies")
                 since, taken = now, 0
-        self._turn.release()
+        self._end_slow()
+
+
+def _nobody_waits() -> None:
+    """No reader was paused."""
 
 
 def _without(parts: list[Buffer], sent: int) -> list[Buffer]:

@@ -1,20 +1,17 @@
 """One connection's reader: frames in, works out, to the kworkers or run on the spot.
 
-The thread ``ksmbd/<n>-<peer>`` holds the *reader role* of its connection: it alone receives.
-For each frame it makes the Work (CANCEL is done in that step, so that it cannot wait behind
-what it cancels) and queues it for the kworkers, or, when nothing else of the connection is
-queued and the command table says that it is short, runs it itself: handing a small command
-to another thread costs as much as the command.
+When its connection has something, the loop (``ksmbd/server/loop.py``) gives it a turn.  For each
+frame it makes the Work (CANCEL is done in that step, so that it cannot wait behind what it
+cancels) and queues it for the kworkers, or, when nothing else of the connection is queued and
+the command table says that it is short, runs it itself: handing a small command to another
+thread costs as much as the command.
 
-    reading --short, nothing queued--> running --in time--> reading
-                                               \\--held up--> another thread is reading;
-                                                            this one ends with its work
-    reading --end of stream, Disconnect--> ended: ``lost`` is told, once
+    reading --too much queued, or the client does not fetch its replies--> paused --> reading
+    reading, paused --end of stream, Disconnect--> ended: ``lost`` is told, once, by a kworker
 
-The role changes hands by an entry in ``Watchdog.armed``; see there.  What was received but
-not parsed belongs to the transport, which only the holder of the role touches.
+A turn is for FRAMES_A_TURN frames: then others have theirs.
 
-Locks: ``_room`` guards the count of queued works; a leaf.
+Locks: ``_room`` guards the count of queued works and whether it is paused; a leaf.
 """
 
 from __future__ import annotations
@@ -25,8 +22,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
+from ksmbd.server.loop import Loop, Role
 from ksmbd.server.tcp import TcpTransport
-from ksmbd.server.watchdog import Watchdog
 from ksmbd.state.connection import Connection
 from ksmbd.state.work import Work
 from ksmbd.wire.base import Buffer
@@ -34,7 +31,9 @@ from ksmbd.wire.status import Disconnect
 
 log = logging.getLogger("ksmbd.conn")
 
-MAX_QUEUED: Final = 512  # works of one connection; the reader waits when so many are queued
+MAX_QUEUED: Final = 512  # works of one connection; it is paused when so many are queued, ...
+RESUME_AT: Final = 384  # ... until there are so few
+FRAMES_A_TURN: Final = 16
 COOL_FRAMES: Final = 32  # after a hold-up so many frames are queued, whatever they are
 
 _NOTHING: Final = memoryview(b"")
@@ -43,8 +42,8 @@ _NOTHING: Final = memoryview(b"")
 class Dispatch(Protocol):
     """``ksmbd.server.dispatch``, or a test."""
 
-    def is_direct(self, frame: Buffer, /) -> bool:
-        """Whether the reader may run the frame itself."""
+    def is_direct(self, frame: Buffer, alone: bool, /) -> bool:
+        """Whether the reader may run the frame itself; *alone*: nobody else waits meanwhile."""
 
     def receive(self, connection: Connection, frame: memoryview, /) -> Work | None:
         """Make the frame a Work; None if it is done.  Raises Disconnect."""
@@ -59,23 +58,6 @@ class Runner(Protocol):
     def run(self, fn: Callable[..., object], /, *args: object) -> None: ...
 
 
-class Role:
-    """The reader role in the hands of one thread; the key of ``Watchdog.armed``.
-
-    Each holder has its own: a thread that lost the role can never take out the entry of the
-    thread that has it now.
-    """
-
-    __slots__ = ("_reader", "thread")
-
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
-        self.thread = threading.get_ident()
-
-    def promote(self) -> None:
-        self._reader.promote()
-
-
 class Reader:
     """Reads one connection until it ends."""
 
@@ -86,69 +68,108 @@ class Reader:
         *,
         dispatch: Dispatch,
         pool: Runner,
-        watchdog: Watchdog,
+        loop: Loop,
         lost: Callable[[Connection], None],
         direct: bool = True,
     ) -> None:
-        """*lost* is called once, by the thread that found the end; then the socket is closed."""
+        """*lost* is called once, by a kworker, after the end; then the socket is closed."""
         self.connection = connection
         self.frames = 0  # received so far; written by the holder of the role
         self._transport = transport
         self._dispatch = dispatch
         self._pool = pool
-        self._watchdog = watchdog
+        self._loop = loop
+        self._armed = loop.watchdog.armed
         self._lost = lost
         self._direct = direct
+        self._fd = transport.fileno()
         self._cool = 0  # frames still to be queued after a hold-up
-        self._role: Role | None = None  # written by the holder of the role
-        self._room = threading.Condition(threading.Lock())
+        self.ended = False  # written by the holder of the role; only ever becomes true
+        self._deaf = False  # written by the holder of the role: the kernel tells us of no frames
+        self._room = threading.Lock()
         self._queued = 0  # by self._room; works given to the pool and not run to their end
-        self._name = f"ksmbd/{connection.number}-{transport.peer}"
+        self._paused = False  # by self._room
+        transport.when_written(self._resume)
 
     def start(self) -> None:
         """Begin to read.  Raises RuntimeError if the system gives no thread."""
-        threading.Thread(target=self._serve, name=self._name, daemon=True).start()
+        self._loop.add(self, self._fd)
 
-    def promote(self) -> None:
-        """Have another thread go on reading; for whoever took our entry out of ``armed``."""
+    # -- the loop's, who has the reader role ---------------------------------------------
+
+    def cool_down(self) -> None:
+        """A work item of ours was held up: the next ones are for the kworkers."""
         self._cool = COOL_FRAMES
-        try:
-            self.start()
-        except RuntimeError:
-            log.warning("%s: dropped: the system gives no more threads", self._transport.peer)
-            self._finish()
 
-    def about_to_block(self) -> None:
-        """A work item run on the spot finds that it must block: hand the role over first.
+    def turn(self, role: Role, *, hung_up: bool = False) -> bool:
+        """Read what has come; False if the role went to another thread meanwhile.
 
-        Does nothing on a kworker.
+        *hung_up*: the connection has ended in both directions.
         """
-        role = self._role
-        if role is None or role.thread != threading.get_ident():
-            return
-        if self._watchdog.armed.pop(role, None) is not None:
-            self.promote()
-
-    def _serve(self) -> None:
-        """The life of a reader thread: until the end, or until the role was taken over."""
-        self._role = role = Role(self)
+        if self.ended:
+            return True
         try:
-            while (frame := self._transport.next_frame()) is not None:
-                self.frames += 1
-                work = self._make(frame)
-                frame = None  # a large one may be reused as soon as the work is done
-                if work is None:
-                    continue
-                if not self._is_direct(work.frame):
-                    self._queue(work)
-                elif not self._run_here(work, role):
-                    return
-                work = None
+            if self._must_pause():
+                if hung_up:
+                    self._end()
+                return True
+            if not self._take(role):
+                return False
+            self._transport.flush()
         except Disconnect as why:
             log.info("%s: dropped: %s", self._transport.peer, why)
+            self._end()
         except Exception:
             log.exception("%s: a bug in the server", self._transport.peer)
-        self._finish()
+            self._end()
+        return True
+
+    def _take(self, role: Role) -> bool:
+        """Some frames; False if the role is lost."""
+        transport = self._transport
+        received = False
+        for _ in range(FRAMES_A_TURN):
+            while (frame := transport.next_frame()) is None:
+                if received and not transport.expecting:
+                    return True
+                received = True
+                if not transport.receive():
+                    self._end()
+                    return True
+            self.frames += 1
+            work = self._make(frame)
+            frame = None  # a large one may be reused as soon as the work is done
+            if work is None:
+                continue
+            if self._is_direct(work.frame):
+                if not self._run_here(work, role):
+                    return False
+                work = None
+            else:
+                self._queue(work)
+                work = None
+                if self._must_pause():
+                    return True
+        self._loop.again(self)
+        return True
+
+    def _must_pause(self) -> bool:
+        """Take no more work for a client that does not fetch its replies, or has much queued."""
+        if self._transport.slow or self._queued >= MAX_QUEUED:
+            with self._room:
+                self._paused = True
+            self._listen(False)
+            if not self._transport.slow and self._queued <= RESUME_AT:
+                self._resume()  # that came to an end before it could see that we are paused
+            return True
+        if self._deaf and not self._paused:
+            self._listen(True)
+        return self._paused
+
+    def _listen(self, wanted: bool) -> None:
+        if self._deaf == wanted:
+            self._deaf = not wanted
+            self._loop.listen(self._fd, wanted)
 
     def _is_direct(self, frame: Buffer) -> bool:
         if not self._direct or self._queued:
@@ -156,7 +177,7 @@ class Reader:
         if self._cool:
             self._cool -= 1
             return False
-        return self._dispatch.is_direct(frame)
+        return self._dispatch.is_direct(frame, len(self._loop) == 1)
 
     def _make(self, frame: Buffer) -> Work | None:
         if type(frame) is not memoryview:
@@ -174,38 +195,56 @@ class Reader:
 
     def _run_here(self, work: Work, role: Role) -> bool:
         """Run *work* as a kworker on loan; False if the role went to another thread meanwhile."""
-        watchdog = self._watchdog
-        watchdog.armed[role] = self.frames
-        if watchdog.asleep:
-            watchdog.wake()
+        work.direct = True
+        loop = self._loop
+        loop.works = number = loop.works + 1
+        self._armed[role] = number
+        if loop.watchdog.asleep:
+            loop.watchdog.wake()
         self._dispatch.run(work)
-        return watchdog.armed.pop(role, None) is not None
+        return self._armed.pop(role, None) is not None
 
     def _queue(self, work: Work) -> None:
-        if self._transport.slow:  # take no more work for a client that does not fetch its replies
-            self._transport.wait_written()
         with self._room:
-            while self._queued >= MAX_QUEUED and not self._transport.closed:
-                self._room.wait()
             self._queued += 1
         try:
             self._pool.run(self._run_queued, work)
         except RuntimeError:
             raise Disconnect("the server is shutting down") from None
 
+    def _end(self) -> None:
+        """The end of the connection; what follows from it may take its time, on a kworker."""
+        if self.ended:
+            return
+        self.ended = True
+        self._loop.remove(self._fd)
+        self._transport.close()
+        try:
+            self._pool.run(self._finish)
+        except RuntimeError:  # the server is shutting down
+            self._finish()
+
+    # -- kworkers' -----------------------------------------------------------------------
+
     def _run_queued(self, work: Work) -> None:
-        """On a kworker."""
         try:
             self._dispatch.run(work)
         finally:
             with self._room:
                 self._queued -= 1
-                if self._queued == MAX_QUEUED - 1:
-                    self._room.notify()
+                enough = self._paused and self._queued == RESUME_AT
+            if enough:
+                self._resume()
+
+    def _resume(self) -> None:
+        """What we were paused for has ended; the next turn looks whether anything else has not."""
+        with self._room:
+            paused, self._paused = self._paused, False
+        if paused:
+            self._loop.look_at(self)
 
     def _finish(self) -> None:
-        """The end of the connection, once."""
-        self._transport.close()
+        """After the end of the connection, once."""
         try:
             self._lost(self.connection)
         except Exception:

@@ -36,6 +36,7 @@ from ksmbd.server.commands import Commands
 from ksmbd.server.control import SOCKET_NAME, ControlServer
 from ksmbd.server.interfaces import choose, local_addresses
 from ksmbd.server.listener import Admission, BindError, Listener, bind_all
+from ksmbd.server.loop import Loop
 from ksmbd.server.network import Network
 from ksmbd.server.notify import READY, STOPPING, WATCHDOG, Notifier
 from ksmbd.server.notify_reader import NotifyReader
@@ -163,6 +164,7 @@ class Daemon:
         self.pool = Pool(options.max_workers)
         self.timers = Timers()
         self.watchdog = Watchdog()
+        self.loop = Loop(self.watchdog, self.pool)
         self.admission = Admission()
         self.mountd = Mountd(str(options.run_dir / ipc.SOCKET_NAME), mountd_uid=options.mountd_uid)
         self.server: Server | None = None  # both from the first STARTING_UP on
@@ -272,6 +274,7 @@ class Daemon:
         if self.notify_reader is not None:
             self.notify_reader.close()
         self.timers.close()
+        self.loop.close()
         self.watchdog.close()
         self.pool.shutdown_within(WORKERS_S)
         if self.options.with_mountd:
@@ -320,7 +323,7 @@ class Daemon:
             self.server,
             dispatch=dispatch,
             admission=self.admission,
-            watchdog=self.watchdog,
+            loop=self.loop,
             timers=self.timers,
             direct=self.options.direct_dispatch,
         )

@@ -1,13 +1,17 @@
 """SMB2 over TCP: frames in, parts out, [MS-SMB2] 2.1.
 
-Receiving: one ``recv_into`` a reused buffer may bring several small frames, each handed out
-as a ``bytearray`` of its own (cheaper than a view for a few hundred bytes, and it can be
-decrypted in place).  A frame above LARGE is received straight into a pooled buffer and handed
-out as a ``memoryview`` of it; ``give_back`` returns it.  After a large frame the next ``recv``
-asks for little, so that bulk data is not first copied through the small buffer.
+Receiving never waits: ``receive`` takes what the socket has, ``next_frame`` hands it out frame
+by frame.  One call may bring several small frames, each handed out as a ``bytearray`` of its
+own (cheaper than a view for a few hundred bytes, and it can be decrypted in place).  A frame
+above LARGE is received straight into a pooled buffer and handed out as a ``memoryview`` of it;
+``give_back`` returns it.  After a large frame the next call asks for little, so that bulk data
+is not first copied through the small buffer.
 
-The receive side has no lock: it belongs to the thread that holds the connection's reader
-role (``ksmbd/server/reader.py``), and so do the bytes that were received but not yet parsed.
+A connection from which nothing is half received has no buffer of its own: it borrows one of
+*spare*, which those who read in turn share.
+
+The receive side has no lock: it belongs to the thread that holds the reader role
+(``ksmbd/server/loop.py``), and so do the bytes that were received but not yet parsed.
 """
 
 from __future__ import annotations
@@ -37,12 +41,15 @@ MIN_FRAME: Final = 4  # bytes; shorter than a ProtocolId
 FRAME_PATIENCE_S: Final = 7.0  # a frame that was begun is complete after this ...
 MIN_RATE: Final = 16 << 10  # ... and a second more for so many bytes
 
+WAKE_AT: Final = 256 << 10  # bytes of a large frame that are worth waking for
+
 KEEPALIVE_IDLE_S: Final = 60
 KEEPALIVE_INTERVAL_S: Final = 15
 KEEPALIVE_PROBES: Final = 4
 
 _LENGTH: Final = struct.Struct(">I")
 _TCP_INFO: Final = struct.Struct("=120xQQ")  # of struct tcp_info: bytes_acked, bytes_received
+_NO_BUFFER: Final = bytearray()
 
 
 class TcpTransport:
@@ -53,9 +60,14 @@ class TcpTransport:
         sock: socket.socket,
         buffers: Buffers,
         *,
+        spare: list[bytearray] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        outbox: Callable[[socket.socket, str, Callable[[str], None]], Outbox] = Outbox,
+        run: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
+        """*spare*: receive buffers that nobody uses now; the holder of the role's own.
+
+        *run* has a kworker call something.
+        """
         self.peer = address_text(sock.getpeername())
         self.local = address_text(sock.getsockname())
         self.limit: Callable[[], int] = _only_what_is_always_taken  # bytes of the longest frame
@@ -64,12 +76,16 @@ class TcpTransport:
         self._sock = sock
         self._buffers = buffers
         self._clock = clock
-        self._buffer = bytearray(RECEIVE_BUFFER)
-        self._view = memoryview(self._buffer)
+        self._spare = [] if spare is None else spare
+        self._buffer: bytearray = _NO_BUFFER
         self._start = self._end = 0  # unparsed bytes of _buffer
         self._ask = RECEIVE_BUFFER
+        self._large: memoryview | None = None  # the frame that is being received
+        self._have = 0  # bytes of it
+        self.expecting = False  # whether more is probably there already
+        self._woken_at = 1  # SO_RCVLOWAT
         _configure(sock)
-        self._outbox = outbox(sock, self.peer, self._lost)
+        self._outbox = Outbox(sock, self.peer, self._lost, run=run)
         self.send: Callable[[Sequence[Buffer]], None] = self._outbox.send
 
     @property
@@ -88,39 +104,64 @@ class TcpTransport:
         acknowledged, received = _TCP_INFO.unpack(raw)
         return received, acknowledged
 
-    def wait_written(self) -> None:
-        """Return when a slow peer has taken what waited for it, or the connection is closed."""
-        self._outbox.wait_written()
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def when_written(self, call: Callable[[], None]) -> None:
+        """Have *call* called each time a slow peer has taken what waited for it."""
+        self._outbox.written = call
+
+    def flush(self) -> None:
+        """Send the replies that were held back for more."""
+        self._outbox.flush()
+
+    def receive(self) -> bool:
+        """Take what the socket has; False at the end of the stream, or of the connection."""
+        self.expecting = False
+        if self.closed:
+            return False
+        try:
+            if self._large is not None:
+                return self._receive_large(self._large)
+            if not self._receive():
+                return False
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            log.debug("%s: %s", self.peer, error.strerror)
+            return False
+        return True
 
     def next_frame(self) -> Buffer | None:
-        """The next whole PDU, without its length; None when the connection has ended.
+        """The next whole PDU, without its length; None if it is not here yet.
 
         Raises Disconnect for a length that is malformed or above the limit.
         """
-        while not self.closed:
-            have = self._end - self._start
-            if have >= PREFIX:
-                length = self._length()
-                start = self._start + PREFIX
-                if length <= have - PREFIX:
-                    self._start = start + length
-                    self.deadline = 0.0
-                    self._outbox.holding = self._whole_frame_follows()
-                    return self._buffer[start : self._start]
-                if length > LARGE:
-                    self._outbox.flush()
-                    return self._receive_large(length)
-                if start + length > RECEIVE_BUFFER:
-                    self._compact()
-            elif not have:
-                self._start = self._end = 0
-            elif self._start + PREFIX > RECEIVE_BUFFER:
-                self._compact()
-            if have and not self.deadline:
-                self.deadline = self._clock() + FRAME_PATIENCE_S
-            self._outbox.flush()  # nothing may wait for frames that are yet to come
-            if not self._receive():
+        if self.closed:
+            return None
+        have = self._end - self._start
+        if have >= PREFIX:
+            length = self._length()
+            start = self._start + PREFIX
+            if length <= have - PREFIX:
+                self._start = start + length
+                self.deadline = 0.0
+                self._outbox.holding = self._whole_frame_follows()
+                return self._buffer[start : self._start]
+            if length > LARGE:
+                self._begin_large(length)
                 return None
+            if start + length > RECEIVE_BUFFER:
+                self._compact()
+        elif self._large is not None:
+            return self._finished()
+        elif not have:
+            self._lend()
+            return None
+        elif self._start + PREFIX > RECEIVE_BUFFER:
+            self._compact()
+        if not self.deadline:
+            self.deadline = self._clock() + FRAME_PATIENCE_S
         return None
 
     def _whole_frame_follows(self) -> bool:
@@ -168,41 +209,64 @@ class TcpTransport:
 
     def _receive(self) -> bool:
         """Receive some more behind the unparsed bytes; False at the end of the stream."""
-        room = self._view[self._end : min(self._end + self._ask, RECEIVE_BUFFER)]
-        self._ask = RECEIVE_BUFFER
-        try:
-            count = self._sock.recv_into(room)
-        except OSError as error:
-            log.debug("%s: %s", self.peer, error.strerror)
-            return False
-        self._end += count
+        if self._buffer is _NO_BUFFER:
+            self._buffer = self._spare.pop() if self._spare else bytearray(RECEIVE_BUFFER)
+        ask, self._ask = self._ask, RECEIVE_BUFFER
+        end = self._end
+        if end or ask < RECEIVE_BUFFER:
+            room = memoryview(self._buffer)[end : min(end + ask, RECEIVE_BUFFER)]
+            count = self._sock.recv_into(room, 0, socket.MSG_DONTWAIT)
+        else:
+            count = self._sock.recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
+        self._end = end + count
         return count > 0
 
-    def _receive_large(self, length: int) -> memoryview | None:
-        """The rest of a large frame straight into a buffer of its own."""
+    def _lend(self) -> None:
+        """Nothing is half received: others may use the buffer."""
+        if self._buffer is not _NO_BUFFER:
+            self._spare.append(self._buffer)
+            self._buffer = _NO_BUFFER
+            self._start = self._end = 0
+
+    def _begin_large(self, length: int) -> None:
+        """The rest of a large frame goes straight into a buffer of its own."""
         self.deadline = self._clock() + FRAME_PATIENCE_S + length / MIN_RATE
-        frame = memoryview(self._buffers.take(length))[:length]
+        self._large = frame = memoryview(self._buffers.take(length))[:length]
         start = self._start + PREFIX
-        have = self._end - start
-        frame[:have] = self._view[start : self._end]
-        self._start = self._end = 0
+        self._have = have = self._end - start
+        frame[:have] = memoryview(self._buffer)[start : self._end]
+        self._start = self._end
+        self._lend()
         self._ask = ASK_AFTER_LARGE
-        try:
-            while have < length:
-                count = self._sock.recv_into(frame[have:], 0, socket.MSG_WAITALL)
-                if not count:
-                    return None
-                have += count
-        except OSError as error:
-            log.debug("%s: %s", self.peer, error.strerror)
+        self.expecting = True
+
+    def _receive_large(self, frame: memoryview) -> bool:
+        """Some more of a large frame; False at the end of the stream."""
+        have = self._have
+        count = self._sock.recv_into(frame[have:] if have else frame, 0, socket.MSG_DONTWAIT)
+        self._have = have = have + count
+        self._wake_at(max(min(len(frame) - have, WAKE_AT), 1))
+        return count > 0
+
+    def _wake_at(self, size: int) -> None:
+        """Let the kernel tell of bytes that came when there are so many, or the stream ends."""
+        if size != self._woken_at and (size == WAKE_AT or self._woken_at != 1):
+            self._woken_at = size
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+
+    def _finished(self) -> memoryview | None:
+        """The large frame, when all of it is here."""
+        frame = self._large
+        if frame is None or self._have < len(frame):
             return None
+        self._large = None
         self.deadline = 0.0
         return frame
 
     def _compact(self) -> None:
         """Move the unparsed bytes to the front."""
         have = self._end - self._start
-        self._view[:have] = self._view[self._start : self._end]
+        self._buffer[:have] = self._buffer[self._start : self._end]
         self._start, self._end = 0, have
 
     def _lost(self, why: str) -> None:

@@ -112,6 +112,7 @@ class Work:
         "compound_open",
         "compound_status",
         "connection",
+        "direct",
         "frame",
         "header",
         "held",
@@ -144,6 +145,7 @@ class Work:
         self.server: Server = connection.server
         self.connection = connection
         self.frame = frame  # the PDU in clear, without the 4-byte length
+        self.direct = False  # run by the reader of all connections, who must not wait for a disk
         self.next_offset = 0  # of the command after this one; 0 with is_last: no more
         self.is_last = False
         self.number = 0  # of the command in the compound, from 0

@@ -99,6 +99,11 @@ class Handle:
             done += count
         return done
 
+    @property
+    def tells_cached(self) -> bool:
+        """Whether readinto_cached() can say what memory does not serve."""
+        return self.dev not in _without_nowait
+
     def readinto_cached(self, buffer: memoryview, offset: int) -> int | None:
         """readinto() as far as memory serves it; None if it would wait, or nobody can say."""
         if self.dev in _without_nowait or offset > MAX_OFFSET - len(buffer):

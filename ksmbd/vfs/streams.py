@@ -266,6 +266,10 @@ class StreamHandle(Handle):
         buffer[: len(part)] = part
         return len(part)
 
+    @property
+    def tells_cached(self) -> bool:
+        return False
+
     def readinto_cached(self, buffer: memoryview, offset: int) -> int | None:
         return None  # nothing tells whether an xattr is in memory
 

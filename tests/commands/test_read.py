@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ksmbd.server import dispatch
+from ksmbd.vfs.handle import Handle
 from ksmbd.wire.access import (
     FILE_APPEND_DATA,
     FILE_DIRECTORY_FILE,
@@ -168,3 +170,26 @@ def test_a_hole_is_zero(client: Client) -> None:
 def test_what_somebody_else_writes_is_read(client: Client, file: File) -> None:
     (client.engine.folder / "file").write_bytes(b"new")
     assert client.call(file.frames.read(100)).data == b"new"
+
+
+# -- what the disk must be waited for ----------------------------------------------------
+
+
+def test_what_is_not_in_memory_is_left_to_a_kworker(
+    client: Client, file: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that runs the work itself has other connections waiting."""
+    asked = []
+
+    def uncached(_: Handle, buffer: memoryview, offset: int) -> None:
+        asked.append((len(buffer), offset))
+
+    monkeypatch.setattr(Handle, "readinto_cached", uncached)
+    work = dispatch.receive(client.connection, memoryview(client.pack(file.frames.read(16))))
+    assert work is not None
+    work.direct = True
+    dispatch.run(work)
+    assert client.receive() == []
+    client.engine.scheduler.drain()
+    assert [reply.data for reply in client.receive()] == [CONTENT[:16]]
+    assert asked == [(16, 0)]

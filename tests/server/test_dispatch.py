@@ -232,8 +232,19 @@ def test_short_commands_are_direct(client: Client) -> None:
 
 
 def test_long_reads_and_writes_are_not_direct(client: Client) -> None:
-    assert not dispatch.is_direct(client.pack(client.frames.read(65536)))
+    assert dispatch.is_direct(client.pack(client.frames.read(65536)))
+    assert dispatch.is_direct(client.pack(client.frames.write(bytes(65536))))
+    assert not dispatch.is_direct(client.pack(client.frames.read(65537)))
     assert not dispatch.is_direct(client.pack(client.frames.write(bytes(70000))))
+
+
+def test_a_listing_is_direct_only_while_no_other_connection_waits(client: Client) -> None:
+    listing = client.pack(client.frames.query_directory())
+    assert dispatch.is_direct(listing, True)
+    assert not dispatch.is_direct(listing, False)
+    assert not dispatch.is_direct(
+        client.pack(client.frames.echo(), client.frames.query_directory()), False
+    )
 
 
 def test_commands_that_ask_mountd_or_the_disk_are_not_direct(client: Client) -> None:
@@ -251,7 +262,7 @@ def test_a_short_compound_is_direct_if_all_its_commands_are(client: Client) -> N
     frames = client.frames
     assert dispatch.is_direct(client.pack(frames.create(), frames.query_info(), frames.close()))
     assert not dispatch.is_direct(client.pack(frames.create(), frames.flush()))
-    assert not dispatch.is_direct(client.pack(frames.echo(), frames.read(65536)))
+    assert not dispatch.is_direct(client.pack(frames.echo(), frames.read(65537)))
     assert not dispatch.is_direct(client.pack(*(frames.echo() for _ in range(5))))
 
 

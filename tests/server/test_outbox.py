@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from ksmbd.server.outbox import HELD, MAX_BACKLOG, MOST_HELD, SMALL, Outbox
+from ksmbd.server.outbox import HELD, MAX_BACKLOG, MOST_HELD, SHORT, Outbox
 
 SOON = 30.0
 
@@ -192,7 +192,7 @@ def test_the_backlog_is_bounded(line: Line) -> None:
     over.start()
     over.join(0.05)
     assert over.is_alive()  # waits for room
-    assert line.outbox._backlog_size <= MAX_BACKLOG + SMALL
+    assert line.outbox._backlog_size <= MAX_BACKLOG + SHORT
     line.outbox.close()
     line.ours.shutdown(socket.SHUT_RDWR)
     over.join(SOON)
