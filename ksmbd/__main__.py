@@ -82,6 +82,7 @@ def options(arguments: argparse.Namespace) -> Options:
         mountd_uid=arguments.mountd_user,
         direct_dispatch=not arguments.no_direct_dispatch,
         max_workers=arguments.max_workers,
+        verbose=arguments.verbose,
     )
 
 

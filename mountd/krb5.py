@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from ksmbd.wire.secret import Secret
 from mountd.params import GlobalParams
 
 try:
@@ -81,7 +82,7 @@ def accept(token: bytes, params: GlobalParams) -> Ticket:
         raise _refusal(error) from None
     if kind[-1] not in AES:
         raise KerberosError(f"{principal}: no AES session key, but encryption type {kind[-1]}")
-    return Ticket(principal, realm_of(service), bytes(key), answer, lifetime)
+    return Ticket(principal, realm_of(service), Secret(key), answer, lifetime)
 
 
 def realm_of(principal: str) -> str:

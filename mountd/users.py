@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from ksmbd.crypto.md4 import nt_hash
+from ksmbd.wire.secret import Secret
 from mountd.conf import ConfError
 
 DEFAULT_PATH: Final = "/etc/ksmbd/ksmbdpwd.db"
@@ -160,7 +161,7 @@ def _account(raw: bytes) -> tuple[str, bytes]:
         raise ValueError(f"the hash of {name!r} is not base64") from None
     if len(digest) != _HASH:
         raise ValueError(f"the hash of {name!r} has {len(digest)} bytes, not {_HASH}")
-    return name, digest
+    return name, Secret(digest)
 
 
 def _utf8(value: str, what: str) -> bytes:

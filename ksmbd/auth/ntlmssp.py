@@ -21,6 +21,7 @@ from ksmbd.auth.mechanism import A, LogonRefused, Lookup, MapToGuest, Refused, R
 from ksmbd.crypto import ntlm as crypto
 from ksmbd.wire import ntlm as wire
 from ksmbd.wire.base import Buffer, WireError
+from ksmbd.wire.secret import Secret
 from ksmbd.wire.status import NtStatus, NtStatusError
 from ksmbd.wire.text import filetime_from_ns, utf16
 
@@ -200,7 +201,7 @@ class NtlmAcceptor(Generic[A]):
         if not self._flags & wire.NEGOTIATE_KEY_EXCH:
             return base_key
         if len(said.encrypted_key) == _KEY_SIZE:
-            return crypto.rc4(base_key, said.encrypted_key)
+            return Secret(crypto.rc4(base_key, said.encrypted_key))
         if self._flags & (wire.NEGOTIATE_SIGN | wire.NEGOTIATE_SEAL):
             raise WireError(f"exchanged key of {len(said.encrypted_key)} bytes")
         return base_key  # nothing to protect: clients send a filler or nothing

@@ -10,6 +10,7 @@ import hmac
 from typing import Final, NamedTuple
 
 from ksmbd.wire.negotiate import AES_256_CCM, AES_256_GCM, SMB_3_0, SMB_3_1_1
+from ksmbd.wire.secret import Secret
 
 KEY_LENGTH: Final = 16  # bytes of Session.SessionKey and of every signing key
 LONG_CIPHERS: Final = frozenset((AES_256_CCM, AES_256_GCM))  # with 32-byte keys
@@ -28,12 +29,12 @@ def kdf(key: bytes, label: bytes, context: bytes, length: int = KEY_LENGTH) -> b
     *label* and *context* carry their own terminating NUL where the specification shows one.
     """
     block = b"\0\0\0\1" + label + b"\0" + context + (length * 8).to_bytes(4, "big")
-    return hmac.digest(key, block, "sha256")[:length]
+    return Secret(hmac.digest(key, block, "sha256")[:length])
 
 
 def short_key(full_session_key: bytes) -> bytes:
     """Session.SessionKey: the first 16 bytes of the mechanism's key, zero-filled if it is short."""
-    return full_session_key[:KEY_LENGTH].ljust(KEY_LENGTH, b"\0")
+    return Secret(full_session_key[:KEY_LENGTH].ljust(KEY_LENGTH, b"\0"))
 
 
 def signing_key(dialect: int, session_key: bytes, preauth_hash: bytes) -> bytes:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import struct
 from typing import Final, NamedTuple
 
+from ksmbd.wire.secret import Secret
+
 _MASK: Final = 0xFFFF_FFFF
 
 
@@ -30,7 +32,7 @@ _ROUNDS: Final = (
 
 def nt_hash(password: str) -> bytes:
     """NTOWFv1: the 16 bytes that stand for *password* in NTLM, [MS-NLMP] 3.3.1."""
-    return md4(password.encode("utf-16-le"))
+    return Secret(md4(password.encode("utf-16-le")))
 
 
 def md4(data: bytes) -> bytes:

@@ -8,6 +8,7 @@ from typing import Final
 
 from ksmbd.wire.base import Buffer
 from ksmbd.wire.ntlm import NEGOTIATE_56, NEGOTIATE_128, NEGOTIATE_KEY_EXCH
+from ksmbd.wire.secret import Secret
 from ksmbd.wire.text import upcase, utf16
 
 _SIGN_VERSION: Final = b"\1\0\0\0"
@@ -24,7 +25,7 @@ def hmac_md5(key: bytes, *parts: Buffer) -> bytes:
 
 def ntowf_v2(nt_hash: bytes, user: str, domain: str) -> bytes:
     """ResponseKeyNT of *user* as the client spelt both names; only the user is upper-cased."""
-    return hmac_md5(nt_hash, utf16(upcase(user) + domain))
+    return Secret(hmac_md5(nt_hash, utf16(upcase(user) + domain)))
 
 
 def nt_proof(response_key: bytes, server_challenge: bytes, blob: Buffer) -> bytes:
@@ -34,7 +35,7 @@ def nt_proof(response_key: bytes, server_challenge: bytes, blob: Buffer) -> byte
 
 def session_base_key(response_key: bytes, proof: bytes) -> bytes:
     """SessionBaseKey, which for NTLMv2 is the KeyExchangeKey too."""
-    return hmac_md5(response_key, proof)
+    return Secret(hmac_md5(response_key, proof))
 
 
 def message_integrity_code(

@@ -73,6 +73,7 @@ class Options:
     mountd_uid: int | None = None  # may connect besides root and ourselves
     direct_dispatch: bool = True
     max_workers: int = DEFAULT_WORKERS
+    verbose: bool = False  # for mountd
 
 
 class StartError(Exception):
@@ -371,6 +372,8 @@ def _mountd_command(options: Options) -> list[str]:
         command += ["--config", str(options.config)]
     if options.pwddb is not None:
         command += ["--pwddb", str(options.pwddb)]
+    if options.verbose:
+        command.append("--verbose")
     return command
 
 

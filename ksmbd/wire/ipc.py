@@ -30,6 +30,7 @@ from typing import (
 )
 
 from ksmbd.wire.base import Buffer, WireError, u16, u32, u64
+from ksmbd.wire.secret import Secret
 
 IPC_VERSION: Final = 1
 MAX_FRAME: Final = 256 * 1024  # bytes, header included
@@ -43,6 +44,7 @@ LOCK_NAME: Final = "ksmbd.lock"  # in the run directory; mountd's process id
 
 text = Annotated[str, "text"]  # UTF-8
 blob = Annotated[bytes, "blob"]
+secret = Annotated[bytes, "secret"]
 texts = Annotated[tuple[str, ...], "texts"]  # UTF-8, each ended by NUL
 ids = Annotated[tuple[int, ...], "ids"]  # u32 each
 
@@ -269,12 +271,14 @@ def _encode_ids(items: tuple[int, ...]) -> bytes:
 _ENCODE: Final[dict[str, Callable[[Any], bytes]]] = {
     "text": _encode_text,
     "blob": bytes,
+    "secret": bytes,
     "texts": _encode_texts,
     "ids": _encode_ids,
 }
 _DECODE: Final[dict[str, Callable[[bytes], Any]]] = {
     "text": _decode_text,
     "blob": bytes,
+    "secret": Secret,
     "texts": _decode_texts,
     "ids": _decode_ids,
 }
@@ -380,7 +384,7 @@ class LoginResponse(Message):
     gid: u32 = NO_ID
     delay_ms: u32 = 0  # how long to hold back the answer to a wrong password
     account: text = ""  # as in the database; the guest account's name for a guest
-    hash: blob = b""  # NT hash, 16 bytes; none for a guest
+    hash: secret = b""  # NT hash, 16 bytes; none for a guest
     groups: ids = ()  # supplementary, gid included
 
 
@@ -512,7 +516,7 @@ class SpnegoAuthenResponse(Message):
     gid: u32 = NO_ID
     expiry: u64 = 0  # seconds since 1970 at which the ticket ends; 0: unknown
     account: text = ""
-    session_key: blob = b""
+    session_key: secret = b""
     spnego_blob: blob = b""
     groups: ids = ()
 
