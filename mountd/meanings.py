@@ -11,7 +11,8 @@ GLOBAL: Final[dict[str, str]] = {
     "deadtime": "After so many minutes an idle connection without open files is closed; 0: never.",
     "default_unix_user": "The system user for whom an account acts that has no system user of its "
     "name. Empty: such accounts are refused (or become guests: `map to guest = bad uid`).",
-    "durable_handles": "Grant durable handles.",
+    "durable_handles": "Let clients keep files open over a lost connection: durable and resilient "
+    "handles.",
     "failed_logon_window": "After so many minutes without another wrong password they are "
     "forgotten: `max failed logons`.",
     "guest_account": "The system user guests act as.",
@@ -145,7 +146,6 @@ PLANNED: Final = frozenset(
         "aapl_model",
         "allow_insecure_wide_links",
         "continuous_availability",
-        "durable_handles",
         "hide_unreadable",
         "smbd_max_io_size",
         "time_machine",

@@ -93,6 +93,7 @@ TESTED_BY: Final[dict[str, str]] = {
     "ksmbd/auth/kerberos.py": "tests/interop/test_kerberos.py",
     "ksmbd/commands/create_caching.py": "tests/state/test_transcripts.py",
     "ksmbd/pytest_plugin.py": "tests/test_embedded.py",
+    "ksmbd/state/absence.py": "tests/state/test_durable.py",
     "ksmbd/state/caching.py": "tests/state/test_transcripts.py",
     "ksmbd/state/holder.py": "tests/state/test_transcripts.py",
     "ksmbd/state/lease.py": "tests/state/test_transcripts.py",
@@ -114,6 +115,7 @@ TESTED_BY: Final[dict[str, str]] = {
     "mountd/rpc/srvsvc_lists.py": "tests/mountd/test_rpc_srvsvc.py",
     "mountd/rpc/srvsvc_names.py": "tests/mountd/test_rpc_srvsvc.py",
     "mountd/state.py": "tests/mountd/test_state.py",  # tests/state is about ksmbd/state
+    "ksmbd/state/replay.py": "tests/commands/test_create_replay.py",
     "ksmbd/state/open.py": "tests/state/test_opens.py",
     "ksmbd/state/settings.py": "tests/server/test_startup.py",
     "ksmbd/state/share.py": "tests/state/test_shares.py",

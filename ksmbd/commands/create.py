@@ -3,6 +3,9 @@
 validate -> find -> existing: check type, rights, sharing; overwrite
                  -> missing:  check the parent's rights; make it
          -> attach to the inode -> FileId -> answer with its contexts
+
+A reconnect to a durable open, and the replay of a CREATE that was done, take neither of the ways:
+the open is there, and is answered with.
 """
 
 from __future__ import annotations
@@ -10,8 +13,16 @@ from __future__ import annotations
 import errno
 from typing import Final
 
-from ksmbd.commands import create_caching, create_contexts, create_stream
+from ksmbd.commands import (
+    create_app_instance,
+    create_caching,
+    create_contexts,
+    create_durable,
+    create_replay,
+    create_stream,
+)
 from ksmbd.commands.create_contexts import Contexts
+from ksmbd.commands.create_durable import Claim
 from ksmbd.commands.create_pipe import create_pipe
 from ksmbd.commands.create_request import Wanted, wanted
 from ksmbd.state import rights
@@ -71,7 +82,7 @@ from ksmbd.wire.change_notify import (
     CHANGE_LAST_WRITE,
     CHANGE_SIZE,
 )
-from ksmbd.wire.create import CreateRequest, CreateResponse
+from ksmbd.wire.create import OPLOCK_BATCH, OPLOCK_LEASE, CreateRequest, CreateResponse
 from ksmbd.wire.status import NtStatus, NtStatusError
 from ksmbd.wire.text import filetime_from_ns
 
@@ -110,14 +121,55 @@ def create(work: Work, req: CreateRequest) -> Reply:
     DELETE_PENDING           somebody has deleted it already
     SHARING_VIOLATION        another open does not share what is asked for
     TOO_MANY_OPENED_FILES    ``max open files``
+    (others)                 of reconnects and replays: create_durable, create_replay
     """
     tree = work.the_tree()
     tree.require_user()
     if tree.share.is_pipe:
         return create_pipe(work, req)
-    want = wanted(work, req)
     contexts = create_contexts.parse(work, req)
+    if contexts.reconnect is not None:
+        return _reconnect(work, req, contexts)
+    want = wanted(work, req)
     contexts.wish = create_caching.wish(work, req, contexts.lease)
+    with create_replay.under_way(work, req, contexts) as before:
+        if before is None:
+            return _new(work, tree, want, contexts)
+        return _again(work, req, before, contexts)
+
+
+def _reconnect(work: Work, req: CreateRequest, contexts: Contexts) -> Reply:
+    """A durable open that its client wants back."""
+    assert contexts.reconnect is not None
+    open = create_durable.reconnect(work, req, Claim(contexts.reconnect, contexts.lease))
+    contexts.durable = None  # a request beside it means nothing, 3.3.5.9.7
+    return _found(work, open, FILE_OPENED, contexts)
+
+
+def _again(work: Work, req: CreateRequest, open: Open, contexts: Contexts) -> Reply:
+    """The open that this CREATE has made before, with the oplock level that is asked for now."""
+    assert open.durable is not None
+    if req.requested_oplock_level not in (OPLOCK_BATCH, OPLOCK_LEASE):
+        contexts.durable = None  # Windows grants it by the request: smb2.replay.replay-dhv2-oplock2
+    level = req.requested_oplock_level
+    return _found(work, open, open.durable.create_action, contexts, level)
+
+
+def _found(
+    work: Work, open: Open, action: int, contexts: Contexts, level: int | None = None
+) -> Reply:
+    """Answer with an open that was there before, and the oplock level it has unless given."""
+    work.hold(open)
+    work.compound_open = open
+    open.regrant()
+    if level is not None:
+        open.grant = open.grant._replace(oplock_level=level)
+    st = open.file.stat()
+    return _reply(open, action, st, create_contexts.answer(work, open, st, contexts))
+
+
+def _new(work: Work, tree: TreeConnect, want: Wanted, contexts: Contexts) -> Reply:
+    """Open or create, whatever was there."""
     work.server.opens.require_room()
     open, action = _open(work, tree, want, contexts)
     try:
@@ -126,6 +178,8 @@ def create(work: Work, req: CreateRequest) -> Reply:
         work.server.opens.add(open)
         work.hold(open)
         work.compound_open = open
+        app = create_app_instance.app_instance(contexts)
+        create_durable.grant(work, open, contexts.durable, app, action)
         st = open.file.stat()
         answers = create_contexts.answer(work, open, st, contexts)
     except BaseException:
@@ -138,6 +192,7 @@ def create(work: Work, req: CreateRequest) -> Reply:
 
 
 def _reply(open: Open, action: int, st: Stat, answers: bytes) -> Reply:
+    """The response, with the oplock level that ``open.grant`` says."""
     response = CreateResponse(
         oplock_level=open.grant.oplock_level,
         create_action=action,
@@ -202,6 +257,8 @@ def _open_existing(
     _check_kind(want, st)
     overwriting = _OVERWRITING.get(want.disposition)
     granted = _granted(work, tree, want, entry, st, overwriting[1] if overwriting else 0)
+    if create_app_instance.take_over(work, want, st, contexts):
+        raise FileNotFoundError(want.path)  # look again: the file may have gone with the open
     if overwriting and not want.stream:
         _check_overwrite(want, st)
     reads = bool(granted & _READING)

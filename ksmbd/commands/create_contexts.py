@@ -1,7 +1,8 @@
 """The create contexts: read all, honour what there is something behind, answer those.
 
 [MS-SMB2] 2.2.13.2, 3.3.5.9.1 and following.  Unknown contexts are ignored, as the specification
-says, and so are those of features that were not negotiated (durable handles, POSIX).
+says, and so are those of features that were not negotiated (POSIX) and those that the dialect has
+not.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from ksmbd.commands import create_durable
 from ksmbd.state import rights
 from ksmbd.state.caching import Wish
 from ksmbd.state.open import Open
@@ -19,6 +21,7 @@ from ksmbd.wire.access import FILE_NO_EA_KNOWLEDGE
 from ksmbd.wire.base import Buffer, WireError
 from ksmbd.wire.create import CreateRequest
 from ksmbd.wire.file_chains import unpack_full_eas
+from ksmbd.wire.negotiate import SMB_3_0, SMB_3_1_1
 from ksmbd.wire.security import SecurityDescriptor
 from ksmbd.wire.status import NtStatus, NtStatusError
 from ksmbd.wire.text import filetime_from_ns
@@ -28,8 +31,8 @@ class Contexts:
     """What the contexts of one CREATE ask for."""
 
     __slots__ = (
-        "allocation", "eas", "lease", "maximal_access", "on_disk_id", "security", "timestamp",
-        "wish",
+        "allocation", "app_instance_id", "app_instance_version", "durable", "eas", "lease",
+        "maximal_access", "on_disk_id", "reconnect", "security", "timestamp", "wish",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -41,13 +44,17 @@ class Contexts:
         self.on_disk_id = False
         self.lease: wire.RequestLease | wire.RequestLeaseV2 | None = None
         self.wish: Wish = 0  # what to cache, from the lease or the oplock level
+        self.app_instance_id = b""  # 16 bytes
+        self.app_instance_version: tuple[int, int] | None = None
+        self.durable: wire.DurableHandleRequest | wire.DurableHandleRequestV2 | None = None
+        self.reconnect: wire.DurableHandleReconnect | wire.DurableHandleReconnectV2 | None = None
 
 
 def parse(work: Work, req: CreateRequest) -> Contexts:
     """Read the chain.  The first of several equal contexts counts.
 
-    INVALID_PARAMETER       a malformed chain or context, a reconnect among other requests
-    OBJECT_NAME_NOT_FOUND   a previous version, or a durable handle, that is not there
+    INVALID_PARAMETER       a malformed chain or context, durable requests that exclude each other
+    OBJECT_NAME_NOT_FOUND   a previous version that is not there
     ACCESS_DENIED           EAs from a client that says it knows none
     """
     found = Contexts()
@@ -56,23 +63,28 @@ def parse(work: Work, req: CreateRequest) -> Contexts:
     offset, length = req.create_contexts_offset, req.create_contexts_length
     seen: set[bytes] = set()
     for context in wire.contexts(work.buffer(offset, length, after=req.SIZE)):
-        read = _READERS.get(context.name)
-        if read is None or context.name in seen:
+        name = context.name
+        read = _READERS.get(name)
+        if read is None or name in seen:
             continue
-        seen.add(context.name)
+        if work.connection.dialect < _since(name):
+            continue
+        seen.add(name)
         read(found, req, context.data)
     _check_durable(seen)
     return found
 
 
+def _since(name: bytes) -> int:
+    """The first dialect that has the context."""
+    return SMB_3_0 if name in _OF_3_X else SMB_3_1_1 if name in _OF_3_1_1 else 0
+
+
 def _check_durable(seen: set[bytes]) -> None:
-    """No open outlives its connection here, so that there is nothing to reconnect to."""
-    reconnects = seen & {wire.DURABLE_HANDLE_RECONNECT, wire.DURABLE_HANDLE_RECONNECT_V2}
-    if not reconnects:
-        return
-    if len(seen & _DURABLE) > 1:
-        raise NtStatusError(NtStatus.INVALID_PARAMETER, "a durable reconnect among others")
-    raise NtStatusError(NtStatus.OBJECT_NAME_NOT_FOUND, "no durable handle to reconnect")
+    """3.3.5.9.6, .7, .10, .12: which of the four go together; one pair does."""
+    durable = seen & _DURABLE
+    if len(durable) > 1 and durable != _V1:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, "a durable request among others")
 
 
 def _eas(found: Contexts, req: CreateRequest, data: Buffer) -> None:
@@ -108,11 +120,34 @@ def _timewarp(found: Contexts, req: CreateRequest, data: Buffer) -> None:
         raise NtStatusError(NtStatus.OBJECT_NAME_NOT_FOUND, "no previous version")
 
 
-def _durable(structure: type[wire.W]) -> Callable[[Contexts, CreateRequest, Buffer], None]:
-    def check(found: Contexts, req: CreateRequest, data: Buffer) -> None:
-        wire.unpack_exact(structure, data)
+def _durable(
+    structure: type[wire.DurableHandleRequest | wire.DurableHandleRequestV2],
+) -> Callable[[Contexts, CreateRequest, Buffer], None]:
+    def read(found: Contexts, req: CreateRequest, data: Buffer) -> None:
+        found.durable = wire.unpack_exact(structure, data)
 
-    return check
+    return read
+
+
+def _reconnect(
+    structure: type[wire.DurableHandleReconnect | wire.DurableHandleReconnectV2],
+) -> Callable[[Contexts, CreateRequest, Buffer], None]:
+    def read(found: Contexts, req: CreateRequest, data: Buffer) -> None:
+        found.reconnect = wire.unpack_exact(structure, data)
+
+    return read
+
+
+def _app_instance_id(found: Contexts, req: CreateRequest, data: Buffer) -> None:
+    found.app_instance_id = wire.unpack_exact(wire.AppInstanceId, data).app_instance_id
+
+
+def _app_instance_version(found: Contexts, req: CreateRequest, data: Buffer) -> None:
+    version = wire.unpack_exact(wire.AppInstanceVersion, data)
+    found.app_instance_version = (
+        version.app_instance_version_high,
+        version.app_instance_version_low,
+    )
 
 
 def _lease(found: Contexts, req: CreateRequest, data: Buffer) -> None:
@@ -127,19 +162,18 @@ _READERS: Final[dict[bytes, Callable[[Contexts, CreateRequest, Buffer], None]]] 
     wire.QUERY_ON_DISK_ID: _on_disk_id,
     wire.TIMEWARP_TOKEN: _timewarp,
     wire.DURABLE_HANDLE_REQUEST: _durable(wire.DurableHandleRequest),
-    wire.DURABLE_HANDLE_RECONNECT: _durable(wire.DurableHandleReconnect),
+    wire.DURABLE_HANDLE_RECONNECT: _reconnect(wire.DurableHandleReconnect),
     wire.DURABLE_HANDLE_REQUEST_V2: _durable(wire.DurableHandleRequestV2),
-    wire.DURABLE_HANDLE_RECONNECT_V2: _durable(wire.DurableHandleReconnectV2),
+    wire.DURABLE_HANDLE_RECONNECT_V2: _reconnect(wire.DurableHandleReconnectV2),
     wire.REQUEST_LEASE: _lease,
+    wire.APP_INSTANCE_ID: _app_instance_id,
+    wire.APP_INSTANCE_VERSION: _app_instance_version,
 }
-_DURABLE: Final = frozenset(
-    (
-        wire.DURABLE_HANDLE_REQUEST,
-        wire.DURABLE_HANDLE_RECONNECT,
-        wire.DURABLE_HANDLE_REQUEST_V2,
-        wire.DURABLE_HANDLE_RECONNECT_V2,
-    )
-)
+_V1: Final = frozenset((wire.DURABLE_HANDLE_REQUEST, wire.DURABLE_HANDLE_RECONNECT))
+_V2: Final = frozenset((wire.DURABLE_HANDLE_REQUEST_V2, wire.DURABLE_HANDLE_RECONNECT_V2))
+_DURABLE: Final = _V1 | _V2
+_OF_3_X: Final = _V2 | {wire.APP_INSTANCE_ID}
+_OF_3_1_1: Final = frozenset((wire.APP_INSTANCE_VERSION,))
 
 
 def prepare(open: Open, contexts: Contexts) -> None:
@@ -156,6 +190,8 @@ def answer(work: Work, open: Open, st: Stat, contexts: Contexts) -> bytes:
     answers: list[tuple[bytes, bytes]] = []
     if contexts.maximal_access:
         answers.append((wire.QUERY_MAXIMAL_ACCESS, _maximal_access_of(open, st, contexts)))
+    if contexts.durable is not None and open.durable is not None:
+        answers += create_durable.answer(open.durable, contexts.durable)
     if contexts.on_disk_id:
         share = open.tree.share
         ids = wire.OnDiskIdResponse(disk_file_id=st.ino, volume_id=share.volume_serial)

@@ -11,6 +11,7 @@ from ksmbd.commands import (
     fsctl_network,
     fsctl_odx,
     fsctl_pipe,
+    fsctl_resiliency,
     fsctl_sparse,
 )
 from ksmbd.state.open import Open
@@ -50,6 +51,7 @@ FSCTLS: Final[dict[int, Fsctl]] = {
     fsctl.QUERY_NETWORK_INTERFACE_INFO: Fsctl(
         fsctl_network.query_network_interface_info, open=False
     ),
+    fsctl.LMR_REQUEST_RESILIENCY: Fsctl(fsctl_resiliency.request_resiliency, min_input=8),
     fsctl.CREATE_OR_GET_OBJECT_ID: Fsctl(fsctl_file.create_or_get_object_id),
     fsctl.SET_SPARSE: Fsctl(fsctl_sparse.set_sparse, access=_ANY_WRITE, changes=True),
     fsctl.QUERY_ALLOCATED_RANGES: Fsctl(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ksmbd.state import local_locks
+from ksmbd.state import local_locks, lock_sequence
 from ksmbd.state.inode import Inode
 from ksmbd.state.local_locks import Range
 from ksmbd.state.open import Open
@@ -50,7 +50,7 @@ class _Waiter:
 
 
 def lock(work: Work, req: LockRequest) -> Reply:
-    """Lock or unlock ranges: all of a request's locks or none.
+    """Lock or unlock ranges: all of a request's locks or none, and once however often it comes.
 
     INVALID_PARAMETER    no element, an impossible flag, locks mixed with unlocks, several
                          locks that may wait
@@ -71,11 +71,14 @@ def lock(work: Work, req: LockRequest) -> Reply:
     if open.is_directory or open.inode is None:
         raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "no file")
     open.require(FILE_READ_DATA | FILE_WRITE_DATA | FILE_APPEND_DATA)
+    if lock_sequence.replayed(work.connection, open, req):
+        return Reply(LockResponse())
     if elements[0].flags & UNLOCK:
         _unlock(open, open.inode, elements)
     else:
         with work.server.caching.change(open):
             _lock(work, open, open.inode, elements, waiter)
+    lock_sequence.succeeded(work.connection, open, req)
     return Reply(LockResponse())
 
 

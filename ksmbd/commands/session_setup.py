@@ -177,7 +177,7 @@ def _end_previous(work: Work, session_id: int, identity: Identity) -> None:
             session_id,
         )
         return
-    work.server.end_session(previous)
+    work.server.end_session(previous, preserve=True)
 
 
 def _give_up(work: Work, session: Session, refused: NtStatusError) -> None:

@@ -22,6 +22,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ksmbd.state import oplock
+from ksmbd.state.absence import all_away, answer_for, lose_without_handle
+from ksmbd.state.durable import is_away
 from ksmbd.state.holder import OPLOCK_OF, After, Break, Grant, Holder, Message
 from ksmbd.state.lease import Lease, LeaseTable, LeaseWish
 from ksmbd.state.oplock import Cause, Kind, Notice, Others
@@ -358,6 +360,8 @@ class Caching:
         if outcome.notice is not None:
             if isinstance(holder, Lease):
                 holder.next_epoch()
+            if all_away(holder):
+                return answer_for(holder, outcome, after)
             self._tell(holder, outcome.notice, after)
         return outcome.waits
 
@@ -449,6 +453,7 @@ class Caching:
         if outcome.notice is not None:
             self._tell(holder, outcome.notice, after)
         self._end_break(holder, after)
+        lose_without_handle(holder, after)
 
     def leave(self, open: Open, after: After) -> None:
         """Under ``inode.lock``: the open is closed, which counts as an answer."""
@@ -474,8 +479,15 @@ class Caching:
                 return
             holder.state = oplock.held(oplock.NONE)
             self._end_break(holder, after)
+            lose_without_handle(holder, after)
         log.info("%s: a break was not answered within %d s", holder, oplock.TIMEOUT_S)
         self.finish(after)
+
+    def went_away(self, holder: Holder, after: After) -> None:
+        """Under ``inode.lock``: one more of its opens is away; a break waits for no answer then."""
+        if holder.state.breaking and all_away(holder):
+            holder.state = oplock.held(holder.state.required)
+            self._end_break(holder, after)
 
     @staticmethod
     def _end_break(holder: Holder, after: After) -> None:
@@ -495,6 +507,8 @@ class Caching:
             self._send(message)
         for pending in after.over:
             pending.end()
+        for open in after.lost:
+            self.server.durables.close_lost(open)
 
     def _send(self, message: Message) -> None:
         """Over the first connection that is there, [MS-SMB2] 3.3.4.6 and 3.3.4.7."""
@@ -513,7 +527,7 @@ class Caching:
         smbtorture's smb2.lease.v2_complex1.  What must be sealed needs a connection that the
         session has.
         """
-        seals = [(open, _seal_of(open)) for open in message.opens]
+        seals = [(open, _seal_of(open)) for open in message.opens if not is_away(open)]
         holder = message.holder
         if isinstance(holder, Lease) and holder.version == 2 and not any(seal for _, seal in seals):
             with self.server.lock:

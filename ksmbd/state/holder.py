@@ -110,9 +110,10 @@ class Message(NamedTuple):
 class After:
     """What was found out under ``inode.lock`` and is done when it is free."""
 
-    __slots__ = ("asked", "messages", "over")
+    __slots__ = ("asked", "lost", "messages", "over")
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.asked: list[tuple[Holder, Break]] = []  # a question went out: its time runs
         self.over: list[Break] = []
+        self.lost: list[Open] = []  # of clients that are away: to be closed

@@ -3,6 +3,7 @@
 A file or directory Open has a ``handle`` and an ``inode``; a named-pipe Open has a ``pipe``.
 
     attached --CLOSE, tree or session gone, connection lost--> closed --no user left--> gone
+             --connection lost, and it is durable--> away, see durable
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from ksmbd.state.holder import OPLOCK_OF, Grant
+from ksmbd.state.lease import Lease
 from ksmbd.state.oplock import Kind
 from ksmbd.wire.create import OPLOCK_LEASE, OPLOCK_NONE
 from ksmbd.wire.status import NtStatus, NtStatusError
 
 if TYPE_CHECKING:
     from ksmbd.state.connection import Connection
+    from ksmbd.state.durable import Durable
     from ksmbd.state.holder import Holder
     from ksmbd.state.inode import Inode
     from ksmbd.state.pipe import Pipe
@@ -37,6 +40,7 @@ class Open:
         "create_options",
         "creation_time",
         "delete_on_close",
+        "durable",
         "enumeration",
         "frozen_write_time",
         "grant",
@@ -45,6 +49,7 @@ class Open:
         "holder",
         "inode",
         "lock",
+        "lock_sequences",
         "maximal_access",
         "memo",
         "modified",
@@ -111,6 +116,9 @@ class Open:
         self.holder: Holder | None = None
         self.parent_key: bytes | None = None
         self.modified = False
+        self.durable: Durable | None = None  # what it takes to be found again by its client
+        # state/lock_sequence.py: number by bucket.  One LOCK at a time in each, or the client errs.
+        self.lock_sequences: dict[int, int] | None = None
         self.position = 0  # FilePositionInformation; kept for the client, never used
         self.next_ea = 0  # index of the extended attribute a scan goes on with
         self.scan_lock = threading.Lock()  # held over the I/O of a directory scan
@@ -127,6 +135,18 @@ class Open:
     def path(self) -> str:
         """Share-relative, '/' between components; '' is the share's root."""
         return self.handle.path if self.handle is not None else ""
+
+    @property
+    def full_name(self) -> str:
+        """``path``, with the name of a stream."""
+        stream = self.handle.stream if self.handle is not None else ""
+        return f"{self.path}:{stream}" if stream else self.path
+
+    def regrant(self) -> None:
+        """Let ``grant`` say what is held now, for another CREATE response about this open."""
+        holder = self.holder
+        context = holder.context().pack() if isinstance(holder, Lease) else b""
+        self.grant = Grant(self.oplock_level, context)
 
     @property
     def oplock_level(self) -> int:

@@ -29,12 +29,18 @@ class Opens:
     """
 
     def __init__(
-        self, inodes: Inodes, random: Callable[[int], bytes], limit: int, notify: Notify
+        self,
+        inodes: Inodes,
+        random: Callable[[int], bytes],
+        limit: int,
+        notify: Notify,
+        make_room: Callable[[], bool] = lambda: False,
     ) -> None:
         self.inodes = inodes
         self.notify = notify
         self.limit = limit
         self._random = random
+        self._make_room = make_room  # closes one whose client is away; False if there is none
         self._lock = threading.Lock()
         self._opens: dict[int, Open] = {}  # by self._lock; volatile id -> Open
 
@@ -47,8 +53,9 @@ class Opens:
 
     def require_room(self) -> None:
         """TOO_MANY_OPENED_FILES   ``max open files`` is reached"""
-        if len(self._opens) >= self.limit:
-            raise NtStatusError(NtStatus.TOO_MANY_OPENED_FILES, f"limit {self.limit}")
+        while len(self._opens) >= self.limit:
+            if not self._make_room():
+                raise NtStatusError(NtStatus.TOO_MANY_OPENED_FILES, f"limit {self.limit}")
 
     def add(self, open: Open) -> None:
         """Give it a FileId and make it known, here and in its session.
@@ -104,6 +111,8 @@ class Opens:
             self._opens.pop(open.volatile_id, None)
         with open.session.lock:
             open.session.opens.pop(open.volatile_id, None)
+        if open.durable is not None:
+            open.connection.server.durables.forget(open)
         for waiter in waiters:
             waiter(status)
         if unused:

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 from ksmbd.state.buffers import Buffers
 from ksmbd.state.caching import Caching
 from ksmbd.state.connection import MAX_SESSIONS, Connection
+from ksmbd.state.durable import Durables
 from ksmbd.state.inode import Inodes
 from ksmbd.state.notify import Notify
 from ksmbd.state.offload import OffloadTokens
 from ksmbd.state.opens import Opens
 from ksmbd.state.pipe import Pipe
+from ksmbd.state.replay import Replays
 from ksmbd.state.session import Session, SessionState
 from ksmbd.state.settings import Settings
 from ksmbd.vfs import credentials
@@ -78,7 +80,15 @@ class Server:
         self._next_pipe = 1  # by self.lock
         self.inodes = Inodes()
         self.notify = Notify()
-        self.opens = Opens(self.inodes, random, self.settings.max_open_files, self.notify)
+        self.durables = Durables(self)
+        self.replays = Replays()
+        self.opens = Opens(
+            self.inodes,
+            random,
+            self.settings.max_open_files,
+            self.notify,
+            self.durables.make_room,
+        )
         self.caching = Caching(self)
         self.buffers = Buffers()
         self.offload = OffloadTokens(clock, random)
@@ -105,7 +115,7 @@ class Server:
             work.abandon()
         for session in sessions:
             if session.remove_channel(connection):
-                self.end_session(session)
+                self.end_session(session, preserve=True)
         with self.lock:
             self.connections.pop(connection.number, None)
         credentials.become(None)
@@ -148,8 +158,17 @@ class Server:
                 self._of_user[user] += 1
                 session.counted_for = user
 
-    def end_session(self, session: Session, status: NtStatus = NtStatus.FILE_CLOSED) -> None:
-        """Take a session out of the tables and end its opens and trees.  Safe to call twice."""
+    def end_session(
+        self,
+        session: Session,
+        status: NtStatus = NtStatus.FILE_CLOSED,
+        *,
+        preserve: bool = False,
+    ) -> None:
+        """Take a session out of the tables and end its opens and trees.  Safe to call twice.
+
+        *preserve*: its client may come back for the opens that are durable.
+        """
         with self.lock:
             if self.sessions.get(session.session_id) is not session:
                 return
@@ -171,7 +190,7 @@ class Server:
         for channel in channels:
             channel.connection.remove_session(session)
         session.connection.remove_session(session)
-        self.opens.close_all(opens, status)
+        self.opens.close_all(self.durables.preserve(opens) if preserve else opens, status)
         for tree in trees:
             self.mountd.tree_disconnect(session.session_id, tree.tree_id)
         if was_valid and session.account:

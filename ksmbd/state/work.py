@@ -236,6 +236,8 @@ class Work:
         if header.status != found.channel_sequence or header.flags & REPLAY:
             channel_sequence.verify(self, found)
         self.hold(found)
+        if found.durable is not None:
+            self.server.replays.used(found)
         return found
 
     def hold(self, open: Open) -> None:

@@ -18,6 +18,7 @@ from typing import Final
 
 import pytest
 
+from ksmbd.state.durable import V1_S
 from ksmbd.vfs import handle, syscalls
 from ksmbd.wire import create_context, fsctl
 from ksmbd.wire.access import FILE_DIRECTORY_FILE, FILE_OPEN
@@ -240,6 +241,7 @@ class Arena:
         """Nothing is left of it all."""
         self.subject.client.lose()
         self.witness.lose()
+        self.engine.advance(V1_S)  # what is durable has waited in vain
         self.engine.assert_idle()
 
 

@@ -187,6 +187,8 @@ class Engine:
         """Lose every connection and give all descriptors back."""
         for connection in list(self.server.connections.values()):
             self.lose(connection)
+        with self.acting():
+            self.server.durables.close_all()
         for one in self.server.shares.values():
             if one.root is not None:
                 one.root.close()
@@ -250,6 +252,8 @@ class Engine:
         assert not server.connections
         assert len(server.opens) == 0
         assert not server.inodes._inodes
+        assert len(server.durables) == 0
+        assert len(server.replays) == 0
         assert not self.mountd.trees
         assert not self.mountd.pipes
         assert not self.scheduler.pending_timers

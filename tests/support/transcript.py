@@ -10,6 +10,8 @@ Events, with the names of opens, lease keys and clients::
 
     open N client=A [file=NAME] [oplock=LEVEL | lease=KEY:RWH [v1] [parent=KEY]] [dir] [doc]
            [access=all|read|write|delete|stat] [share=rwd|none|...] [do=open|create|overwrite]
+           [durable]
+    back N client=A [lease=KEY:RWH]   a reconnect to a durable open
     ack N LEVEL            an oplock's answer            ack KEY RH client=A   a lease's
     close write lock size rename link delete attributes  N [ARGUMENT]
     time SECONDS           lose A                        cancel N
@@ -42,9 +44,13 @@ from ksmbd.wire.access import (
     FILE_WRITE_DATA,
 )
 from ksmbd.wire.create_context import (
+    DURABLE_HANDLE_RECONNECT_V2,
+    DURABLE_HANDLE_REQUEST_V2,
     LEASE_BREAK_IN_PROGRESS,
     LEASE_PARENT_KEY_SET,
     REQUEST_LEASE,
+    DurableHandleReconnectV2,
+    DurableHandleRequestV2,
     RequestLease,
     RequestLeaseV2,
     contexts,
@@ -144,7 +150,7 @@ class Player:
         share = options.get("share", "rwd")
         frame = client.frames.create(
             options.get("file", "file").replace("/", "\\"),
-            contexts=lease_context(options, flags),
+            contexts=[*lease_context(options, flags), *durable_context(name, flags)],
             desired_access=ACCESS[options.get("access", "all")],
             share_access=0 if share == "none" else sum(SHARES[letter] for letter in share),
             create_disposition=DISPOSITIONS[options.get("do", "open-if")],
@@ -154,6 +160,20 @@ class Player:
             else OPLOCKS[options.get("oplock", "none")],
         )
         self._send(client, frame, verb, name)
+
+    def _back(self, verb: str, words: list[str], options: dict[str, str]) -> None:
+        name = words[0]
+        frames = self._frames(name)
+        client = self.opens[name].client = self._client(options["client"])
+        asked = DurableHandleReconnectV2(
+            persistent_id=frames.persistent_id,
+            volatile_id=frames.volatile_id,
+            create_guid=key(name),
+            flags=0,
+        )
+        reconnect = (DURABLE_HANDLE_RECONNECT_V2, asked.pack())
+        contexts = [*lease_context(options, []), reconnect]
+        self._send(client, client.frames.create(contexts=contexts), verb, name)
 
     def _ack(self, verb: str, words: list[str], options: dict[str, str]) -> None:
         name, level = words
@@ -226,8 +246,8 @@ class Player:
         verb, name = self.asked.pop(asked)
         if response.status is not NtStatus.SUCCESS:
             yield f"{verb} {name} {response.status.name}"
-        elif verb == "open":
-            yield f"open {name} granted {self._granted(name, response)}"
+        elif verb in ("open", "back"):
+            yield f"{verb} {name} granted {self._granted(name, response)}"
         elif asked in self.waiting:
             yield f"{verb} {name} done"
 
@@ -282,6 +302,13 @@ def lease_context(options: dict[str, str], flags: list[str]) -> list[tuple[bytes
         lease.lease_flags = LEASE_PARENT_KEY_SET
         lease.parent_lease_key = key(options["parent"])
     return [(REQUEST_LEASE, lease.pack())]
+
+
+def durable_context(name: str, flags: list[str]) -> list[tuple[bytes, bytes]]:
+    if "durable" not in flags:
+        return []
+    asked = DurableHandleRequestV2(timeout=300_000, flags=0, create_guid=key(name))
+    return [(DURABLE_HANDLE_REQUEST_V2, asked.pack())]
 
 
 def _size(frames: FrameFactory, size: str) -> Frame:

@@ -1,0 +1,192 @@
+"""Durable handles in CREATE: granting them, and giving them back to their clients.
+
+[MS-SMB2] 3.3.5.9.6 and .10 (requests), 3.3.5.9.7 and .12 (reconnects).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final, NamedTuple, NoReturn
+
+from ksmbd.state.durable import V1_S, AppInstance, Durable, Stamp
+from ksmbd.state.lease import Lease
+from ksmbd.state.open import Open
+from ksmbd.state.wait import Wait
+from ksmbd.state.work import Work
+from ksmbd.wire import create_context as wire
+from ksmbd.wire.create import CreateRequest
+from ksmbd.wire.create_context import LEASE_HANDLE
+from ksmbd.wire.status import NtStatus, NtStatusError
+from ksmbd.wire.text import from_utf16
+
+log = logging.getLogger("ksmbd.smb")
+
+_DEFAULT_MS: Final = 60_000  # if the client leaves it to us; both as Windows has it
+_LONGEST_MS: Final = 300_000
+_NEWS_S: Final = 2.0  # how long the end of a connection may take to be noticed
+
+_V2: Final = wire.DurableHandleRequestV2
+
+Request = wire.DurableHandleRequest | wire.DurableHandleRequestV2
+Reconnect = wire.DurableHandleReconnect | wire.DurableHandleReconnectV2
+
+
+# -- requests ----------------------------------------------------------------------------
+
+
+def grant(
+    work: Work, open: Open, asked: Request | None, app: AppInstance | None, action: int
+) -> None:
+    """Make the open durable if it may keep its file; with a CreateGuid it can be replayed, too."""
+    granted = (
+        work.server.settings.durable_handles
+        and not open.is_directory
+        and open.holder is not None
+        and bool(open.holder.level & LEASE_HANDLE)
+    )
+    if app is None and (asked is None or not (granted or isinstance(asked, _V2))):
+        return
+    durable = Durable(work.the_session().identity, work.connection.client_guid)
+    if isinstance(asked, _V2):
+        durable.timeout_s = min(asked.timeout or _DEFAULT_MS, _LONGEST_MS) / 1000
+        durable.create_guid = asked.create_guid
+        durable.replayable = True
+    else:
+        durable.timeout_s = V1_S
+    durable.granted = granted and asked is not None
+    durable.app_instance = app
+    durable.create_action = action
+    open.durable = durable
+    work.server.durables.register(open)
+    if durable.replayable:
+        work.server.replays.keep(open)
+
+
+def answer(durable: Durable, asked: Request) -> list[tuple[bytes, bytes]]:
+    """The response's context, [MS-SMB2] 2.2.14.2.3 and .12; none if nothing was granted."""
+    if not durable.granted:
+        return []
+    if isinstance(asked, wire.DurableHandleRequest):
+        return [(wire.DURABLE_HANDLE_REQUEST, wire.DurableHandleResponse().pack())]
+    response = wire.DurableHandleResponseV2(timeout=round(durable.timeout_s * 1000), flags=0)
+    return [(wire.DURABLE_HANDLE_REQUEST_V2, response.pack())]
+
+
+# -- reconnects --------------------------------------------------------------------------
+
+
+class Claim(NamedTuple):
+    """A reconnect: which open, and what its client says of it."""
+
+    asked: Reconnect
+    lease: wire.RequestLease | wire.RequestLeaseV2 | None
+
+
+def reconnect(work: Work, req: CreateRequest, claim: Claim) -> Open:
+    """Give an open that is away back to its client.
+
+    What the request says besides of access, options and disposition means nothing, and neither
+    does its name, but for a lease's.
+
+    OBJECT_NAME_NOT_FOUND   there is none to be had: no such open, or it is not away; another
+                            share, CreateGuid, ClientGuid, or lease; the file is another one now
+    INVALID_PARAMETER       a lease, and not its file's name
+    ACCESS_DENIED           another user
+    """
+    open = work.server.durables.find(claim.asked.persistent_id)
+    if open is None or open.durable is None or not open.durable.reconnectable:
+        _not_found("no such durable open")
+    tree = work.the_tree()
+    if open.tree.share.name.casefold() != tree.share.name.casefold():
+        _not_found("of another share")
+    durable = open.durable
+    _check_guid(durable, claim.asked)
+    _check_lease(work, req, open, claim)
+    identity = work.the_session().identity
+    owns = durable.owner is not None and identity is not None and durable.owner.same_user(identity)
+    if not durable.away:
+        _await(work, open, owns)
+    if not owns:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "a durable open of another user")
+    take_back(work, open, durable)
+    return open
+
+
+def take_back(work: Work, open: Open, durable: Durable) -> None:
+    """An open that is away belongs to the request's session and tree from now on.
+
+    OBJECT_NAME_NOT_FOUND   the file is another one now; somebody was faster
+    """
+    _check_file(work, open, durable)
+    work.server.durables.reclaim(work, work.the_tree(), open)
+    log.info("%s: %s is back", work.connection.peer, open.path)
+
+
+def _await(work: Work, open: Open, owns: bool) -> None:
+    """Its client may be faster than the news that its old connection is lost."""
+    if not owns or open.session is work.session or work.wake is not None:
+        _not_found("its client has it")
+    given_up = work.server.durables.expect(open)
+    if given_up is not None:
+        raise Wait(given_up, timeout_s=_NEWS_S, interim=False)
+
+
+def _not_found(why: str) -> NoReturn:
+    raise NtStatusError(NtStatus.OBJECT_NAME_NOT_FOUND, why)
+
+
+def _check_guid(durable: Durable, asked: Reconnect) -> None:
+    """An open of version 1 has none, which is zero then: smb2.durable-open.reopen2-lease.
+
+    One of version 2 comes back to a reconnect of version 1, too: smb2.durable-v2-open.reopen2b.
+    """
+    if isinstance(asked, wire.DurableHandleReconnect):
+        return
+    if asked.create_guid != (durable.create_guid or bytes(16)):
+        _not_found("another CreateGuid")
+
+
+def _check_lease(work: Work, req: CreateRequest, open: Open, claim: Claim) -> None:
+    """A lease is its client's, and must be named; an oplock is whoever's knows the FileId."""
+    lease = open.holder
+    if not isinstance(lease, Lease):
+        if claim.lease is not None:
+            _not_found("it has no lease")
+        return
+    if lease.client_guid != work.connection.client_guid:
+        _not_found("a lease of another client")
+    if claim.lease is None or claim.lease.lease_key != lease.key:
+        _not_found("another lease")
+    if lease.version != (1 if isinstance(claim.lease, wire.RequestLease) else 2):
+        _not_found("a lease of another version")
+    if _name(work, req) != open.full_name.casefold():
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, "not the name of the lease's file")
+
+
+def _name(work: Work, req: CreateRequest) -> str:
+    raw = work.buffer(req.name_offset, req.name_length, after=CreateRequest.SIZE)
+    if len(raw) % 2:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, "a name of an odd length")
+    return from_utf16(raw).replace("\\", "/").casefold().removesuffix(":$data")
+
+
+def _check_file(work: Work, open: Open, durable: Durable) -> None:
+    """Local processes break nothing: see whether they have moved or changed the file."""
+    if open.inode is not None and open.inode.deleted:
+        return
+    changed = False
+    if durable.stamp is not None and not durable.lasting:
+        changed = durable.stamp != Stamp.of(open)
+    if changed or not _in_place(open):
+        work.server.durables.lose(open)
+        _not_found("the file was changed meanwhile")
+
+
+def _in_place(open: Open) -> bool:
+    try:
+        with open.file.root.resolve(open.path) as entry:
+            st = entry.stat
+    except OSError as gone:
+        log.debug("%s: %s", open.path, gone)
+        return False
+    return st is not None and (st.dev, st.ino) == (open.file.dev, open.file.ino)
