@@ -92,6 +92,7 @@ COMMAND_FAMILIES: Final = (
 TESTED_BY: Final[dict[str, str]] = {
     "ksmbd/auth/kerberos.py": "tests/interop/test_kerberos.py",
     "ksmbd/commands/create_caching.py": "tests/state/test_transcripts.py",
+    "ksmbd/commands/create_reparse.py": "tests/commands/test_fsctl_reparse.py",
     "ksmbd/pytest_plugin.py": "tests/test_embedded.py",
     "ksmbd/state/absence.py": "tests/state/test_durable.py",
     "ksmbd/state/caching.py": "tests/state/test_transcripts.py",

@@ -18,6 +18,7 @@ from ksmbd.commands import (
     create_caching,
     create_contexts,
     create_durable,
+    create_reparse,
     create_replay,
     create_stream,
 )
@@ -118,6 +119,8 @@ def create(work: Work, req: CreateRequest) -> Reply:
     ACCESS_DENIED            the descriptor, the share, an attribute, or the kernel says no; the
                              session has another user than the tree connect
     CANNOT_DELETE            delete-on-close of a read-only file
+    STOPPED_ON_SYMLINK       a symlink that is the client's to follow, at the end or on the way
+    IO_REPARSE_TAG_NOT_HANDLED   a special file, or what only its client understands
     DELETE_PENDING           somebody has deleted it already
     SHARING_VIOLATION        another open does not share what is asked for
     TOO_MANY_OPENED_FILES    ``max open files``
@@ -233,6 +236,7 @@ def _find(tree: TreeConnect, want: Wanted) -> Entry:
     try:
         return tree.root.resolve(want.path)
     except PathNotFound as missing:
+        create_reparse.look_for_link(tree, want)
         raise NtStatusError(NtStatus.OBJECT_PATH_NOT_FOUND, str(missing)) from None
     except NameInvalid as invalid:
         raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, str(invalid)) from None
@@ -241,6 +245,8 @@ def _find(tree: TreeConnect, want: Wanted) -> Entry:
     except OSError as outside:
         if outside.errno == errno.EXDEV:  # a symlink out of the share, a mount not to be crossed
             raise NtStatusError(NtStatus.ACCESS_DENIED, str(outside)) from None
+        if outside.errno == errno.ELOOP:
+            create_reparse.look_for_link(tree, want)
         raise
 
 
@@ -254,7 +260,7 @@ def _open_existing(
     assert st is not None
     if want.stream and not create_stream.exists(want, entry):
         return _create_stream(work, tree, want, entry, contexts)
-    _check_kind(want, st)
+    _check_kind(want, entry, st)
     overwriting = _OVERWRITING.get(want.disposition)
     granted = _granted(work, tree, want, entry, st, overwriting[1] if overwriting else 0)
     if create_app_instance.take_over(work, want, st, contexts):
@@ -284,9 +290,12 @@ def _open_existing(
     return open, overwriting[0]
 
 
-def _check_kind(want: Wanted, st: Stat) -> None:
+def _check_kind(want: Wanted, entry: Entry, st: Stat) -> None:
     if want.disposition == FILE_CREATE:
         raise NtStatusError(NtStatus.OBJECT_NAME_COLLISION, want.path)
+    if st.attributes & ATTR_REPARSE_POINT and not want.options & FILE_OPEN_REPARSE_POINT:
+        used = want.access & (_READING | _WRITING) or want.disposition in _OVERWRITING
+        create_reparse.stop_at(entry, used=bool(used))
     if st.is_directory and not want.stream:
         if want.options & FILE_NON_DIRECTORY_FILE:
             raise NtStatusError(NtStatus.FILE_IS_A_DIRECTORY, want.path)
@@ -294,10 +303,6 @@ def _check_kind(want: Wanted, st: Stat) -> None:
             raise NtStatusError(NtStatus.INVALID_PARAMETER, "overwriting a directory")
     elif want.options & FILE_DIRECTORY_FILE:
         raise NtStatusError(NtStatus.NOT_A_DIRECTORY, want.path)
-    # A symlink that is not followed, or a special file: only as itself it may be opened.
-    used = want.access & (_READING | _WRITING) or want.disposition in _OVERWRITING
-    if used and st.attributes & ATTR_REPARSE_POINT and not want.options & FILE_OPEN_REPARSE_POINT:
-        raise NtStatusError(NtStatus.ACCESS_DENIED, "a reparse point")
 
 
 def _granted(
@@ -380,6 +385,8 @@ def _create(
     work: Work, tree: TreeConnect, want: Wanted, entry: Entry, contexts: Contexts
 ) -> tuple[Open, int]:
     if want.disposition in (FILE_OPEN, FILE_OVERWRITE):
+        if tree.root.attributes.stat_fd(entry.parent, "", path_only=True).tag:
+            create_reparse.look_for_link(tree, want)
         raise NtStatusError(NtStatus.OBJECT_NAME_NOT_FOUND, want.path)
     tree.require_writable()
     directory = bool(want.options & FILE_DIRECTORY_FILE)

@@ -11,6 +11,7 @@ from ksmbd.commands import (
     fsctl_network,
     fsctl_odx,
     fsctl_pipe,
+    fsctl_reparse,
     fsctl_resiliency,
     fsctl_sparse,
 )
@@ -28,6 +29,7 @@ from ksmbd.wire.ioctl import IS_FSCTL, IoctlRequest, IoctlResponse
 from ksmbd.wire.status import NtStatus, NtStatusError
 
 _WRITE_DATA: Final = FILE_WRITE_DATA | FILE_APPEND_DATA
+_ANY_CHANGE: Final = FILE_WRITE_DATA | FILE_WRITE_ATTRIBUTES
 _ANY_WRITE: Final = _WRITE_DATA | FILE_WRITE_ATTRIBUTES
 
 
@@ -66,6 +68,13 @@ FSCTLS: Final[dict[int, Fsctl]] = {
     fsctl.GET_COMPRESSION: Fsctl(fsctl_sparse.get_compression),
     fsctl.SET_COMPRESSION: Fsctl(
         fsctl_sparse.set_compression, min_input=2, access=FILE_WRITE_DATA, changes=True
+    ),
+    fsctl.GET_REPARSE_POINT: Fsctl(fsctl_reparse.get_reparse_point),
+    fsctl.SET_REPARSE_POINT: Fsctl(
+        fsctl_reparse.set_reparse_point, access=_ANY_CHANGE, changes=True
+    ),
+    fsctl.DELETE_REPARSE_POINT: Fsctl(
+        fsctl_reparse.delete_reparse_point, access=_ANY_CHANGE, changes=True
     ),
     fsctl.SRV_REQUEST_RESUME_KEY: Fsctl(fsctl_copy.request_resume_key),
     fsctl.SRV_COPYCHUNK: Fsctl(

@@ -23,6 +23,7 @@ _ATTRIBUTES: Final = (
     | fs_info.FS_UNICODE_ON_DISK
     | fs_info.FS_SUPPORTS_HARD_LINKS
     | fs_info.FS_SUPPORTS_EXTENDED_ATTRIBUTES
+    | fs_info.FS_SUPPORTS_REPARSE_POINTS
 )
 
 

@@ -23,6 +23,7 @@ from ksmbd.vfs.xattr import (
     ABSENT,
     CHANGE_TIME,
     DOSATTRIB,
+    REPARSE,
     Item,
     get_value,
     pack_change,
@@ -32,6 +33,7 @@ from ksmbd.vfs.xattr import (
     unpack_change,
     unpack_dosattrib,
 )
+from ksmbd.wire.access import ATTR_REPARSE_POINT
 
 log = logging.getLogger("ksmbd.vfs")
 
@@ -39,7 +41,8 @@ _REMEMBERED: Final = 1 << 15  # inodes in each of two generations; 18 MB at most
 _KIND: Final = 0o170000
 _HAS_XATTRS: Final = frozenset({0o100000, 0o040000})  # the kernel allows user.* on these only
 
-_Known = tuple[int, int, int | None, int | None]  # ctime, attributes, birth, set change time
+# ctime, attributes, birth, set change time, reparse tag
+_Known = tuple[int, int, int | None, int | None, int]
 
 
 class AttributeStore:
@@ -67,9 +70,11 @@ class AttributeStore:
         known = self._recall(st.st_dev, st.st_ino, st.st_ctime_ns)
         if known is None:
             item = proc_path(fd) if path_only else fd
-            known = self._learn(st, lambda name: get_value(item, name), lambda: birth_ns(fd))
+            known = self._learn(
+                st, lambda name: get_value(item, name), lambda: birth_ns(fd), lambda: _tag(item)
+            )
         hidden = self._hide_dot_files and name[:1] == "."
-        return stat_from(st, known[1], known[2], hidden, known[3])
+        return stat_from(st, known[1], known[2], hidden, known[3], known[4])
 
     def stat_in(self, dir_fd: int, name: str, reader: NameReader) -> Stat:
         """Stat *name* in a directory, itself if it is a symlink. OSError if it is gone."""
@@ -81,9 +86,10 @@ class AttributeStore:
                 st,
                 lambda attribute: reader.attribute(dir_fd, name, encoded, attribute),
                 lambda: reader.birth(dir_fd, encoded),
+                lambda: _tag(f"{proc_path(dir_fd)}/{name}"),
             )
         hidden = self._hide_dot_files and name[:1] == "."
-        return stat_from(st, known[1], known[2], hidden, known[3])
+        return stat_from(st, known[1], known[2], hidden, known[3], known[4])
 
     def store(self, item: Item, attributes: int, birth: int, change: int | None = None) -> None:
         """Write all. Where the owner alone may, write as the server: the caller has checked.
@@ -137,10 +143,12 @@ class AttributeStore:
         st: os.stat_result,
         read_value: Callable[[str], bytes | None],
         read_birth: Callable[[], int | None],
+        read_tag: Callable[[], int],
     ) -> _Known:
         """Ask the file system, and remember the answer if it is settled."""
         now = self._clock()  # before asking: what changes after this is not covered
         attributes = birth = change = None
+        tag = 0
         refused = False
         if self._stored and st.st_mode & _KIND in _HAS_XATTRS and st.st_dev not in self._without:
             try:
@@ -152,11 +160,14 @@ class AttributeStore:
                     attributes, birth, change_is_set = unpack_dosattrib(blob)
                     if change_is_set:
                         change = _set_change(st.st_ctime_ns, read_value)
+                    if attributes is not None and attributes & ATTR_REPARSE_POINT:
+                        tag = read_tag()
+                        attributes &= -1 if tag else ~ATTR_REPARSE_POINT
         if birth is None:
             birth = read_birth()
         if attributes is None:
             attributes = default_attributes(st.st_mode)
-        known = (st.st_ctime_ns, attributes, birth, change)
+        known = (st.st_ctime_ns, attributes, birth, change, tag)
         if not refused and lasting(st, now):
             if len(self._young) >= _REMEMBERED:
                 self._old, self._young = self._young, {}
@@ -170,6 +181,14 @@ class AttributeStore:
         elif failed.errno not in ABSENT and failed.errno != errno.ERANGE:
             raise failed
         return failed.errno in (errno.EACCES, errno.EPERM)
+
+
+def _tag(item: Item) -> int:
+    """The tag of the reparse point that is kept beside a file; 0 if there is none."""
+    try:
+        return int.from_bytes(get_value(item, REPARSE)[:4], "little")
+    except OSError:
+        return 0
 
 
 def _write(item: Item, values: list[tuple[str, bytes]]) -> None:

@@ -12,7 +12,6 @@ from ksmbd.vfs.stamps import Remembered
 from ksmbd.vfs.stat import FsStat, Stat, fs_stat
 from ksmbd.vfs.syscalls import fallocate
 from ksmbd.vfs.xattr import Item, has_eas, proc_path, read_eas, write_eas
-from ksmbd.wire.access import ATTR_DIRECTORY, ATTR_REPARSE_POINT
 from ksmbd.wire.base import Buffer
 
 if TYPE_CHECKING:
@@ -227,7 +226,7 @@ class Handle:
         stored = self.root.attributes.stat_fd(self.fd, "", path_only=self.path_only)
         if bool(stored.attributes & attribute) is wanted:
             return False
-        attributes = stored.attributes & ~(attribute | ATTR_DIRECTORY | ATTR_REPARSE_POINT)
+        attributes = stored.attributes & ~attribute
         if wanted:
             attributes |= attribute
         self.root.attributes.store(self.item, attributes, stored.birth)

@@ -25,7 +25,8 @@ class Stat:
     """One file. Sizes are bytes; times are ns since 1970 and may be negative.
 
     ``attributes`` are ATTR_* bits: DIRECTORY follows from the mode, never from an xattr;
-    REPARSE_POINT marks what is neither file nor directory. 0 is possible, and NORMAL never.
+    REPARSE_POINT marks what is neither file nor directory, or kept as a reparse point (``tag``).
+    0 is possible, and NORMAL never.
     """
 
     dev: int
@@ -43,11 +44,12 @@ class Stat:
     attributes: int
     is_directory: bool
     rdev: int
+    tag: int = 0  # of a reparse point that is kept beside the file
 
     @property
     def reparse_tag(self) -> int:
-        """The tag that goes with REPARSE_POINT, 0 for files and directories."""
-        return _REPARSE_TAGS.get(stat.S_IFMT(self.mode), 0)
+        """The tag that goes with REPARSE_POINT, 0 for what is none."""
+        return self.tag or _REPARSE_TAGS.get(stat.S_IFMT(self.mode), 0)
 
 
 class FsStat(NamedTuple):
@@ -70,6 +72,7 @@ def stat_from(
     birth: int | None,
     hidden: bool = False,
     set_change: int | None = None,
+    tag: int = 0,
 ) -> Stat:
     """Join the kernel's answer with stored *attributes* and *birth* time (None = unknown).
 
@@ -94,7 +97,7 @@ def stat_from(
         change = set_change
     return Stat(
         dev, ino, mode, nlink, uid, gid, size, allocation,
-        birth, access, write, change, attributes, is_directory, st.st_rdev,
+        birth, access, write, change, attributes, is_directory, st.st_rdev, tag,
     )  # fmt: skip
 
 

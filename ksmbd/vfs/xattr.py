@@ -22,6 +22,7 @@ from ksmbd.wire.access import (
     ATTR_NOT_CONTENT_INDEXED,
     ATTR_OFFLINE,
     ATTR_READONLY,
+    ATTR_REPARSE_POINT,
     ATTR_SPARSE,
     ATTR_SYSTEM,
     ATTR_TEMPORARY,
@@ -35,6 +36,7 @@ DOSATTRIB: Final = "user.DOSATTRIB"
 STREAM_PREFIX: Final = "user.DosStream."
 STREAM_SUFFIX: Final = ":$DATA"
 STREAM_EXTENT_PREFIX: Final = "user.DosStreamExt."
+REPARSE: Final = "user.SmbReparse"  # Samba's: a REPARSE_DATA_BUFFER as it came
 USER: Final = "user."
 EA_NAME_MAX: Final = 250  # bytes: the kernel's 255 less "user."
 EA_VALUE_MAX: Final = 65535  # bytes: a 16-bit length on the wire
@@ -45,6 +47,7 @@ _SERVERS_OWN: Final = (
     "USER.DOSSTREAM.",
     "USER.DOSSTREAMEXT.",
     "USER.KSMBD.",
+    "USER.SMBREPARSE",
     "USER.SAMBA_PAI",
     "USER.ORG.NETATALK.",
 )
@@ -57,6 +60,7 @@ STORED_ATTRIBUTES: Final = (
     | ATTR_TEMPORARY
     | ATTR_SPARSE
     | ATTR_COMPRESSED
+    | ATTR_REPARSE_POINT
     | ATTR_OFFLINE
     | ATTR_NOT_CONTENT_INDEXED
 )

@@ -1,0 +1,67 @@
+"""Reparse points: symlinks and special files of the disk, and what clients keep beside a file.
+
+What a client sets is kept as it came, in Samba's attribute ``user.SmbReparse``: no link that a
+client makes is ever followed by this server, and no device of its making can be opened here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from ksmbd.vfs.handle import Handle
+from ksmbd.vfs.stat import Stat
+from ksmbd.vfs.xattr import ABSENT, REPARSE, get_value, proc_path, remove_value, set_value
+from ksmbd.wire.base import WireError
+from ksmbd.wire.reparse import IO_REPARSE_TAG_SYMLINK, ReparsePoint, SymlinkData
+
+
+def read(fd: int, st: Stat) -> ReparsePoint | None:
+    """The reparse point of an open file, an O_PATH descriptor too; None if it is none."""
+    if st.tag:
+        try:
+            return ReparsePoint.unpack(get_value(proc_path(fd), REPARSE))
+        except OSError as failed:
+            if failed.errno not in ABSENT:
+                raise
+            return None
+        except WireError:
+            return None
+    if stat.S_ISLNK(st.mode):
+        return ReparsePoint(IO_REPARSE_TAG_SYMLINK, symlink_data(fd).pack())
+    return ReparsePoint(st.reparse_tag) if st.reparse_tag else None
+
+
+def symlink_data(fd: int) -> SymlinkData:
+    """What a symlink of the disk points to, in the words of Windows."""
+    target = os.readlink("", dir_fd=fd)
+    name = target.replace("/", "\\")
+    return SymlinkData(name, name, relative=not target.startswith("/"))
+
+
+def symlink_of(fd: int, st: Stat) -> SymlinkData | None:
+    """Where a symlink leads, whether the disk's or a client's; None if it is none."""
+    if st.reparse_tag != IO_REPARSE_TAG_SYMLINK:
+        return None
+    point = read(fd, st)
+    if point is None:
+        return None
+    try:
+        return SymlinkData.unpack(point.data)
+    except WireError:
+        return None
+
+
+def keep(handle: Handle, point: ReparsePoint) -> None:
+    """Keep *point* beside a file or directory. OSError ENOSPC if it is too large for the disk."""
+    set_value(handle.item, REPARSE, point.pack())
+
+
+def forget(handle: Handle) -> None:
+    """End what :func:`keep` began."""
+    try:
+        remove_value(handle.item, REPARSE)
+    except OSError as failed:
+        if failed.errno != errno.EOPNOTSUPP:
+            raise
