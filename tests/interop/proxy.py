@@ -1,20 +1,24 @@
-"""A TCP proxy on the loopback that keeps what passes: what somebody on the wire would see."""
+"""A TCP proxy on the loopback: what somebody on the wire would see, and could change."""
 
 from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
 CHUNK: Final = 1 << 16
 
+Change = Callable[[bytearray, bool], None]  # what passes, in place, and whether a client sent it
+
 
 class Proxy:
     """Forwards connections to *port*; ``port`` is its own."""
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1", *, change: Change | None = None) -> None:
         self.host = host
+        self._change = change
         self._target = (host, port)
         self._lock = threading.Lock()
         self._seen = bytearray()  # by self._lock; both directions of all connections
@@ -53,7 +57,7 @@ class Proxy:
     ) -> None:
         self.close()
 
-    def _start(self, target: object, *args: socket.socket) -> None:
+    def _start(self, target: object, *args: object) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)  # type: ignore[arg-type]
         self._threads.append(thread)
         thread.start()
@@ -67,12 +71,14 @@ class Proxy:
             server = socket.create_connection(self._target)
             with self._lock:
                 self._sockets += [client, server]
-            self._start(self._forward, client, server)
-            self._start(self._forward, server, client)
+            self._start(self._forward, client, server, True)
+            self._start(self._forward, server, client, False)
 
-    def _forward(self, source: socket.socket, target: socket.socket) -> None:
+    def _forward(self, source: socket.socket, target: socket.socket, by_client: bool) -> None:
         try:
-            while data := source.recv(CHUNK):
+            while data := bytearray(source.recv(CHUNK)):
+                if self._change is not None:
+                    self._change(data, by_client)
                 with self._lock:
                     self._seen += data
                 target.sendall(data)

@@ -127,6 +127,18 @@ def test_what_has_no_effect_is_told(tmp_path: Path, text: str, warning: str) -> 
         ("[a]\nguest ok = maybe\n", 2, "guest ok = maybe: expected yes or no"),
         ("[a]\n\n\\\ncreate mask\\\n = 9\n", 3, "create mask = 9: expected an octal mode"),
         ("[global]\nserver signing = yes\n", 2, "server signing = yes: expected one of disabled"),
+        ("[global]\n\nserver min protocol = SMB4\n", 3, "server min protocol = SMB4: expected one"),
+        ("[global]\nserver max protocol = NT1\n", 2, "server max protocol = NT1: expected one"),
+        (
+            "[global]\nserver smb3 signing algorithms = AES-128-GMAC MD5\n",
+            2,
+            "server smb3 signing algorithms = AES-128-GMAC MD5: expected a list out of",
+        ),
+        (
+            "[global]\nserver smb3 encryption algorithms = AES-512-GCM\n",
+            2,
+            "server smb3 encryption algorithms = AES-512-GCM: expected a list out of",
+        ),
         ("[global]\ninclude = none.conf\n", 2, "include: there is no file"),
         ("[global]\ninclude =\n", 2, "include: expected a file"),
         ("[a]\nhosts deny = @evil\n", 2, "LOCAL, EXCEPT; here is '@evil'"),
