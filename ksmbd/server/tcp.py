@@ -48,7 +48,9 @@ KEEPALIVE_INTERVAL_S: Final = 15
 KEEPALIVE_PROBES: Final = 4
 
 _LENGTH: Final = struct.Struct(">I")
-_TCP_INFO: Final = struct.Struct("=120xQQ")  # of struct tcp_info: bytes_acked, bytes_received
+# of struct tcp_info: retransmits, unacked, bytes_acked, bytes_received
+_TCP_INFO: Final = struct.Struct("=2xB21xI92xQQ")
+_NO_LINGER: Final = struct.pack("ii", 1, 0)  # what was not acknowledged is given up
 _NO_BUFFER: Final = bytearray()
 
 
@@ -95,14 +97,21 @@ class TcpTransport:
 
     def traffic(self) -> tuple[int, int]:
         """Bytes received, and bytes sent that the peer has; the kernel counts them anyhow."""
+        _, _, acknowledged, received = self._tcp_info()
+        return received, acknowledged
+
+    def resent(self) -> int | None:
+        """How often TCP has sent again what the peer has not acknowledged; None: it has all."""
+        retransmits, unacknowledged, _, _ = self._tcp_info()
+        return retransmits if unacknowledged else None
+
+    def _tcp_info(self) -> tuple[int, ...]:
+        """See ``_TCP_INFO``; all 0 for what is closed or no TCP."""
         try:
             raw = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
-        except OSError:  # closed meanwhile
-            return 0, 0
-        if len(raw) < _TCP_INFO.size:
-            return 0, 0
-        acknowledged, received = _TCP_INFO.unpack(raw)
-        return received, acknowledged
+        except OSError:
+            raw = b""
+        return _TCP_INFO.unpack(raw) if len(raw) == _TCP_INFO.size else (0, 0, 0, 0)
 
     def fileno(self) -> int:
         return self._sock.fileno()
@@ -189,6 +198,12 @@ class TcpTransport:
         self._outbox.close()
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
+
+    def abort(self) -> None:
+        """Close with a reset, which a peer hears whose own packets do not get through."""
+        with contextlib.suppress(OSError):
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.close()
 
     def dispose(self) -> None:
         """Close the descriptor; called once, by the reader, which will receive no more."""

@@ -28,6 +28,7 @@ from ksmbd.state.holder import OPLOCK_OF, After, Break, Grant, Holder, Message
 from ksmbd.state.lease import Lease, LeaseTable, LeaseWish
 from ksmbd.state.oplock import Cause, Kind, Notice, Others
 from ksmbd.state.outbound import notify
+from ksmbd.state.questions import Questions
 from ksmbd.state.rights import identity_of
 from ksmbd.state.wait import Wait
 from ksmbd.wire.create import OPLOCK_LEASE
@@ -86,6 +87,7 @@ class Caching:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.leases = LeaseTable()
+        self.questions = Questions(server.scheduler, self._send)
 
     # -- CREATE --------------------------------------------------------------------------
 
@@ -513,7 +515,7 @@ class Caching:
     def _send(self, message: Message) -> None:
         """Over the first connection that is there, [MS-SMB2] 3.3.4.6 and 3.3.4.7."""
         for connection, seal in self._ways(message):
-            if not connection.closed:
+            if self.questions.ask(message, connection):
                 notify(connection, Command.OPLOCK_BREAK, message.body, seal=seal)
                 return
         pending = message.holder.pending
@@ -524,7 +526,8 @@ class Caching:
         """Where it may go, best first, and whose key seals it.
 
         A lease of version 2 is its client's, whose oldest connection hears of it first:
-        smbtorture's smb2.lease.v2_complex1.  What must be sealed needs a connection that the
+        smbtorture's smb2.lease.v2_complex1.  Another lease's break goes over the session's oldest,
+        an oplock's over that of the open first.  What must be sealed needs a connection that the
         session has.
         """
         seals = [(open, _seal_of(open)) for open in message.opens if not is_away(open)]
@@ -535,8 +538,9 @@ class Caching:
             for connection in connections:
                 if connection.client_guid == holder.client_guid and connection.authenticated:
                     yield connection, None
-        for open, seal in seals:
-            yield open.connection, seal
+        if not isinstance(holder, Lease):  # a lease is not of one open: smb2.multichannel.leases
+            for open, seal in seals:
+                yield open.connection, seal
         for open, seal in seals:
             with open.session.lock:
                 channels = list(open.session.channels.values())

@@ -18,6 +18,7 @@ from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError
 
 if TYPE_CHECKING:
     from ksmbd.state.binding import PreauthSession
+    from ksmbd.state.holder import Break, Message
     from ksmbd.state.server import Server
     from ksmbd.state.session import Session
     from ksmbd.state.transport import Transport
@@ -67,6 +68,7 @@ class Connection:
         self.async_commands: dict[int, Work] = {}  # AsyncId -> parked, client was told so
         self.sessions: dict[int, Session] = {}  # SessionTable
         self.preauth_sessions: dict[int, PreauthSession] = {}  # session id -> binding under way
+        self.questions: dict[Break, Message] = {}  # asked over it, and not answered
         self._next_async_id = 1
         self.closed = False
         self.last_activity = self.creation_time  # written by the reader only

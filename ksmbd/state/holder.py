@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ksmbd.state.oplock import NONE, Kind, Notice, State, held
+from ksmbd.state.questions import withdraw
 from ksmbd.state.wait import Event
 from ksmbd.wire.base import Wire
 from ksmbd.wire.create import OPLOCK_BATCH, OPLOCK_EXCLUSIVE, OPLOCK_II, OPLOCK_NONE
@@ -17,6 +18,7 @@ from ksmbd.wire.create_context import LEASE_HANDLE, LEASE_READ, LEASE_WRITE
 from ksmbd.wire.oplock_break import OplockBreakNotification
 
 if TYPE_CHECKING:
+    from ksmbd.state.connection import Connection
     from ksmbd.state.inode import Inode
     from ksmbd.state.open import Open
     from ksmbd.state.transport import Cancellable
@@ -41,10 +43,11 @@ class Grant(NamedTuple):
 class Break:
     """A break that must be answered: who waits for its end, and how long it may take."""
 
-    __slots__ = ("over", "timer")
+    __slots__ = ("over", "timer", "way")
 
     def __init__(self) -> None:
         self.over = Event()
+        self.way: Connection | None = None  # the question asked last went there
         self.timer: Cancellable | None = None  # of the question asked last
 
     def set_timer(self, timer: Cancellable) -> None:
@@ -63,6 +66,7 @@ class Break:
         """Let those who waited go on.  Not under a lock: they may run at once."""
         self.over.fire()
         self.stop_timer()
+        withdraw(self)
 
 
 class Holder:

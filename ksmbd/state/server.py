@@ -116,6 +116,7 @@ class Server:
         for session in sessions:
             if session.remove_channel(connection):
                 self.end_session(session, preserve=True)
+        self.caching.questions.lost(connection)
         with self.lock:
             self.connections.pop(connection.number, None)
         credentials.become(None)

@@ -24,6 +24,12 @@ class Transport(Protocol):
         written is closed, and its reader notices.
         """
 
+    def resent(self) -> int | None:
+        """How often TCP has sent again what the client has not acknowledged; None: it has all."""
+
+    def abort(self) -> None:
+        """As :meth:`close`, for a client that seems to be gone: nothing more is sent to it."""
+
     def close(self) -> None:
         """Drop the connection; the reader ends and cleans up.  Safe to call twice."""
 

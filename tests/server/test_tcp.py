@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from errno import ECONNRESET, EPIPE
 
 import pytest
 
@@ -379,3 +380,31 @@ def test_the_kernels_counters_are_read() -> None:
 
 def test_a_socket_without_counters_tells_none(pair: Pair) -> None:
     assert pair.transport.traffic() == (0, 0)
+
+
+def test_an_abort_is_a_reset() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as peer,
+    ):
+        transport = TcpTransport(listener.accept()[0], Buffers())
+        transport.abort()
+        transport.dispose()
+        assert peer.recv(1) == b""
+        assert peer.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) in (EPIPE, ECONNRESET)
+
+
+def test_what_the_peer_has_not_acknowledged_is_known() -> None:
+    """What the peer sends acknowledges what it has; a closed socket has nothing left."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as peer,
+    ):
+        transport = TcpTransport(listener.accept()[0], Buffers())
+        transport.send([b"\0\0\0\4ping"])
+        assert peer.recv(8) == b"\0\0\0\4ping"
+        peer.sendall(b"\0\0\0\4pong")
+        assert next_of(transport) == b"pong"
+        assert transport.resent() is None
+        transport.dispose()
+        assert transport.resent() is None

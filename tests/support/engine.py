@@ -121,6 +121,8 @@ class ListTransport:
         self.peer = peer
         self.local = "192.0.2.1"
         self.closed = False
+        self.aborted = False
+        self.unacknowledged: int | None = None  # what ``resent`` says
         self._pdus: list[bytes] = []
 
     def send(self, parts: Sequence[Buffer]) -> None:
@@ -134,6 +136,12 @@ class ListTransport:
             assert len(raw) >= 4 + length, "a frame that is shorter than it says"
             self._pdus.append(raw[4 : 4 + length])
             raw = raw[4 + length :]
+
+    def resent(self) -> int | None:
+        return self.unacknowledged
+
+    def abort(self) -> None:
+        self.closed = self.aborted = True
 
     def close(self) -> None:
         self.closed = True
