@@ -110,9 +110,13 @@ SHARE: Final[dict[str, str]] = {
     "answer, nobody has a name.",
     "inherit_owner": "New files belong to the owner of their directory.",
     "invalid_users": "Accounts, `@groups` and `+groups` that may not connect.",
+    "kernel_oplocks": "Clients cache only what a lease of the kernel stands behind: a local "
+    "program that opens the file waits until they have written back what they kept. Who may write "
+    "a file caches it only while nobody else has it open.",
     "max_connections": "Most tree connects at a time; 0: no limit.",
     "oplocks": "Let clients cache files and directories, by oplocks and leases. Turn it off where "
-    "local programs write what clients have open: they do not break the caches.",
+    "local programs write what clients have open: without `kernel oplocks` they do not break the "
+    "caches.",
     "path": "The directory that is served. A share without one is not served.",
     "posix_locking": "Local programs and nfsd see clients' byte-range locks as fcntl(2) locks, and "
     "theirs are in the clients' way.",

@@ -355,6 +355,7 @@ class ShareParams:
     hosts_deny: Hosts = param(hosts, NOBODY, "deny hosts", empty=True)  # noqa: RUF009
     inherit_owner: bool = param(choice(OWNERS), False)
     invalid_users: tuple[str, ...] = param(words, (), empty=True)
+    kernel_oplocks: bool = param(boolean, False)
     max_connections: int = param(size, 128)  # 0: no limit
     oplocks: bool = param(boolean, True)
     path: str = param(directory, "", "directory", empty=True)

@@ -23,6 +23,7 @@ BOOLEAN_FLAGS: Final = (  # attribute, flag
     ("guest_only", ipc.SHARE_GUEST_ONLY),
     ("store_dos_attributes", ipc.SHARE_STORE_DOS_ATTRS),
     ("oplocks", ipc.SHARE_OPLOCKS),
+    ("kernel_oplocks", ipc.SHARE_KERNEL_OPLOCKS),
     ("posix_locking", ipc.SHARE_POSIX_LOCKING),
     ("strict_locking", ipc.SHARE_STRICT_LOCKING),
     ("hide_dot_files", ipc.SHARE_HIDE_DOT_FILES),

@@ -18,6 +18,7 @@ from ksmbd.commands import (
     create_caching,
     create_contexts,
     create_durable,
+    create_local,
     create_reparse,
     create_replay,
     create_stream,
@@ -27,7 +28,7 @@ from ksmbd.commands.create_durable import Claim
 from ksmbd.commands.create_pipe import create_pipe
 from ksmbd.commands.create_request import Wanted, wanted
 from ksmbd.state import rights
-from ksmbd.state.caching import Wish
+from ksmbd.state.local_opens import Wish
 from ksmbd.state.open import Open
 from ksmbd.state.tree import TreeConnect
 from ksmbd.state.work import Reply, Work
@@ -273,7 +274,9 @@ def _open_existing(
     if want.stream:
         handle = open_stream(tree.root, entry, want.stream, read=reads, write=writes, create=False)
     else:
-        handle = tree.root.open(entry, read=reads, write=writes)
+        handle = create_local.open_file(
+            work, tree, want, entry, granted, contexts.wish, read=reads, write=writes
+        )
     wish, overwrites = contexts.wish, overwriting is not None
     open = _attach(work, tree, want, handle, granted, wish, overwrites=overwrites)
     if overwriting is None:

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from ksmbd.state.caching import Wish
 from ksmbd.state.connection import Connection
 from ksmbd.state.holder import LEVEL_OF
 from ksmbd.state.lease import LeaseWish
+from ksmbd.state.local_opens import Wish
 from ksmbd.state.work import Work
 from ksmbd.wire.create import OPLOCK_LEASE, CreateRequest
 from ksmbd.wire.create_context import LEASE_PARENT_KEY_SET, RequestLease, RequestLeaseV2

@@ -12,7 +12,7 @@ from typing import Final
 
 from ksmbd.commands import create_durable
 from ksmbd.state import rights
-from ksmbd.state.caching import Wish
+from ksmbd.state.local_opens import Wish
 from ksmbd.state.open import Open
 from ksmbd.state.work import Work
 from ksmbd.vfs.stat import Stat

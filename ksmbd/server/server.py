@@ -35,6 +35,7 @@ from ksmbd.server.clients import Clients
 from ksmbd.server.commands import Commands
 from ksmbd.server.control import SOCKET_NAME, ControlServer
 from ksmbd.server.interfaces import choose, local_addresses
+from ksmbd.server.lease_reader import LeaseReader
 from ksmbd.server.listener import Admission, BindError, Listener, bind_all
 from ksmbd.server.loop import Loop
 from ksmbd.server.network import Network
@@ -171,6 +172,7 @@ class Daemon:
         self.server: Server | None = None  # both from the first STARTING_UP on
         self.clients: Clients | None = None
         self.notify_reader: NotifyReader | None = None
+        self.lease_reader: LeaseReader | None = None
         self.port = 0
         self.state = "startup"  # as in ksmbd's stats: startup, running, shutdown
         self._notifier = notifier or Notifier()
@@ -274,6 +276,8 @@ class Daemon:
                 log.warning("shutdown: some connections do not end")
         if self.notify_reader is not None:
             self.notify_reader.close()
+        if self.lease_reader is not None:
+            self.lease_reader.close()
         self.timers.close()
         self.loop.close()
         self.watchdog.close()
@@ -320,6 +324,9 @@ class Daemon:
         )
         self.notify_reader = NotifyReader(self.server.notify)
         self.server.notify.local = self.notify_reader
+        local = self.server.caching.local
+        self.lease_reader = LeaseReader(lambda fd: self.pool.run(local.signalled, fd))
+        local.leases.listener = self.lease_reader
         self.clients = Clients(
             self.server,
             dispatch=dispatch,

@@ -26,6 +26,7 @@ from ksmbd.state.absence import all_away, answer_for, lose_without_handle
 from ksmbd.state.durable import is_away
 from ksmbd.state.holder import OPLOCK_OF, After, Break, Grant, Holder, Message
 from ksmbd.state.lease import Lease, LeaseTable, LeaseWish
+from ksmbd.state.local_opens import LocalOpens, Wish, of_level
 from ksmbd.state.oplock import Cause, Kind, Notice, Others
 from ksmbd.state.outbound import notify
 from ksmbd.state.questions import Questions
@@ -52,7 +53,6 @@ log = logging.getLogger("ksmbd.oplock")
 _PLENTY: Final = 0.75  # of ``max open files``: from here on, leases of directories keep none open
 _ASKED_AT_A_TIME: Final = 64
 
-Wish = int | LeaseWish  # the rights of an oplock (0: none), or a lease
 Later = list[Callable[[], None]]
 
 
@@ -88,6 +88,7 @@ class Caching:
         self.server = server
         self.leases = LeaseTable()
         self.questions = Questions(server.scheduler, self._send)
+        self.local = LocalOpens(self)
 
     # -- CREATE --------------------------------------------------------------------------
 
@@ -110,27 +111,38 @@ class Caching:
         SHARING_VIOLATION   another open does not share, and holds on to its handle
         INVALID_PARAMETER   see :meth:`check_key`
         """
-        inode = open.inode
-        assert inode is not None
         if isinstance(wish, LeaseWish):
             open.parent_key = wish.parent
             if open.is_directory and self._handles_are_scarce():
                 wish = wish._replace(level=wish.level & ~LEASE_HANDLE)
                 self._ask_for_handles()
+        if wish and open.tree.share.kernel_oplocks and not open.is_directory:
+            wish = self.local.claim(open, wish)
+        try:
+            self._enter(work, open, wish, overwrites=overwrites, new=new)
+        finally:
+            if open.kernel_lease is not None:
+                self.local.settle((open,))
+
+    def _enter(self, work: Work, open: Open, wish: Wish, *, overwrites: bool, new: bool) -> None:
+        inode = open.inode
+        assert inode is not None
         size = open.file.stat().size if inode.locks and not overwrites else 0
         after = After()
         with inode.lock:
             if inode.doomed:
                 raise NtStatusError(NtStatus.DELETE_PENDING, open.path)
             self.check_key(work, wish, inode)
-            own = self._lease_of(work, wish)
+            own = self.lease_of(work, wish)
             violated = inode.conflicting(open.granted_access, open.share_access)
             if violated:
-                wait = self._demand(inode, Cause.HANDLE, after, own=own, among=violated)
+                wait = self.demand_all(inode, Cause.HANDLE, after, own=own, among=violated)
             elif overwrites:
-                wait = self._demand(inode, Cause.CHANGE, after, own=own)
+                wait = self.demand_all(inode, Cause.CHANGE, after, own=own)
             else:
-                wait = self._demand(inode, Cause.OPEN, after, own=own, access=open.granted_access)
+                wait = self.demand_all(
+                    inode, Cause.OPEN, after, own=own, access=open.granted_access
+                )
             if new:
                 wait = None
             if wait is None and not violated:
@@ -154,13 +166,15 @@ class Caching:
             with inode.lock:
                 inode.changing -= 1
 
-    def _lease_of(self, work: Work, wish: Wish) -> Lease | None:
+    def lease_of(self, work: Work, wish: Wish) -> Lease | None:
         if isinstance(wish, LeaseWish):
             return self.leases.find(work.connection.client_guid, wish.key)
         return None
 
     def _grant(self, work: Work, open: Open, wish: Wish, others: Others) -> Grant:
         """Under ``inode.lock``."""
+        if open.kernel_lease is not None and open.kernel_lease.broken:
+            wish = of_level(wish, oplock.NONE)
         if isinstance(wish, LeaseWish):
             return self._grant_lease(work, open, wish, others)
         level = oplock.grant(Kind.OPLOCK, wish, others, directory=open.is_directory)
@@ -240,7 +254,7 @@ class Caching:
             return _ALONE  # nobody else caches, and whoever comes breaks this first
         after = After()
         with inode.lock:
-            wait = self._demand(inode, Cause.CHANGE, after, own=holder)
+            wait = self.demand_all(inode, Cause.CHANGE, after, own=holder)
             if wait is None:
                 inode.changing += 1
         self.finish(after)
@@ -257,7 +271,7 @@ class Caching:
             return
         after = After()
         with inode.lock:
-            wait = self._demand(inode, cause, after, own=own)
+            wait = self.demand_all(inode, cause, after, own=own)
         self.finish(after)
         if wait is not None:
             raise Wait(wait.over, interim=False)
@@ -266,7 +280,7 @@ class Caching:
         """Break HANDLE of those who hold *among*; raises Wait as :meth:`demand`."""
         after = After()
         with inode.lock:
-            wait = self._demand(inode, Cause.HANDLE, after, own=own, among=among)
+            wait = self.demand_all(inode, Cause.HANDLE, after, own=own, among=among)
         self.finish(after)
         if wait is not None:
             raise Wait(wait.over, interim=False)
@@ -288,7 +302,7 @@ class Caching:
         waited_for = None
         for holder in holders:
             with holder.inode.lock:
-                if self._demand_of(holder, Cause.HANDLE, after):
+                if self.demand_of(holder, Cause.HANDLE, after):
                     waited_for = waited_for or holder.pending
         self.finish(after)
         if waited_for is not None:
@@ -317,7 +331,7 @@ class Caching:
         with inode.lock:
             for holder in inode.holders:
                 if isinstance(holder, Lease) and holder.key != key:
-                    self._demand_of(holder, Cause.CHANGE, after)
+                    self.demand_of(holder, Cause.CHANGE, after)
         if later is None:
             self.finish(after)
         else:
@@ -325,9 +339,9 @@ class Caching:
 
     def begin_deletion(self, inode: Inode, after: After, own: Holder | None) -> None:
         """Under ``inode.lock``: an open that deletes on close is closed; let others do the same."""
-        self._demand(inode, Cause.HANDLE, after, own=own)
+        self.demand_all(inode, Cause.HANDLE, after, own=own)
 
-    def _demand(
+    def demand_all(
         self,
         inode: Inode,
         cause: Cause,
@@ -351,11 +365,11 @@ class Caching:
                 continue
             if access is not None and oplock.breaks_nothing(holder.kind, access):
                 continue
-            if self._demand_of(holder, cause, after) and waited_for is None:
+            if self.demand_of(holder, cause, after) and waited_for is None:
                 waited_for = holder.pending
         return waited_for
 
-    def _demand_of(self, holder: Holder, cause: Cause, after: After) -> bool:
+    def demand_of(self, holder: Holder, cause: Cause, after: After) -> bool:
         """Under ``inode.lock``; True if whoever asks must wait."""
         outcome = oplock.demand(holder.kind, holder.state, cause)
         holder.state = outcome.state
@@ -365,6 +379,8 @@ class Caching:
             if all_away(holder):
                 return answer_for(holder, outcome, after)
             self._tell(holder, outcome.notice, after)
+            if not outcome.notice.ack:
+                after.lowered.append(holder)
         return outcome.waits
 
     def _tell(self, holder: Holder, notice: Notice, after: After) -> None:
@@ -392,7 +408,7 @@ class Caching:
         after = After()
         for lease in self.leases.oldest_directories(_ASKED_AT_A_TIME):
             with lease.inode.lock:
-                self._demand_of(lease, Cause.HANDLE, after)
+                self.demand_of(lease, Cause.HANDLE, after)
         self.finish(after)
 
     # -- the ends of breaks --------------------------------------------------------------
@@ -452,6 +468,7 @@ class Caching:
         log.debug("%s: keeps %d", holder, level)
         outcome = oplock.acknowledge(holder.kind, holder.state, level)
         holder.state = outcome.state
+        after.lowered.append(holder)
         if outcome.notice is not None:
             self._tell(holder, outcome.notice, after)
         self._end_break(holder, after)
@@ -464,6 +481,8 @@ class Caching:
             return
         holder.opens.remove(open)
         if holder.opens:
+            if open.kernel_lease is not None and not any(o.kernel_lease for o in holder.opens):
+                self.demand_of(holder, Cause.CHANGE, after)  # nothing stands behind it any more
             return
         log.debug("%s: closed", holder)
         holder.state = oplock.held(oplock.NONE)
@@ -480,6 +499,7 @@ class Caching:
             if holder.pending is not pending:
                 return
             holder.state = oplock.held(oplock.NONE)
+            after.lowered.append(holder)
             self._end_break(holder, after)
             lose_without_handle(holder, after)
         log.info("%s: a break was not answered within %d s", holder, oplock.TIMEOUT_S)
@@ -507,6 +527,9 @@ class Caching:
             pending.set_timer(timer)
         for message in after.messages:
             self._send(message)
+        if self.local.leases:
+            for holder in after.lowered:
+                self.local.settle(tuple(holder.opens))
         for pending in after.over:
             pending.end()
         for open in after.lost:

@@ -114,9 +114,10 @@ class Message(NamedTuple):
 class After:
     """What was found out under ``inode.lock`` and is done when it is free."""
 
-    __slots__ = ("asked", "lost", "messages", "over")
+    __slots__ = ("asked", "lost", "lowered", "messages", "over")
 
     def __init__(self) -> None:
+        self.lowered: list[Holder] = []  # hold less now, without having been asked or after it
         self.messages: list[Message] = []
         self.asked: list[tuple[Holder, Break]] = []  # a question went out: its time runs
         self.over: list[Break] = []

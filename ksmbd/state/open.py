@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ksmbd.state.durable import Durable
     from ksmbd.state.holder import Holder
     from ksmbd.state.inode import Inode
+    from ksmbd.state.kernel_leases import KernelLease
     from ksmbd.state.pipe import Pipe
     from ksmbd.state.session import Session
     from ksmbd.state.tree import TreeConnect
@@ -48,6 +49,7 @@ class Open:
         "handle",
         "holder",
         "inode",
+        "kernel_lease",
         "lock",
         "lock_sequences",
         "maximal_access",
@@ -114,6 +116,7 @@ class Open:
         # the directory's lease that the opener has, and whether data were written.
         self.grant = Grant()
         self.holder: Holder | None = None
+        self.kernel_lease: KernelLease | None = None  # behind it: state/kernel_leases.py
         self.parent_key: bytes | None = None
         self.modified = False
         self.durable: Durable | None = None  # what it takes to be found again by its client

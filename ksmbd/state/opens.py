@@ -166,6 +166,7 @@ class Opens:
         finally:
             self.inodes.drop(inode)
             if open.handle is not None:
+                caching.local.leases.forget(open)
                 open.handle.close()
             caching.finish(after)  # those who wait find the open gone
 

@@ -24,6 +24,7 @@ class Share:
     guest_ok: bool = False
     browseable: bool = True
     oplocks: bool = True
+    kernel_oplocks: bool = False
     posix_locking: bool = False
     strict_locking: bool = False
     streams: bool = False

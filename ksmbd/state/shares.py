@@ -47,6 +47,7 @@ def _build(server: Server, config: ShareConfig) -> Share:
         guest_ok=bool(flags & ipc.SHARE_GUEST_OK),
         browseable=bool(flags & ipc.SHARE_BROWSEABLE),
         oplocks=bool(flags & ipc.SHARE_OPLOCKS),
+        kernel_oplocks=bool(flags & ipc.SHARE_KERNEL_OPLOCKS),
         posix_locking=bool(flags & ipc.SHARE_POSIX_LOCKING),
         strict_locking=bool(flags & ipc.SHARE_STRICT_LOCKING),
         streams=bool(flags & ipc.SHARE_STREAMS),

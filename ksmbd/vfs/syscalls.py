@@ -61,6 +61,7 @@ _statx: Final = _function("statx", _int, _int, _text, _int, _uint, _pointer)
 _inotify_init: Final = _function("inotify_init1", _int, _int)
 _inotify_add: Final = _function("inotify_add_watch", _int, _int, _text, ctypes.c_uint32)
 _inotify_rm: Final = _function("inotify_rm_watch", _int, _int, _int)
+_signalfd: Final = _function("signalfd", _int, _int, _pointer, _int)
 _fstatfs: Final = _function("fstatfs", _int, _int, _pointer)
 _fallocate: Final = _function("fallocate", _int, _int, _int, ctypes.c_int64, ctypes.c_int64)
 
@@ -218,3 +219,12 @@ def set_thread_fsgid(gid: int) -> bool:
     """Whether this thread's file system gid now is *gid*."""
     _setfsgid(gid)
     return bool(_setfsgid(0xFFFF_FFFF) == gid)
+
+
+def signalfd(signals: tuple[int, ...], flags: int) -> int:
+    """A new descriptor that reads the signals, which must be blocked."""
+    mask = (ctypes.c_uint64 * 16)(sum(1 << number - 1 for number in signals))  # sigset_t
+    fd: int = _signalfd(-1, ctypes.addressof(mask), flags)
+    if fd < 0:
+        raise _failure()
+    return fd

@@ -90,6 +90,7 @@ class Target(NamedTuple):
     password: str
     second_user: str = ""
     second_password: str = ""
+    options: tuple[str, ...] = ()  # further ones, of smbtorture
 
     def command(self, *arguments: str) -> list[str]:
         words = [
@@ -102,7 +103,7 @@ class Target(NamedTuple):
                 f"--option=torture:user2password={self.second_password}",
                 "--option=torture:user2domain=WORKGROUP",
             ]
-        return [*words, *arguments]
+        return [*words, *self.options, *arguments]
 
 
 class Result(NamedTuple):

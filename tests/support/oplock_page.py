@@ -57,6 +57,60 @@ whatever opens it has; the holder of a lease of a directory is not told of what 
 key as the parent's.
 """
 
+_LOCAL: Final = """
+## Local programs
+
+Where a share says `kernel oplocks = yes`, a client caches only what a lease of the kernel
+(fcntl(2), F_SETLEASE) stands behind, so that a local program, or nfsd, waits in its `open()` until
+the client has written back. The lease is on the open's own descriptor:
+
+| cached | the kernel's lease | can be had |
+|---|---|---|
+| W, with or without H | F_WRLCK | if this descriptor is the only one on the machine |
+| R, with or without H | F_RDLCK | if nobody has the file open for writing, not even this open |
+| nothing | none | always; what cannot be had above is not granted |
+
+```mermaid
+sequenceDiagram
+    participant C as client
+    participant S as ksmbd
+    participant K as kernel
+    participant P as local program
+    C->>S: CREATE, batch
+    S->>K: F_SETLEASE F_WRLCK
+    S->>C: batch
+    P->>K: open()
+    Note over P: waits
+    K->>S: signal, to the thread ksmbd-leases
+    S->>C: break to none
+    C->>S: WRITE what it has kept
+    C->>S: keeps none
+    S->>K: F_SETLEASE F_UNLCK
+    K->>P: the file, as the client has it
+```
+
+| the local open | the client's open | break |
+|---|---|---|
+| for reading | only reads | open: W goes, and the kernel's lease becomes F_RDLCK |
+| for reading | may write | change: everything goes, for F_RDLCK cannot be had |
+| for writing, or truncating | | change |
+
+Who does not answer loses its cache after {oplock.TIMEOUT_S:.0f} seconds; the kernel ends a lease
+after /proc/sys/fs/lease-break-time, 45 unless somebody has changed it. A program that does not wait
+(O_NONBLOCK) gets EWOULDBLOCK, and the break goes on.
+
+To the kernel our own descriptors are as foreign as anybody's. So before a file is opened on disk
+for another client, or by the same lease a second time, its holder is asked as in the table above
+by the access that is wanted, and only then the file is opened. Between clients that means less
+caching than without the parameter: who may write caches alone or not at all.
+
+A CREATE of a file on which a local program has a lease waits for it, on any share, without a
+thread, as long as the kernel lets the program; it tries again ever less often, since nobody tells
+when the lease has gone. Directories have no leases of the kernel, nor has what no local program
+can open: streams, which one client caches while it writes them alone, and opens for attributes
+alone, which cache nothing.
+"""
+
 
 def name(kind: Kind, state: State) -> str:
     """As in ``RWH > RH (R)``."""
@@ -109,7 +163,7 @@ def page() -> str:
     parts = [_HEAD]
     for kind in (Kind.LEASE, Kind.OPLOCK):
         parts.append(f"\n## {TITLES[kind]}\n\n{_diagram(kind)}\n{_table(kind)}")
-    return "".join(parts)
+    return "".join([*parts, _LOCAL.format(oplock=oplock)])
 
 
 def _diagram(kind: Kind) -> str:
