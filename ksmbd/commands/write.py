@@ -44,7 +44,10 @@ def write(work: Work, req: WriteRequest) -> Reply:
     check_write_locks(open, offset, req.length)
 
     with work.server.caching.change(open):
-        count = open.file.write(data, offset) if req.length else 0
+        if req.offset == APPEND_OFFSET:  # another may have appended since we looked for the end
+            count = open.file.append(data)
+        else:
+            count = open.file.write(data, offset) if req.length else 0
     open.modified = True
     open.data_changed()
     work.server.notify.written(open.file)

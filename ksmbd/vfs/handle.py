@@ -136,6 +136,13 @@ class Handle:
             rest = rest[count:]
         return total
 
+    def append(self, data: Buffer) -> int:
+        """Write all of *data* where the file ends, wherever that is by then."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.pwritev(self.fd, [rest], 0, os.RWF_APPEND) :]
+        return len(data)
+
     def sync(self) -> None:
         """Bring data and metadata to stable storage."""
         if not self.path_only:

@@ -292,6 +292,9 @@ class StreamHandle(Handle):
             self._replace(bytes(value))
         return length
 
+    def append(self, data: Buffer) -> int:
+        return self.write(data, self.stat().size) if self.stream else super().append(data)
+
     def truncate(self, size: int) -> None:
         if not self.stream:
             super().truncate(size)

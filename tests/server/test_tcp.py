@@ -12,6 +12,7 @@ from errno import ECONNRESET, EPIPE
 import pytest
 
 from ksmbd.server.tcp import ASK_AFTER_LARGE, FRAME_PATIENCE_S, LARGE, TcpTransport, address_text
+from ksmbd.state import oplock
 from ksmbd.state.buffers import Buffers
 from ksmbd.wire.base import Buffer
 from ksmbd.wire.status import Disconnect
@@ -323,7 +324,9 @@ def test_closing_twice_and_after_the_end_is_harmless(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
-def test_tcp_connections_have_no_delay_and_keepalive(family: socket.AddressFamily) -> None:
+def test_tcp_connections_have_no_delay_and_end_with_their_peers(
+    family: socket.AddressFamily,
+) -> None:
     loopback = "127.0.0.1" if family == socket.AF_INET else "::1"
     with socket.create_server((loopback, 0), family=family) as listening:
         client = socket.create_connection(listening.getsockname()[:2])
@@ -332,6 +335,8 @@ def test_tcp_connections_have_no_delay_and_keepalive(family: socket.AddressFamil
         assert (transport.peer, transport.local) == (loopback, loopback)
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        patience_ms = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        assert 20_000 <= patience_ms < 1000 * oplock.TIMEOUT_S
         transport.dispose()
         client.close()
 

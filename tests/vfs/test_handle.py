@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,23 @@ def test_offsets_at_the_end_of_the_world(share: ShareRoot, opened: Open) -> None
     with pytest.raises(OSError, match="Invalid"):
         handle.write(b"x", -1)
     assert handle.stat().size == 0
+
+
+def test_those_who_append_at_a_time_overwrite_nothing(share: ShareRoot, opened: Open) -> None:
+    opened(share, "f")
+    handles = [opened(share, "f") for _ in range(4)]
+
+    def append(handle: Handle) -> None:
+        for _ in range(200):
+            assert handle.append(b"12345678") == 8
+
+    threads = [threading.Thread(target=append, args=(handle,)) for handle in handles]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert handles[0].stat().size == 4 * 200 * 8
+    assert handles[0].append(b"") == 0
 
 
 def test_short_writes_go_on(
