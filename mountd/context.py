@@ -6,9 +6,14 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from ksmbd.wire.access import FILE_APPEND_DATA, FILE_READ_DATA, FILE_WRITE_DATA
+from mountd.questions import Questions
 from mountd.rpc.interface import (
     DISK,
     IPC,
+    PERM_CREATE,
+    PERM_READ,
+    PERM_WRITE,
     SPECIAL,
     SV_TYPE,
     Account,
@@ -27,11 +32,21 @@ NOBODY: Final = Identity(65534, 65534)
 VERSION: Final = (6, 1)  # what Samba shows, too: newer clients behave best with it
 
 
+def permissions(access: int) -> int:
+    """PERM_FILE_READ, _WRITE and _CREATE, [MS-SRVS] 2.2.4.6, as far as *access* has them."""
+    return (
+        PERM_READ * bool(access & FILE_READ_DATA)
+        | PERM_WRITE * bool(access & FILE_WRITE_DATA)
+        | PERM_CREATE * bool(access & FILE_APPEND_DATA)
+    )
+
+
 class RpcContext:
     """Answers from ``State``, afresh with each call."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, questions: Questions) -> None:
         self._state = state
+        self._questions = questions
 
     @property
     def server_name(self) -> str:
@@ -93,8 +108,16 @@ class RpcContext:
         ]
 
     def files(self) -> Sequence[FileInfo]:
-        """None: only ksmbd knows which files are open, and it is not asked."""
-        return ()
+        return [
+            FileInfo(number, path, user, permissions(access), locks)
+            for number, access, locks, path, user in self._questions.opens()
+        ]
+
+    def close_file(self, number: int) -> bool:
+        return self._questions.end(number=number) > 0
+
+    def end_sessions(self, client: str, user: str) -> int:
+        return self._questions.end(client=client, user=user)
 
     def connections(self) -> Sequence[ConnectionInfo]:
         return [

@@ -121,6 +121,7 @@ class Server:
         self._link = Link(sock)
         self._complained = False
         self._services.forget()
+        self._services.questions.connected(self._link.send)
         self._state.server_identity = own_identity(self._link.peer_uid(), self._state)
         log.info("connected to ksmbd")
         self.tell(self._state.starting_up())
@@ -143,6 +144,7 @@ class Server:
         link, self._link = self._link, None
         if link is not None:
             log.info("link to ksmbd closed: %s", why)
+            self._services.questions.connected(None)
             link.close()
 
 

@@ -16,6 +16,7 @@ from ksmbd.wire.base import WireError
 from ksmbd.wire.ipc import Event, Message, RpcStatus, TreeStatus
 from mountd import login, shares
 from mountd.context import RpcContext
+from mountd.questions import Questions
 from mountd.rpc.errors import RpcError
 from mountd.rpc.pipe import Pipes
 from mountd.shares import Share
@@ -43,7 +44,8 @@ class Services:
 
     def __init__(self, state: State, random: Callable[[int], bytes]) -> None:
         self.state = state
-        self.context = RpcContext(state)
+        self.questions = Questions()
+        self.context = RpcContext(state, self.questions)
         self.pipes = Pipes(self.context, random)
 
     def forget(self) -> None:
@@ -167,6 +169,10 @@ def started(_services: Services, message: ipc.Started) -> None:
         log.info("ksmbd listens on port %d", message.port)
 
 
+def answered(services: Services, message: ipc.OpensResponse | ipc.EndResponse) -> None:
+    services.questions.answered(message.handle, message)
+
+
 def rpc(services: Services, message: ipc.RpcRequest) -> Message:
     """One operation on a pipe; the status is a Win32 code, MORE_DATA if a message goes on."""
     method = message.flags & METHODS_MASK
@@ -260,4 +266,6 @@ EVENTS: Final[dict[Event, Row]] = {
     Event.SPNEGO_AUTHEN_REQUEST: Row(spnego, Lane.LOOKUP, _no_spnego),
     Event.SHARE_LIST_REQUEST: Row(share_list, Lane.INLINE, _no_list),
     Event.STARTED: Row(started, Lane.INLINE),
+    Event.OPENS_RESPONSE: Row(answered, Lane.INLINE),
+    Event.END_RESPONSE: Row(answered, Lane.INLINE),
 }

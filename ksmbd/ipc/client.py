@@ -62,6 +62,9 @@ class Callbacks(Protocol):
     def state_changed(self, notice: ipc.StateChanged) -> None:
         """Shares were added, changed or removed."""
 
+    def administer(self, message: Message, reply: Callable[[Message], None]) -> None:
+        """An administrator asks; answered later, by another thread."""
+
     def link_lost(self, hung: bool) -> None:
         """mountd is gone; *hung* if it did not answer within `ipc timeout`: end all sessions."""
 
@@ -400,6 +403,8 @@ class Mountd:
                 callbacks.shutting_down(message.reason)
             case ipc.StateChanged():
                 callbacks.state_changed(message)
+            case ipc.OpensRequest() | ipc.EndRequest():
+                callbacks.administer(message, link.send)
             case ipc.Heartbeat():
                 log.debug("heartbeat %d", message.handle)
             case (

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ksmbd.ipc.client import Mountd
-from ksmbd.server import dispatch, startup
+from ksmbd.server import administration, dispatch, startup
 from ksmbd.server.child import Child
 from ksmbd.server.clients import Clients
 from ksmbd.server.commands import Commands
@@ -347,6 +347,10 @@ class Daemon:
         log.info("shares changed: %s", ", ".join((*notice.changed, *notice.removed)) or "none")
         if self.server is not None:
             self.server.forget_shares()
+
+    def administer(self, message: ipc.Message, reply: Callable[[ipc.Message], None]) -> None:
+        if self.server is not None:
+            self.pool.run(administration.answer, self.server, message, reply)
 
     def link_lost(self, hung: bool) -> None:
         """Sessions go on without mountd, unless ``ipc timeout`` says that they must not."""

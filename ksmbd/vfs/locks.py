@@ -187,6 +187,14 @@ class LockTable:
     def __len__(self) -> int:
         return self._count
 
+    def count(self, owner: Hashable) -> int:
+        """How many locks *owner* holds."""
+        held = self._owners.get(owner)
+        if held is None:
+            return 0
+        exclusive = len(held.exclusive.starts) + len(held.exclusive.points)
+        return exclusive + held.shared.total()
+
     def of(self, owner: Hashable, limit: int) -> list[tuple[int, int, bool]]:
         """Offset, length and whether exclusive of what *owner* holds, the first *limit* of it."""
         held = self._owners.get(owner)

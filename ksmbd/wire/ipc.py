@@ -1,39 +1,22 @@
 """Messages between ksmbd and mountd: ksmbd's netlink events over a SOCK_SEQPACKET socket.
 
-One datagram is one frame::
-
-    event u32 | length u32 | version u32 | integers | u32 length of each variable field | payload
-
-*length* counts everything after the header.  The class body is the layout: integers first to
-last, then the variable fields (text, blob, texts, ids) in the same order, nothing left over.
 Event numbers below 64 are those of ksmbd's ``ksmbd_netlink.h``; 64 and above are ours.  Unlike
 netlink, ids have 32 bits, no name is cut off, groups travel in the log-in response, and a
-request's handle is never the pipe's id.  Everything is little-endian; bump IPC_VERSION with any
-change of a layout.
+request's handle is never the pipe's id.  How a message lies in its frame: ``ipc_frame``.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import (
-    Annotated,
-    Any,
-    ClassVar,
-    Final,
-    Self,
-    TypeVar,
-    dataclass_transform,
-    get_type_hints,
-)
+from typing import Final
 
 from ksmbd.wire.base import Buffer, WireError, u16, u32, u64
-from ksmbd.wire.secret import Secret
+from ksmbd.wire.ipc_frame import HEADER, blob, ids, message, secret, text, texts
+from ksmbd.wire.ipc_frame import IPC_VERSION as IPC_VERSION
+from ksmbd.wire.ipc_frame import MAX_FRAME as MAX_FRAME
+from ksmbd.wire.ipc_frame import Event as Event
+from ksmbd.wire.ipc_frame import Message as Message
 
-IPC_VERSION: Final = 1
-MAX_FRAME: Final = 256 * 1024  # bytes, header included
 MAX_RPC_PAYLOAD: Final = 64 * 1024
 MAX_GROUPS: Final = 32 * 1024  # ids one frame surely holds
 NO_ID: Final = 0xFFFFFFFF  # "no uid" or "no gid"; (uid_t)-1 is nobody's id
@@ -41,40 +24,6 @@ NO_ID: Final = 0xFFFFFFFF  # "no uid" or "no gid"; (uid_t)-1 is nobody's id
 RUN_DIR: Final = "/run/ksmbd"
 SOCKET_NAME: Final = "ipc.sock"  # in the run directory; ksmbd listens, mountd connects
 LOCK_NAME: Final = "ksmbd.lock"  # in the run directory; mountd's process id
-
-text = Annotated[str, "text"]  # UTF-8
-blob = Annotated[bytes, "blob"]
-secret = Annotated[bytes, "secret"]
-texts = Annotated[tuple[str, ...], "texts"]  # UTF-8, each ended by NUL
-ids = Annotated[tuple[int, ...], "ids"]  # u32 each
-
-
-class Event(IntEnum):
-    """What a frame is; a response is its request + 1."""
-
-    HEARTBEAT = 1
-    STARTING_UP = 2
-    SHUTTING_DOWN = 3
-    LOGIN_REQUEST = 4
-    LOGIN_RESPONSE = 5
-    SHARE_CONFIG_REQUEST = 6
-    SHARE_CONFIG_RESPONSE = 7
-    TREE_CONNECT_REQUEST = 8
-    TREE_CONNECT_RESPONSE = 9
-    TREE_DISCONNECT = 10
-    LOGOUT = 11
-    RPC_REQUEST = 12
-    RPC_RESPONSE = 13
-    SPNEGO_AUTHEN_REQUEST = 14
-    SPNEGO_AUTHEN_RESPONSE = 15
-    LOGIN_REQUEST_EXT = 16  # never sent: LOGIN_RESPONSE carries the groups
-    LOGIN_RESPONSE_EXT = 17
-    SHARE_LIST_REQUEST = 64
-    SHARE_LIST_RESPONSE = 65
-    STATE_CHANGED = 66
-    STARTED = 67
-    TREE_RESTORE = 68
-
 
 # StartingUp.flags; the low five are ksmbd's
 LEASES: Final = 0x1
@@ -185,124 +134,6 @@ class RpcStatus(IntEnum):
     NOT_CONNECTED = 0xE9
     MORE_DATA = 0xEA
     SOME_NOT_MAPPED = 0x107
-
-
-_HEADER: Final = struct.Struct("<III")  # event, bytes after the header, version
-
-
-class Message:
-    """Base of every message: a dataclass of Python values that packs into one frame."""
-
-    __slots__ = ()
-    EVENT: ClassVar[Event]
-    _struct: ClassVar[struct.Struct]  # the integers, then the length of each variable field
-    _integers: ClassVar[tuple[str, ...]]
-    _variable: ClassVar[tuple[tuple[str, str], ...]]  # name and kind, in payload order
-
-    def pack(self) -> bytes:
-        """The whole frame. Raises WireError if it would be longer than MAX_FRAME."""
-        parts = [_ENCODE[kind](getattr(self, name)) for name, kind in self._variable]
-        integers = [getattr(self, name) for name in self._integers]
-        try:
-            fixed = self._struct.pack(*integers, *map(len, parts))
-        except struct.error as error:
-            raise WireError(f"{type(self).__name__}: {error}") from None
-        body = fixed + b"".join(parts)
-        if _HEADER.size + len(body) > MAX_FRAME:
-            raise WireError(f"{type(self).__name__}: {len(body)} bytes are too many for a frame")
-        return _HEADER.pack(self.EVENT, len(body), IPC_VERSION) + body
-
-    @classmethod
-    def unpack(cls, body: Buffer) -> Self:
-        """Read what follows the header; a byte too few or too many is a WireError."""
-        try:
-            fixed = cls._struct.unpack_from(body)
-        except struct.error:
-            raise WireError(f"{cls.__name__}: short message") from None
-        count = len(cls._integers)
-        values: dict[str, Any] = dict(zip(cls._integers, fixed[:count], strict=True))
-        offset, view = cls._struct.size, memoryview(body)
-        if offset + sum(fixed[count:]) != len(view):
-            raise WireError(f"{cls.__name__}: payload does not have the length it claims")
-        for (name, kind), length in zip(cls._variable, fixed[count:], strict=True):
-            values[name] = _DECODE[kind](bytes(view[offset : offset + length]))
-            offset += length
-        return cls(**values)
-
-
-def _decode_text(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise WireError("text is not UTF-8") from None
-
-
-def _encode_text(value: str) -> bytes:
-    try:
-        return value.encode()
-    except UnicodeEncodeError:
-        raise WireError("text has no UTF-8 form") from None
-
-
-def _decode_texts(data: bytes) -> tuple[str, ...]:
-    if data and data[-1]:
-        raise WireError("list of texts does not end in NUL")
-    return tuple(_decode_text(item) for item in data.split(b"\0")[:-1])
-
-
-def _encode_texts(items: tuple[str, ...]) -> bytes:
-    if any("\0" in item for item in items):
-        raise WireError("NUL inside a text of a list")
-    return b"".join(_encode_text(item) + b"\0" for item in items)
-
-
-def _decode_ids(data: bytes) -> tuple[int, ...]:
-    if len(data) % 4:
-        raise WireError("list of ids is cut off")
-    return struct.unpack(f"<{len(data) // 4}I", data)
-
-
-def _encode_ids(items: tuple[int, ...]) -> bytes:
-    try:
-        return struct.pack(f"<{len(items)}I", *items)
-    except struct.error as error:
-        raise WireError(f"list of ids: {error}") from None
-
-
-_ENCODE: Final[dict[str, Callable[[Any], bytes]]] = {
-    "text": _encode_text,
-    "blob": bytes,
-    "secret": bytes,
-    "texts": _encode_texts,
-    "ids": _encode_ids,
-}
-_DECODE: Final[dict[str, Callable[[bytes], Any]]] = {
-    "text": _decode_text,
-    "blob": bytes,
-    "secret": Secret,
-    "texts": _decode_texts,
-    "ids": _decode_ids,
-}
-
-M = TypeVar("M", bound=Message)
-
-
-@dataclass_transform(kw_only_default=True)
-def message(event: Event) -> Callable[[type[M]], type[M]]:
-    """Compile the annotated fields of a :class:`Message` subclass, as ``@wire`` does."""
-
-    def compile_(cls: type[M]) -> type[M]:
-        hints = get_type_hints(cls, include_extras=True)
-        kinds = {name: hints[name].__metadata__[0] for name in cls.__annotations__}
-        built = dataclass(slots=True, kw_only=True)(cls)
-        built.EVENT = event
-        built._variable = tuple(item for item in kinds.items() if item[1] in _ENCODE)
-        built._integers = tuple(name for name, kind in kinds.items() if kind not in _ENCODE)
-        codes = "".join(kinds[name] for name in built._integers)
-        built._struct = struct.Struct("<" + codes + "I" * len(built._variable))
-        return built
-
-    return compile_
 
 
 @message(Event.HEARTBEAT)
@@ -550,6 +381,45 @@ class StateChanged(Message):
     removed: texts = ()
 
 
+@message(Event.OPENS_REQUEST)
+class OpensRequest(Message):
+    """mountd asks ksmbd: which files are open, from the *start*-th on?"""
+
+    handle: u32
+    start: u32 = 0
+
+
+@message(Event.OPENS_RESPONSE)
+class OpensResponse(Message):
+    """As many opens as one frame holds; the lists have one entry an open."""
+
+    handle: u32
+    total: u32
+    numbers: ids = ()
+    access: ids = ()  # granted, [MS-SMB2] 2.2.13.1
+    locks: ids = ()  # how many byte-range locks it has
+    paths: texts = ()  # on the disk
+    users: texts = ()
+
+
+@message(Event.END_REQUEST)
+class EndRequest(Message):
+    """mountd asks ksmbd to end an open, or else the sessions of a client, a user, or both."""
+
+    handle: u32
+    number: u32 = 0  # of the open
+    client: text = ""  # address
+    user: text = ""
+
+
+@message(Event.END_RESPONSE)
+class EndResponse(Message):
+    """How many opens or sessions there were."""
+
+    handle: u32
+    count: u32 = 0
+
+
 MESSAGES: Final[dict[int, type[Message]]] = {
     kind.EVENT: kind
     for kind in (
@@ -573,6 +443,10 @@ MESSAGES: Final[dict[int, type[Message]]] = {
         ShareListRequest,
         ShareListResponse,
         StateChanged,
+        OpensRequest,
+        OpensResponse,
+        EndRequest,
+        EndResponse,
     )
 }
 
@@ -582,14 +456,14 @@ def parse(frame: Buffer) -> Message:
 
     Raises WireError for another version, an unknown event, or a length that is not so.
     """
-    if len(frame) < _HEADER.size:
+    if len(frame) < HEADER.size:
         raise WireError(f"frame of {len(frame)} bytes")
-    event, length, version = _HEADER.unpack_from(frame)
+    event, length, version = HEADER.unpack_from(frame)
     if version != IPC_VERSION:
         raise WireError(f"IPC version {version}, not {IPC_VERSION}")
-    if length != len(frame) - _HEADER.size:
+    if length != len(frame) - HEADER.size:
         raise WireError(f"length {length} in a frame of {len(frame)} bytes")
     kind = MESSAGES.get(event)
     if kind is None:
         raise WireError(f"unknown event {event}")
-    return kind.unpack(memoryview(frame)[_HEADER.size :])
+    return kind.unpack(memoryview(frame)[HEADER.size :])

@@ -26,7 +26,10 @@ class Win32(IntEnum):
     PIPE_NOT_CONNECTED = 233
     MORE_DATA = 234
     BUF_TOO_SMALL = 2123  # NERR_BufTooSmall
+    USER_NOT_FOUND = 2221  # NERR_UserNotFound
     NET_NAME_NOT_FOUND = 2310  # NERR_NetNameNotFound
+    CLIENT_NAME_NOT_FOUND = 2312  # NERR_ClientNameNotFound
+    FILE_ID_NOT_FOUND = 2314  # NERR_FileIdNotFound
 
 
 NO_MEMORY: Final = 0x1C00001B  # nca_s_fault_remote_no_memory

@@ -22,6 +22,9 @@ from mountd.rpc.pdu import Syntax
 DISK: Final = 0  # STYPE_DISKTREE, [MS-SRVS] 2.2.2.4
 PRINT_QUEUE: Final = 1
 IPC: Final = 3
+PERM_READ: Final = 1  # FileInfo.permissions, [MS-SRVS] 2.2.4.6
+PERM_WRITE: Final = 2
+PERM_CREATE: Final = 4
 SPECIAL: Final = 0x80000000  # STYPE_SPECIAL: IPC$ and administrative shares
 
 SV_TYPE_WORKSTATION: Final = 0x00000001  # [MS-SRVS] 2.2.2.7
@@ -77,7 +80,7 @@ class FileInfo(NamedTuple):
     id: int
     path: str
     user: str
-    permissions: int = 0  # 1 read, 2 write, 4 create
+    permissions: int = 0  # PERM_READ ...
     locks: int = 0
 
 
@@ -142,6 +145,12 @@ class Context(Protocol):
     def sessions(self) -> Sequence[SessionInfo]: ...
 
     def files(self) -> Sequence[FileInfo]: ...
+
+    def close_file(self, number: int) -> bool:
+        """Close an open file under its client; False if there is none of that number."""
+
+    def end_sessions(self, client: str, user: str) -> int:
+        """End the sessions of a client's address, a user (either may be empty); how many."""
 
     def connections(self) -> Sequence[ConnectionInfo]: ...
 

@@ -160,7 +160,10 @@ SRVSVC: Final = Interface(
     {
         8: srvsvc_lists.CONNECTION_ENUM,
         9: srvsvc_lists.FILE_ENUM,
+        10: srvsvc_lists.FILE_GET_INFO,
+        11: srvsvc_lists.FILE_CLOSE,
         12: srvsvc_lists.SESSION_ENUM,
+        13: srvsvc_lists.SESSION_DEL,
         14: Operation("NetrShareAdd", administer, null_pointer),
         15: Operation("NetrShareEnum", net_share_enum, refuse_enumeration(SHARE_ENUM_LEVELS)),
         16: Operation("NetrShareGetInfo", net_share_get_info, refuse_share_info),

@@ -80,7 +80,8 @@ class FileRow:
 
     def __init__(self, file: FileInfo) -> None:
         self.id, self.permissions, self.locks = file.id & 0xFFFFFFFF, file.permissions, file.locks
-        self.path, self.user = "C:" + file.path.replace("/", "\\"), file.user
+        drive = "C:" if file.path.startswith("/") else "\\PIPE\\"
+        self.path, self.user = drive + file.path.replace("/", "\\"), file.user
 
 
 class ConnectionRow:
@@ -128,6 +129,68 @@ def net_file_enum(call: Call, r: NdrReader, w: NdrWriter) -> int:
         and (not user or row.user.casefold() == user.casefold())
     ]
     return enumerate_rows(w, asked, rows)
+
+
+def net_file_get_info(call: Call, r: NdrReader, w: NdrWriter) -> int:
+    """NetrFileGetInfo, opnum 10, [MS-SRVS] 3.1.4.3.
+
+    INVALID_LEVEL      not 2 or 3
+    ACCESS_DENIED      the caller is no administrator
+    FILE_ID_NOT_FOUND  no such file is open
+    """
+    r.unique(r.wstring)
+    number, call.level = r.u32(), r.u32()
+    fields = FILE_LEVELS.get(call.level)
+    if fields is None:
+        raise RpcError(Win32.INVALID_LEVEL, str(call.level))
+    require_admin(call)
+    row = next((row for row in map(FileRow, call.context.files()) if row.id == number), None)
+    if row is None:
+        raise RpcError(Win32.FILE_ID_NOT_FOUND, str(number))
+    w.u32(call.level)
+    w.pointer(lambda: w.struct(fields, row))
+    return Win32.SUCCESS
+
+
+def _refuse_file(call: Call, w: NdrWriter) -> None:
+    """The union of a refused NetrFileGetInfo: no arm for a level nobody knows."""
+    w.u32(call.level)
+    if call.level in FILE_LEVELS:
+        w.null()
+
+
+def net_file_close(call: Call, r: NdrReader, _w: NdrWriter) -> int:
+    """NetrFileClose, opnum 11, [MS-SRVS] 3.1.4.4: its client is not asked.
+
+    ACCESS_DENIED      the caller is no administrator
+    FILE_ID_NOT_FOUND  no such file is open
+    """
+    r.unique(r.wstring)
+    number = r.u32()
+    require_admin(call)
+    if not number or not call.context.close_file(number):
+        raise RpcError(Win32.FILE_ID_NOT_FOUND, str(number))
+    return Win32.SUCCESS
+
+
+def net_session_del(call: Call, r: NdrReader, _w: NdrWriter) -> int:
+    """NetrSessionDel, opnum 13, [MS-SRVS] 3.1.4.6: of a client, of a user, or of both.
+
+    ACCESS_DENIED          the caller is no administrator
+    INVALID_PARAMETER      neither a client nor a user
+    CLIENT_NAME_NOT_FOUND  the client has no such session
+    USER_NOT_FOUND         the user has none
+    """
+    r.unique(r.wstring)
+    client = (r.unique(r.wstring) or "").lstrip("\\")
+    user = r.unique(r.wstring) or ""
+    require_admin(call)
+    if not client and not user:
+        raise RpcError(Win32.INVALID_PARAMETER, "neither client nor user")
+    if not call.context.end_sessions(client, user):
+        missing = Win32.CLIENT_NAME_NOT_FOUND if client else Win32.USER_NOT_FOUND
+        raise RpcError(missing, client or user)
+    return Win32.SUCCESS
 
 
 def net_connection_enum(call: Call, r: NdrReader, w: NdrWriter) -> int:
@@ -205,6 +268,9 @@ CONNECTION_ENUM: Final = Operation(
     "NetrConnectionEnum", net_connection_enum, refuse_enumeration(CONNECTION_LEVELS)
 )
 FILE_ENUM: Final = Operation("NetrFileEnum", net_file_enum, refuse_enumeration(FILE_LEVELS))
+FILE_GET_INFO: Final = Operation("NetrFileGetInfo", net_file_get_info, _refuse_file)
+FILE_CLOSE: Final = Operation("NetrFileClose", net_file_close)
+SESSION_DEL: Final = Operation("NetrSessionDel", net_session_del)
 SESSION_ENUM: Final = Operation(
     "NetrSessionEnum", net_session_enum, refuse_enumeration(SESSION_LEVELS)
 )

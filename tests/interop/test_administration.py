@@ -25,6 +25,7 @@ from smbprotocol.open import (
 from smbprotocol.session import Session
 from smbprotocol.tree import TreeConnect
 
+from tests.interop.clients import program
 from tests.support.live import PASSWORD, ROOT, LiveServer
 
 pytestmark = pytest.mark.interop
@@ -32,7 +33,8 @@ pytestmark = pytest.mark.interop
 
 @pytest.fixture(scope="module")
 def server(real_folder: Path) -> Iterator[LiveServer]:
-    with LiveServer(real_folder / "administration") as running:
+    admins = {"admin users": "tester2"}
+    with LiveServer(real_folder / "administration", globals_=admins) as running:
         yield running
 
 
@@ -109,3 +111,46 @@ def test_top_counts_what_a_client_does(server: LiveServer, file: Open) -> None:
     row = next(row for row in status(server)["connections"] if row["received"])
     assert row["received"] > 500
     assert row["sent"] > 500
+
+
+def net(server: LiveServer, *arguments: str) -> str:
+    """Samba's command net, as an administrator."""
+    done = subprocess.run(
+        [program("net"), "rpc", *arguments, "-S", server.host, "-p", str(server.port),
+         "-U", f"tester2%{PASSWORD}", "--configfile=/dev/null"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+def test_net_rpc_lists_and_closes_files(server: LiveServer, file: Open) -> None:
+    listed = net(server, "file")
+    row = next(line for line in listed.splitlines() if "held.txt" in line)
+    assert "tester" in row
+    number = row.split()[0]
+    net(server, "file", "close", number)
+    with pytest.raises(SMBException, match="FILE_CLOSED"):
+        file.read(0, 4)
+    assert "held.txt" not in net(server, "file")
+
+
+def test_rpcclient_ends_sessions(server: LiveServer, file: Open) -> None:
+    def rpc(user: str, command: str) -> str:
+        done = subprocess.run(
+            [program("rpcclient"), "-p", str(server.port), "-U", f"{user}%{PASSWORD}",
+             "--configfile=/dev/null", "-c", command, server.host],
+            capture_output=True,
+            text=True,
+            check=False,
+        )  # fmt: skip
+        return done.stdout + done.stderr
+
+    refused = rpc("tester", "netsessdel 127.0.0.1 tester")
+    assert "ACCESS_DENIED" in refused, refused
+    assert file.read(0, 4) == b"some"
+    ended = rpc("tester2", r"netsessdel \\127.0.0.1 tester")
+    with pytest.raises(SMBException, match="USER_SESSION_DELETED"):
+        file.read(0, 4)
+    assert "result was" not in ended

@@ -50,6 +50,11 @@ class Recorder:
     def state_changed(self, notice: ipc.StateChanged) -> None:
         self.calls.put(("state_changed", notice))
 
+    def administer(self, message: Message, reply: Callable[[Message], None]) -> None:
+        self.calls.put(("administer", message))
+        if isinstance(message, ipc.EndRequest):
+            reply(ipc.EndResponse(handle=message.handle, count=7))
+
     def link_lost(self, hung: bool) -> None:
         self.calls.put(("link_lost", hung))
 

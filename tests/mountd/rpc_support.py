@@ -74,6 +74,20 @@ class FakeDaemon:
     def files(self) -> list[FileInfo]:
         return self.file_list
 
+    def close_file(self, number: int) -> bool:
+        kept = [file for file in self.file_list if file.id != number]
+        closed, self.file_list = len(kept) < len(self.file_list), kept
+        return closed
+
+    def end_sessions(self, client: str, user: str) -> int:
+        ended = [
+            session
+            for session in self.session_list
+            if (not client or session.client == client) and (not user or session.user == user)
+        ]
+        self.session_list = [s for s in self.session_list if s not in ended]
+        return len(ended)
+
     def connections(self) -> list[ConnectionInfo]:
         return self.connection_list
 

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from ksmbd.wire import ipc
+from ksmbd.wire.ipc import Message
 from mountd.context import RpcContext
+from mountd.questions import Questions
 from mountd.rpc.interface import (
     DISK,
     IPC,
@@ -12,6 +15,7 @@ from mountd.rpc.interface import (
     Account,
     Caller,
     ConnectionInfo,
+    FileInfo,
     SessionInfo,
     Share,
 )
@@ -45,7 +49,7 @@ def state(tmp_path: Path, clock: Clock) -> State:
 
 
 def test_the_server_describes_itself(state: State, clock: Clock) -> None:
-    context = RpcContext(state)
+    context = RpcContext(state, Questions())
     assert (context.server_name, context.workgroup, context.server_string) == ("N", "W", "S")
     assert context.sub_authorities == state.sub_authorities
     clock.now += 5
@@ -57,7 +61,7 @@ def test_the_server_describes_itself(state: State, clock: Clock) -> None:
 def test_shares_are_told_with_their_users(state: State) -> None:
     state.sessions.add(Tree(1, 1, "alice", "data", "::1", False, 0.0), Limits(0, 0))
     comment = "IPC Service (S)"
-    assert RpcContext(state).shares() == [
+    assert RpcContext(state, Questions()).shares() == [
         Share("data", DISK, "C", "/srv", False, 5, 1),
         Share("IPC$", IPC | SPECIAL, comment, "", True, 0, 0),
     ]
@@ -73,7 +77,7 @@ def test_sessions_and_connections_have_their_age(state: State, clock: Clock) -> 
         tree = Tree(session_id, connect_id, "alice", share, "::1", session_id == 2, since)
         state.sessions.add(tree, Limits(0, 0))
     clock.now += 10
-    context = RpcContext(state)
+    context = RpcContext(state, Questions())
     assert context.sessions() == [
         SessionInfo("::1", "alice", time_s=10),
         SessionInfo("::1", "alice", time_s=5, guest=True),
@@ -83,11 +87,48 @@ def test_sessions_and_connections_have_their_age(state: State, clock: Clock) -> 
         ConnectionInfo(2, "data", "::1", "alice", DISK, time_s=10),
         ConnectionInfo(3, "data", "::1", "alice", DISK, time_s=5),
     ]
-    assert context.files() == ()
+    assert context.files() == []
+
+
+def test_files_and_their_ends_are_asked_of_the_server(state: State) -> None:
+    questions = Questions()
+    asked: list[Message] = []
+
+    def answer(message: Message) -> None:
+        asked.append(message)
+        reply: Message
+        if isinstance(message, ipc.OpensRequest):
+            rows = [(5, 0x120089, 0, "/srv/a", "alice"), (6, 0x12019F, 2, "/srv/b", "bob")]
+            row = rows[message.start]
+            reply = ipc.OpensResponse(
+                handle=message.handle,
+                total=2,
+                numbers=(row[0],),
+                access=(row[1],),
+                locks=(row[2],),
+                paths=(row[3],),
+                users=(row[4],),
+            )
+        else:
+            reply = ipc.EndResponse(handle=message.handle, count=1)
+        questions.answered(message.handle, reply)  # type: ignore[attr-defined]
+
+    questions.connected(answer)
+    context = RpcContext(state, questions)
+    assert context.files() == [
+        FileInfo(5, "/srv/a", "alice", 1, 0),
+        FileInfo(6, "/srv/b", "bob", 7, 2),
+    ]
+    assert context.close_file(5)
+    assert context.end_sessions("::1", "") == 1
+    assert [m.number for m in asked if isinstance(m, ipc.EndRequest)] == [5, 0]
+    questions.connected(None)
+    assert context.files() == []
+    assert not context.close_file(5)
 
 
 def test_accounts_come_sorted_and_without_system_user_disabled(state: State) -> None:
-    assert RpcContext(state).accounts() == [
+    assert RpcContext(state, Questions()).accounts() == [
         Account("alice", 1000, 1000, "Alice A."),
         Account("bob", 1001, 1001),
         Account("eve", 65534, 65534, disabled=True),
@@ -95,7 +136,7 @@ def test_accounts_come_sorted_and_without_system_user_disabled(state: State) -> 
 
 
 def test_names_and_ids_are_the_system_s(state: State) -> None:
-    context = RpcContext(state)
+    context = RpcContext(state, Questions())
     assert (context.user_name(1000), context.user_id("alice")) == ("alice", 1000)
     assert context.user_id("ALICE") == 1000
     assert context.user_id("none") is None
@@ -115,7 +156,7 @@ def test_names_and_ids_are_the_system_s(state: State) -> None:
 def test_a_caller_is_its_system_user(
     state: State, account: str, guest: bool, uid: int, admin: bool
 ) -> None:
-    caller = RpcContext(state).caller(account, "::1", guest=guest)
+    caller = RpcContext(state, Questions()).caller(account, "::1", guest=guest)
     assert caller == Caller(
         account=account,
         domain="W",
@@ -131,5 +172,5 @@ def test_a_caller_is_its_system_user(
 
 def test_the_global_admin_users_administer(tmp_path: Path) -> None:
     state = make_state(tmp_path, "[global]\nadmin users = @staff\n")
-    assert RpcContext(state).caller("alice", "", guest=False).admin
-    assert not RpcContext(state).caller("bob", "", guest=False).admin
+    assert RpcContext(state, Questions()).caller("alice", "", guest=False).admin
+    assert not RpcContext(state, Questions()).caller("bob", "", guest=False).admin

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import pytest
 from ksmbd import __version__
 from ksmbd.ipc.client import Mountd
 from ksmbd.wire import ipc
-from ksmbd.wire.ipc import TreeStatus
+from ksmbd.wire.ipc import Message, TreeStatus
 from mountd import lock
 from mountd.daemon import Format
 from tests.mountd.fakes import HASH, make_state
@@ -46,6 +46,11 @@ class Ksmbd:
 
     def state_changed(self, notice: ipc.StateChanged) -> None:
         self.calls.put(("state_changed", notice))
+
+    def administer(self, message: Message, reply: Callable[[Message], None]) -> None:
+        self.calls.put(("administer", message))
+        if isinstance(message, ipc.EndRequest):
+            reply(ipc.EndResponse(handle=message.handle, count=7))
 
     def link_lost(self, hung: bool) -> None:
         self.calls.put(("link_lost", hung))

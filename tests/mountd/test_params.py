@@ -90,6 +90,7 @@ GLOBALS: list[tuple[str, list[tuple[str, Any]]]] = [
     ("max ip connections", [("9", 9)]),
     ("max open files", [("100", 100), ("1M", 65536)]),
     ("max user sessions", [("9", 9), ("0", 65536), ("x", BAD)]),
+    ("multicast dns register", [("no", False)]),
     ("netbios name", [("A", "A"), ("x" * 16, BAD)]),
     ("restrict anonymous", [("0", 0), ("2", 2), ("3", BAD), ("yes", BAD)]),
     ("root directory", [("/srv/", "/srv"), ("/", "/"), ("srv", BAD)]),
@@ -117,6 +118,7 @@ GLOBALS: list[tuple[str, list[tuple[str, Any]]]] = [
     ("smbd max io size", [("8MB", 8 << 20), ("1K", BAD)]),
     ("tcp port", [("0", 0), ("4450", 4450), ("65536", BAD), ("smb", BAD)]),
     ("workgroup", [("HOME", "HOME"), ("x" * 64, BAD)]),
+    ("ws discovery", [("no", False)]),
 ]
 
 USERS = [("alice @staff,bob", ("alice", "@staff", "bob")), ('"two words" x', ("two words", "x"))]

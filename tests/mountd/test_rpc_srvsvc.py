@@ -207,6 +207,67 @@ def test_file_enum_is_for_administrators(level):
     assert (rows, status) == (None, Win32.ACCESS_DENIED)
 
 
+def file_call(opnum, number, level=None):
+    w = NdrWriter()
+    w.unique_wstring("\\\\FILESRV")
+    w.flush()
+    w.u32(number)
+    if level is not None:
+        w.u32(level)
+    return opnum, w
+
+
+@pytest.mark.parametrize("level", sorted(FILE_LEVELS))
+def test_one_file_is_told_by_its_number(level):
+    row, status = info(client().call(*file_call(10, 7, level)), level, FILE_LEVELS[level])
+    assert (row["id"], status) == (7, Win32.SUCCESS)
+    row, status = info(client().call(*file_call(10, 8, level)), level, FILE_LEVELS[level])
+    assert (row, status) == (None, Win32.FILE_ID_NOT_FOUND)
+    row, status = info(client(USER).call(*file_call(10, 7, level)), level, FILE_LEVELS[level])
+    assert (row, status) == (None, Win32.ACCESS_DENIED)
+
+
+def test_an_unknown_level_of_a_file_has_no_arm():
+    r = client().call(*file_call(10, 7, 9))
+    assert (r.u32(), finished(r)) == (9, Win32.INVALID_LEVEL)
+
+
+def test_administrators_close_files():
+    daemon = FakeDaemon()
+    assert finished(client(USER, daemon).call(*file_call(11, 7))) == Win32.ACCESS_DENIED
+    assert finished(client(ADMIN, daemon).call(*file_call(11, 7))) == Win32.SUCCESS
+    assert daemon.file_list == []
+    assert finished(client(ADMIN, daemon).call(*file_call(11, 7))) == Win32.FILE_ID_NOT_FOUND
+
+
+def session_del(client_name, user):
+    w = NdrWriter()
+    for text in ("\\\\FILESRV", client_name, user):
+        w.unique_wstring(text)
+        w.flush()
+    return 13, w
+
+
+@pytest.mark.parametrize(
+    ("client_name", "user", "status", "left"),
+    [
+        ("\\\\10.0.0.1", None, Win32.SUCCESS, ["10.0.0.2"]),
+        ("10.0.0.1", "bob", Win32.SUCCESS, ["10.0.0.2"]),
+        (None, "nobody", Win32.SUCCESS, ["10.0.0.1"]),
+        ("\\\\10.0.0.9", None, Win32.CLIENT_NAME_NOT_FOUND, ["10.0.0.1", "10.0.0.2"]),
+        (None, "eve", Win32.USER_NOT_FOUND, ["10.0.0.1", "10.0.0.2"]),
+        (None, None, Win32.INVALID_PARAMETER, ["10.0.0.1", "10.0.0.2"]),
+    ],
+)
+def test_administrators_end_sessions(client_name, user, status, left):
+    daemon = FakeDaemon()
+    refused = client(USER, daemon).call(*session_del(client_name, user))
+    assert finished(refused) == Win32.ACCESS_DENIED
+    done = client(ADMIN, daemon).call(*session_del(client_name, user))
+    assert finished(done) == status
+    assert [session.client for session in daemon.session_list] == left
+
+
 @pytest.mark.parametrize("level", sorted(CONNECTION_LEVELS))
 def test_connection_enum_is_for_administrators(level):
     vector = VECTORS[f"NetrConnectionEnum data level {level}"]

@@ -1,0 +1,101 @@
+"""What mountd asks ksmbd: the few things that only the server knows."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from ksmbd.wire.base import WireError
+from ksmbd.wire.ipc import (
+    EndRequest,
+    EndResponse,
+    Message,
+    OpensRequest,
+    OpensResponse,
+)
+
+log = logging.getLogger("mountd")
+
+PATIENCE_S: Final = 3.0
+M = TypeVar("M", bound=Message)
+
+
+class _Pending:
+    """A question whose thread waits."""
+
+    __slots__ = ("answer", "done")
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.answer: Message | None = None
+
+
+class Questions:
+    """For any thread but the one that receives the answers."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._handles = itertools.count(1)
+        self._send: Callable[[Message], None] | None = None  # by _lock; None: ksmbd is away
+        self._pending: dict[int, _Pending] = {}  # by _lock
+
+    def connected(self, send: Callable[[Message], None] | None) -> None:
+        """ksmbd is there, or (None) gone: whoever waits for it waits no longer."""
+        with self._lock:
+            self._send = send
+            waiting, self._pending = list(self._pending.values()), {}
+        for pending in waiting:
+            pending.done.set()
+
+    def answered(self, handle: int, message: Message) -> None:
+        """An answer has come; one that nobody waits for any more is dropped."""
+        with self._lock:
+            pending = self._pending.pop(handle, None)
+        if pending is not None:
+            pending.answer = message
+            pending.done.set()
+
+    def opens(self) -> list[tuple[int, int, int, str, str]]:
+        """Number, access, count of locks, path and user of every open; [] if ksmbd is away."""
+        found: list[tuple[int, int, int, str, str]] = []
+        while True:
+            start = len(found)
+            page = self._ask(
+                lambda handle, start=start: OpensRequest(handle=handle, start=start),  # type: ignore[misc]
+                OpensResponse,
+            )
+            if page is None:
+                return found
+            found += zip(page.numbers, page.access, page.locks, page.paths, page.users, strict=True)
+            if len(found) >= page.total or len(found) == start:
+                return found
+
+    def end(self, *, number: int = 0, client: str = "", user: str = "") -> int:
+        """Close an open, or else end sessions; how many there were."""
+        answer = self._ask(
+            lambda handle: EndRequest(handle=handle, number=number, client=client, user=user),
+            EndResponse,
+        )
+        return answer.count if answer is not None else 0
+
+    def _ask(self, make: Callable[[int], Message], kind: type[M]) -> M | None:
+        pending = _Pending()
+        with self._lock:
+            send = self._send
+            handle = next(self._handles) & 0xFFFFFFFF
+            if send is not None:
+                self._pending[handle] = pending
+        if send is None:
+            return None
+        try:
+            send(make(handle))
+            pending.done.wait(PATIENCE_S)
+        except (OSError, WireError) as error:
+            log.warning("ksmbd was not asked: %s", error)
+        finally:
+            with self._lock:
+                self._pending.pop(handle, None)
+        return pending.answer if isinstance(pending.answer, kind) else None
