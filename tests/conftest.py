@@ -9,11 +9,16 @@ from pathlib import Path
 from shutil import rmtree
 
 import pytest
+from hypothesis import settings
 
 from tests.support.engine import ENGINES
 from tests.support.live import ROOT, LiveServer
 from tests.support.peers import Peer
 from tests.support.samba import SambaServer
+
+# How long an example takes says how busy the machine is, and nothing about the server.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -19,7 +19,7 @@ from ksmbd.wire.ipc import EndRequest, EndResponse, Message, OpensRequest, Opens
 log = logging.getLogger("ksmbd.conn")
 
 PAGE_BYTES: Final = 128 << 10  # of texts in one OpensResponse
-_MASK: Final = 0xFFFF_FFFF
+_MASK: Final = 0x7FFF_FFFF  # Samba's net takes a greater number for an option
 
 
 def answer(server: Server, message: Message, reply: Callable[[Message], None]) -> None:
