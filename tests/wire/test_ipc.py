@@ -76,7 +76,13 @@ def test_nothing_may_be_left_over(message: Message, hexadecimal: str) -> None:
 
 @pytest.mark.parametrize("kind", ipc.MESSAGES.values(), ids=lambda kind: kind.__name__)
 def test_every_message_survives_the_way(kind: type[Message]) -> None:
-    samples = {"text": "ä b", "blob": b"\0\xff", "texts": ("", "x"), "ids": (0, 0xFFFFFFFF)}
+    samples = {
+        "text": "ä b",
+        "blob": b"\0\xff",
+        "secret": b"\xff\0",
+        "texts": ("", "x"),
+        "ids": (0, 0xFFFFFFFF),
+    }
     variable = dict(kind._variable)
     values = {
         field.name: samples.get(variable.get(field.name, ""), 3)
