@@ -86,7 +86,9 @@ SHARE: Final[dict[str, str]] = {
     "browseable": "Show the share in lists; it can be connected either way.",
     "case_sensitive": "Tell names apart that differ by case alone.",
     "comment": "What clients show beside the name.",
-    "continuous_availability": "Offer persistent handles.",
+    "continuous_availability": "Offer persistent handles: files stay open over the end of the "
+    "server process, with their locks and caches. Each such open, and each change of what it "
+    "holds, is written to a small database in the run directory.",
     "create_mask": "Mode bits that new files may have.",
     "crossmnt": "Let paths lead onto other file systems that are mounted below the share.",
     "directory_mask": "Mode bits that new directories may have.",
@@ -149,7 +151,6 @@ PLANNED: Final = frozenset(
     {
         "aapl_model",
         "allow_insecure_wide_links",
-        "continuous_availability",
         "hide_unreadable",
         "smbd_max_io_size",
         "time_machine",

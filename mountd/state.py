@@ -107,12 +107,19 @@ class State:
         """Whom the guest *account* acts as; nobody stands in for a guest."""
         return self.server_identity or self.system.user(account)
 
+    def _persistent(self, params: GlobalParams) -> int:
+        """Whether some share lets clients have persistent handles."""
+        if not params.durable_handles:
+            return 0
+        offered = any(share.params.continuous_availability for share in self.files.shares)
+        return ipc.PERSISTENT_HANDLES if offered else 0
+
     def starting_up(self) -> StartingUp:
         """The message that starts ksmbd."""
         params = self.files.globals
         port = params.tcp_port if self.port is None else self.port
         return StartingUp(
-            flags=_flags(params),
+            flags=_flags(params) | self._persistent(params),
             signing=params.server_signing,
             tcp_port=port,
             ipc_timeout=params.ipc_timeout,

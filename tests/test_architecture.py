@@ -96,6 +96,7 @@ TESTED_BY: Final[dict[str, str]] = {
     "ksmbd/pytest_plugin.py": "tests/test_embedded.py",
     "ksmbd/state/absence.py": "tests/state/test_durable.py",
     "ksmbd/state/caching.py": "tests/state/test_transcripts.py",
+    "ksmbd/state/journal.py": "tests/state/test_persistent.py",
     "ksmbd/state/holder.py": "tests/state/test_transcripts.py",
     "ksmbd/state/kernel_leases.py": "tests/commands/test_create_local.py",
     "ksmbd/state/lease.py": "tests/state/test_transcripts.py",

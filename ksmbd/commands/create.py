@@ -85,6 +85,7 @@ from ksmbd.wire.change_notify import (
     CHANGE_SIZE,
 )
 from ksmbd.wire.create import OPLOCK_BATCH, OPLOCK_LEASE, CreateRequest, CreateResponse
+from ksmbd.wire.negotiate import SMB_3_0
 from ksmbd.wire.status import NtStatus, NtStatusError
 from ksmbd.wire.text import filetime_from_ns
 
@@ -124,6 +125,7 @@ def create(work: Work, req: CreateRequest) -> Reply:
     IO_REPARSE_TAG_NOT_HANDLED   a special file, or what only its client understands
     DELETE_PENDING           somebody has deleted it already
     SHARING_VIOLATION        another open does not share what is asked for
+    FILE_NOT_AVAILABLE       a persistent open of the file waits for its client
     TOO_MANY_OPENED_FILES    ``max open files``
     (others)                 of reconnects and replays: create_durable, create_replay
     """
@@ -184,6 +186,8 @@ def _new(work: Work, tree: TreeConnect, want: Wanted, contexts: Contexts) -> Rep
         work.compound_open = open
         app = create_app_instance.app_instance(contexts)
         create_durable.grant(work, open, contexts.durable, app, action)
+        if open.holder is not None and open.holder.persistent:
+            work.server.persistence.changed(open.holder)  # its lease may have been raised
         st = open.file.stat()
         answers = create_contexts.answer(work, open, st, contexts)
     except BaseException:
@@ -453,6 +457,8 @@ def _attach(
     """
     inodes = work.server.inodes
     inode = inodes.hold((handle.dev, handle.ino), handle.stream)
+    if work.server.durables.persistent_away and work.connection.dialect >= SMB_3_0:
+        create_durable.make_way(inodes, inode, handle)
     open = Open(
         connection=work.connection,
         tree=tree,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def under_way(work: Work, req: CreateRequest, contexts: Contexts) -> Iterator[Open | None]:
     """Around a CREATE: the open that it has made when it came for the first time, or None.
 
-    FILE_NOT_AVAILABLE   the first one is still under way
+    FILE_NOT_AVAILABLE   the first one is still under way; a persistent open that was used
     DUPLICATE_OBJECTID   the CreateGuid is taken, and this is no replay, or another session's
     ACCESS_DENIED        a replay by another user; with a lease, of an open that has another one
     INVALID_PARAMETER    the open is persistent, and the replay does not ask for that
@@ -72,6 +72,8 @@ def _check(work: Work, req: CreateRequest, open: Open, contexts: Contexts) -> No
     assert isinstance(asked, DurableHandleRequestV2)
     if not work.header.flags & REPLAY:
         raise NtStatusError(NtStatus.DUPLICATE_OBJECTID, "the CreateGuid is taken")
+    if not durable.replayable:  # smb2.persistent-open.replay-multi
+        raise NtStatusError(NtStatus.FILE_NOT_AVAILABLE, "the client has used the open")
     if not durable.away and open.session is not work.session:
         raise NtStatusError(NtStatus.DUPLICATE_OBJECTID, "an open of another session")
     identity = work.the_session().identity

@@ -73,12 +73,16 @@ def lock(work: Work, req: LockRequest) -> Reply:
     open.require(FILE_READ_DATA | FILE_WRITE_DATA | FILE_APPEND_DATA)
     if lock_sequence.replayed(work.connection, open, req):
         return Reply(LockResponse())
-    if elements[0].flags & UNLOCK:
-        _unlock(open, open.inode, elements)
-    else:
-        with work.server.caching.change(open):
-            _lock(work, open, open.inode, elements, waiter)
-    lock_sequence.succeeded(work.connection, open, req)
+    try:
+        if elements[0].flags & UNLOCK:
+            _unlock(open, open.inode, elements)
+        else:
+            with work.server.caching.change(open):
+                _lock(work, open, open.inode, elements, waiter)
+        lock_sequence.succeeded(work.connection, open, req)
+    finally:
+        if open.durable is not None and open.durable.persistent:
+            work.server.persistence.keep(open)
     return Reply(LockResponse())
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from ksmbd.auth.identity import Identity
 from ksmbd.ipc.requests import TreeConnectReply
 from ksmbd.state import shares
+from ksmbd.state.connection import Connection
 from ksmbd.state.identities import credentials_for, token_for
 from ksmbd.state.session import Session
 from ksmbd.state.share import Share
@@ -19,12 +20,13 @@ from ksmbd.wire.access import (
     FILE_GENERIC_WRITE,
 )
 from ksmbd.wire.ipc import TREE_UPDATE, TREE_WRITABLE, TreeStatus
-from ksmbd.wire.negotiate import SMB_3_1_1
+from ksmbd.wire.negotiate import CAP_PERSISTENT_HANDLES, SMB_3_1_1
 from ksmbd.wire.policy import Encryption
 from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError
 from ksmbd.wire.text import from_utf16
 from ksmbd.wire.tree_connect import (
     EXTENSION_PRESENT,
+    SHARE_CAP_CONTINUOUS_AVAILABILITY,
     SHARE_DISK,
     SHARE_PIPE,
     SHAREFLAG_ENCRYPT_DATA,
@@ -81,7 +83,7 @@ def tree_connect(work: Work, req: TreeConnectRequest) -> Reply:
         TreeConnectResponse(
             share_type=SHARE_PIPE if share.is_pipe else SHARE_DISK,
             share_flags=_share_flags(tree),
-            capabilities=0,
+            capabilities=_capabilities(work.connection, share),
             maximal_access=tree.maximal_access,
         )
     )
@@ -161,3 +163,10 @@ def _connect(
 def _share_flags(tree: TreeConnect) -> int:
     flags = SHAREFLAG_NO_CACHING if tree.share.is_pipe else SHAREFLAG_MANUAL_CACHING
     return flags | SHAREFLAG_ENCRYPT_DATA if tree.encrypt_data else flags
+
+
+def _capabilities(connection: Connection, share: Share) -> int:
+    persistent = connection.server_capabilities & CAP_PERSISTENT_HANDLES
+    if persistent and share.continuous_availability:
+        return SHARE_CAP_CONTINUOUS_AVAILABILITY
+    return 0

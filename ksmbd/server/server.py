@@ -20,6 +20,7 @@ import secrets
 import select
 import signal
 import socket
+import sqlite3
 import sys
 import threading
 from collections import deque
@@ -44,12 +45,15 @@ from ksmbd.server.notify_reader import NotifyReader
 from ksmbd.server.pool import DEFAULT_WORKERS, Pool
 from ksmbd.server.timers import Timer, Timers
 from ksmbd.server.watchdog import Watchdog
+from ksmbd.state.journal import Journal
 from ksmbd.state.server import Server
 from ksmbd.vfs.sid import Domain
 from ksmbd.wire import ipc
 
 log = logging.getLogger("ksmbd")
 
+PERSISTENT_NAME: Final = "persistent.db"  # in the run directory
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 PID_NAME: Final = "ksmbd.pid"  # in the run directory
 MOUNTD: Final = (sys.executable, "-m", "mountd", "--nodetach", "--with-parent")
 
@@ -241,6 +245,7 @@ class Daemon:
             if not self._ipc.is_alive():
                 return
             pause.wait(0.001)  # it is sending STARTED
+        self._restore()
         for listener in self._listeners:
             listener.start()
         self.state = "running"
@@ -249,6 +254,17 @@ class Daemon:
             print(f"ksmbd: ready on {host}:{listener.port}", flush=True)
         self._notifier.send(READY, f"MAINPID={os.getpid()}", f"STATUS=Port {self.port}")
         self._sign_of_life()
+
+    def _restore(self) -> None:
+        """Take up the persistent opens of the process before."""
+        assert self.server is not None
+        path = self.options.run_dir / PERSISTENT_NAME
+        try:
+            self.server.persistence.journal = Journal(path, _boot_id())
+        except (OSError, sqlite3.Error) as error:
+            log.error("%s: %s: there are no persistent handles", path, error)
+            return
+        self.server.persistence.restore()
 
     def _sign_of_life(self) -> None:
         """systemd's watchdog hears from the clockwork, by way of a kworker."""
@@ -274,6 +290,8 @@ class Daemon:
             self.clients.close_all()
             if not self.clients.wait_gone(CLIENTS_S):
                 log.warning("shutdown: some connections do not end")
+        if self.server is not None:
+            self.server.durables.close_all(persistent=False)
         if self.notify_reader is not None:
             self.notify_reader.close()
         if self.lease_reader is not None:
@@ -375,6 +393,11 @@ class Daemon:
             self.order_stop(1, f"mountd ended with status {status} before it had started")
             return False
         return True
+
+
+def _boot_id() -> str:
+    """Which start of the machine this is."""
+    return BOOT_ID.read_text().strip()
 
 
 def _mountd_command(options: Options) -> list[str]:

@@ -72,6 +72,7 @@ def settings_from(message: StartingUp) -> Settings:
         multichannel=bool(message.flags & ipc.MULTICHANNEL),
         leases=bool(message.flags & ipc.LEASES),
         durable_handles=bool(message.flags & ipc.DURABLE_HANDLES),
+        persistent_handles=bool(message.flags & ipc.PERSISTENT_HANDLES),
         wrong_password_is_guest=message.map_to_guest == MapToGuest.BAD_PASSWORD,
         restrict_anonymous=message.restrict_anonymous,
         fake_fscaps=message.fake_fscaps,

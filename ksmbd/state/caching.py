@@ -376,6 +376,8 @@ class Caching:
         if outcome.notice is not None:
             if isinstance(holder, Lease):
                 holder.next_epoch()
+            if holder.persistent:
+                after.changed.append(holder)
             if all_away(holder):
                 return answer_for(holder, outcome, after)
             self._tell(holder, outcome.notice, after)
@@ -472,6 +474,8 @@ class Caching:
         if outcome.notice is not None:
             self._tell(holder, outcome.notice, after)
         self._end_break(holder, after)
+        if holder.persistent:
+            after.changed.append(holder)
         lose_without_handle(holder, after)
 
     def leave(self, open: Open, after: After) -> None:
@@ -501,6 +505,8 @@ class Caching:
             holder.state = oplock.held(oplock.NONE)
             after.lowered.append(holder)
             self._end_break(holder, after)
+            if holder.persistent:
+                after.changed.append(holder)
             lose_without_handle(holder, after)
         log.info("%s: a break was not answered within %d s", holder, oplock.TIMEOUT_S)
         self.finish(after)
@@ -510,6 +516,8 @@ class Caching:
         if holder.state.breaking and all_away(holder):
             holder.state = oplock.held(holder.state.required)
             self._end_break(holder, after)
+            if holder.persistent:
+                after.changed.append(holder)
 
     @staticmethod
     def _end_break(holder: Holder, after: After) -> None:
@@ -522,6 +530,8 @@ class Caching:
     def finish(self, after: After) -> None:
         """Do what was found out under ``inode.lock``, which is free now."""
         scheduler = self.server.scheduler
+        for holder in after.changed:
+            self.server.persistence.changed(holder)
         for holder, pending in after.asked:
             timer = scheduler.call_later(oplock.TIMEOUT_S, self._timed_out, holder, pending)
             pending.set_timer(timer)

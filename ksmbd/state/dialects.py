@@ -15,6 +15,7 @@ from ksmbd.wire.negotiate import (
     CAP_LARGE_MTU,
     CAP_LEASING,
     CAP_MULTI_CHANNEL,
+    CAP_PERSISTENT_HANDLES,
     SIGNING_ENABLED,
     SIGNING_REQUIRED,
     SMB_2_0_2,
@@ -56,6 +57,8 @@ def capabilities(dialect: int, settings: Settings, offered: int) -> int:
         found |= CAP_LEASING
         if dialect >= SMB_3_0:
             found |= offered & CAP_DIRECTORY_LEASING
+    if settings.persistent_handles and settings.durable_handles and dialect >= SMB_3_0:
+        found |= offered & CAP_PERSISTENT_HANDLES
     return found
 
 

@@ -109,6 +109,7 @@ class Durables:
         self._apps: dict[bytes, list[Open]] = {}  # by self._lock; AppInstanceId
         self._away: dict[Open, str] = {}  # by self._lock; its user, longest away first
         self._timer: Cancellable | None = None  # by self._lock
+        self.persistent_away = 0  # by self._lock; so many of those who are away
         self._next = 0.0  # by self._lock; when it fires
 
     def __len__(self) -> int:
@@ -128,7 +129,7 @@ class Durables:
         """It is closed."""
         with self._lock:
             self._opens.pop(open.persistent_id, None)
-            self._away.pop(open, None)
+            self._not_away(open)
             self._forget_app(open)
             timer = None
             if not self._away:
@@ -136,6 +137,8 @@ class Durables:
         if timer is not None:
             timer.cancel()
         self.server.replays.forget(open)
+        if open.durable is not None and open.durable.persistent:
+            self.server.persistence.forget(open)
 
     def _forget_app(self, open: Open) -> None:
         app = open.durable.app_instance if open.durable is not None else None
@@ -152,6 +155,18 @@ class Durables:
         """The opens of an application, wherever it runs."""
         with self._lock:
             return list(self._apps.get(app_instance_id, ()))
+
+    def put_back(self, open: Open) -> None:
+        """One that another process had: its client does not know yet."""
+        durable = open.durable
+        assert durable is not None
+        durable.away = True
+        durable.deadline = self.server.clock() + durable.timeout_s
+        self.register(open)
+        with self._lock:
+            self._away[open] = open.session.account.casefold()
+            self.persistent_away += 1
+        self._set_timer(durable.deadline)
 
     # -- here -> away --------------------------------------------------------------------
 
@@ -186,7 +201,7 @@ class Durables:
             session.opens.pop(open.volatile_id, None)
         if not kept:
             with self._lock:
-                self._away.pop(open, None)
+                self._not_away(open)
             return False
         for waiter in waiters:
             waiter(NtStatus.FILE_CLOSED)
@@ -204,7 +219,13 @@ class Durables:
                 log.warning("%s: too many opens wait for their clients", open.session.account)
                 return False
             self._away[open] = user
+            self.persistent_away += open.durable is not None and open.durable.persistent
             return True
+
+    def _not_away(self, open: Open) -> None:
+        """Under the table's lock."""
+        if self._away.pop(open, None) is not None:
+            self.persistent_away -= open.durable is not None and open.durable.persistent
 
     # -- away -> here --------------------------------------------------------------------
 
@@ -236,7 +257,7 @@ class Durables:
             open.session = tree.session
             open.tree = tree
         with self._lock:
-            self._away.pop(open, None)
+            self._not_away(open)
         session = tree.session
         with session.lock:
             if tree.connected:
@@ -295,7 +316,7 @@ class Durables:
             deadlines = {o: o.durable.deadline for o in self._away if o.durable is not None}
             over = [open for open, deadline in deadlines.items() if deadline <= now]
             for open in over:
-                del self._away[open]
+                self._not_away(open)
         for open in over:
             self.lose(open)
         rest = [deadline for deadline in deadlines.values() if deadline > now]
@@ -319,7 +340,7 @@ def _holds_handle(open: Open, inode: Inode) -> bool:
     holder = open.holder
     if holder is None or holder.state.breaking or not holder.level & LEASE_HANDLE:
         return False
-    return bool(holder.level & LEASE_WRITE) or not inode.locks.held_by(open)
+    return bool(holder.level & LEASE_WRITE) or not inode.locks.of(open, 1)
 
 
 def mark_lost(opens: Iterable[Open], after: After) -> None:

@@ -72,7 +72,7 @@ class Break:
 class Holder:
     """Whoever caches a file."""
 
-    __slots__ = ("inode", "kept", "opens", "pending", "state", "unannounced")
+    __slots__ = ("inode", "kept", "opens", "pending", "persistent", "state", "unannounced")
 
     kind = Kind.OPLOCK
 
@@ -81,6 +81,7 @@ class Holder:
         self.state: State = held(level)
         self.opens: list[Open] = []
         self.pending: Break | None = None
+        self.persistent = False  # one of the opens is, or was: state/persistent.py is told
         # Grants whose CREATE response is not out yet, and what must be told after it: a client
         # knows nothing of a break that overtakes the response.
         self.unannounced = 0
@@ -114,11 +115,12 @@ class Message(NamedTuple):
 class After:
     """What was found out under ``inode.lock`` and is done when it is free."""
 
-    __slots__ = ("asked", "lost", "lowered", "messages", "over")
+    __slots__ = ("asked", "changed", "lost", "lowered", "messages", "over")
 
     def __init__(self) -> None:
         self.lowered: list[Holder] = []  # hold less now, without having been asked or after it
         self.messages: list[Message] = []
         self.asked: list[tuple[Holder, Break]] = []  # a question went out: its time runs
         self.over: list[Break] = []
+        self.changed: list[Holder] = []  # of persistent opens: to be written down
         self.lost: list[Open] = []  # of clients that are away: to be closed

@@ -84,6 +84,12 @@ class Opens:
             self._opens.pop(volatile_id, None)
         raise NtStatusError(NtStatus.NETWORK_NAME_DELETED, "disconnected during the open")
 
+    def put_back(self, open: Open, persistent_id: int, volatile_id: int) -> None:
+        """Make one known that has had its FileId from another process."""
+        open.persistent_id, open.volatile_id = persistent_id, volatile_id
+        with self._lock:
+            self._opens[volatile_id] = open
+
     def find(self, volatile_id: int) -> Open | None:
         return self._opens.get(volatile_id)
 

@@ -67,12 +67,13 @@ class Replays:
     def used(self, open: Open) -> None:
         """Another command names the open: its client has had the answer to the CREATE.
 
-        The CREATE of a persistent open can be replayed as long as the open lives.
+        A persistent open can still be found by its CreateGuid, for a reconnect.
         """
         durable = open.durable
-        if durable is not None and durable.replayable and not durable.persistent:
+        if durable is not None and durable.replayable:
             durable.replayable = False
-            self.forget(open)
+            if not durable.persistent:
+                self.forget(open)
 
     def forget(self, open: Open) -> None:
         """Nothing is to be found by its CreateGuid any more."""

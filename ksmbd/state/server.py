@@ -21,6 +21,7 @@ from ksmbd.state.inode import Inodes
 from ksmbd.state.notify import Notify
 from ksmbd.state.offload import OffloadTokens
 from ksmbd.state.opens import Opens
+from ksmbd.state.persistent import Persistence
 from ksmbd.state.pipe import Pipe
 from ksmbd.state.replay import Replays
 from ksmbd.state.session import Session, SessionState
@@ -90,6 +91,7 @@ class Server:
             self.durables.make_room,
         )
         self.caching = Caching(self)
+        self.persistence = Persistence(self)
         self.buffers = Buffers()
         self.offload = OffloadTokens(clock, random)
 

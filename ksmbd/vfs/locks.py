@@ -287,10 +287,6 @@ class LockTable:
             or self._excluded_by_others(owner, offset, offset + length)
         )
 
-    def held_by(self, owner: Hashable) -> bool:
-        """Whether *owner* holds any lock."""
-        return owner in self._owners
-
     def release_all(self, owner: Hashable) -> bool:
         """Release everything *owner* holds; whether that was anything."""
         held = self._owners.pop(owner, None)

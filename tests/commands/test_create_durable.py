@@ -138,7 +138,7 @@ def test_after_a_lost_connection_the_open_is_as_it_was(engine: Engine, dialect: 
     assert client.status(mine.write(b"more")) is OK
     (open,) = engine.server.opens.all()
     assert open.inode is not None
-    assert open.inode.locks.held_by(open)
+    assert open.inode.locks.of(open, 9) == [(0, 10, True)]
 
 
 def test_a_lease_comes_back_with_its_state_and_epoch(engine: Engine) -> None:

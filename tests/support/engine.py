@@ -197,6 +197,8 @@ class Engine:
             self.lose(connection)
         with self.acting():
             self.server.durables.close_all()
+        if self.server.persistence.journal is not None:
+            self.server.persistence.journal.close()
         for one in self.server.shares.values():
             if one.root is not None:
                 one.root.close()

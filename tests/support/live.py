@@ -114,6 +114,7 @@ class LiveServer:
         self.port = port
         self.environment = dict(environment or {})
         self.log = Log()
+        self.earlier_logs: list[str] = []  # of processes that were killed
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
 
@@ -191,6 +192,14 @@ class LiveServer:
         self._process.kill()
         self._process.wait()
         self._join()
+
+    def start_again(self) -> str:
+        """After a kill: on the same port, with a log of its own.  The log of the one before."""
+        before = self.log.text()
+        self.earlier_logs.append(before)
+        self.log = Log()
+        self.start()
+        return before
 
     def check_log(self, after: int = 0) -> None:
         """A traceback is a bug of the server, even where its client was content.

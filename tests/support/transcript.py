@@ -316,7 +316,7 @@ def _size(frames: FrameFactory, size: str) -> Frame:
     return frames.set_info(FileInfo.END_OF_FILE, data)
 
 
-def _rename(frames: FrameFactory, name: str) -> Frame:
+def rename_frame(frames: FrameFactory, name: str) -> Frame:
     return frames.set_info(FileInfo.RENAME, named(file_info.FileRenameInformation, name))
 
 
@@ -344,7 +344,7 @@ _FILE_FRAMES: Final[dict[str, Any]] = {
     "write": FrameFactory.write,
     "lock": FrameFactory.lock,
     "size": _size,
-    "rename": _rename,
+    "rename": rename_frame,
     "link": _link,
     "delete": _delete,
     "attributes": _attributes,
