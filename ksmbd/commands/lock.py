@@ -8,6 +8,7 @@ from ksmbd.state import local_locks, lock_sequence
 from ksmbd.state.inode import Inode
 from ksmbd.state.local_locks import Range
 from ksmbd.state.open import Open
+from ksmbd.state.session import SessionState
 from ksmbd.state.wait import Event, Wait
 from ksmbd.state.work import Reply, Work
 from ksmbd.wire.access import FILE_APPEND_DATA, FILE_READ_DATA, FILE_WRITE_DATA
@@ -59,6 +60,7 @@ def lock(work: Work, req: LockRequest) -> Reply:
     ACCESS_DENIED        the open can neither read nor write
     LOCK_NOT_GRANTED     another lock, a client's or a local program's, is in the way, and the
                          client does not wait
+    NETWORK_SESSION_EXPIRED   a lock, where the session may only end things
     RANGE_NOT_LOCKED     an unlock of what is not locked; or the open was closed meanwhile
     """
     waiter: _Waiter | None = work.memo
@@ -68,6 +70,8 @@ def lock(work: Work, req: LockRequest) -> Reply:
     if waiter is not None:
         _forget(open, waiter)
     elements = _elements(work, req)
+    if open.session.state == SessionState.EXPIRED and not elements[0].flags & UNLOCK:
+        raise NtStatusError(NtStatus.NETWORK_SESSION_EXPIRED, "a lock on an expired session")
     if open.is_directory or open.inode is None:
         raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "no file")
     open.require(FILE_READ_DATA | FILE_WRITE_DATA | FILE_APPEND_DATA)

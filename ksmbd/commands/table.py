@@ -82,9 +82,7 @@ COMMANDS: Final[dict[int, Spec]] = {
     ),
     Command.LOGOFF: Spec(logoff.logoff, LogoffRequest, SESSION, when_expired=True),
     Command.TREE_CONNECT: Spec(tree_connect.tree_connect, TreeConnectRequest, SESSION),
-    Command.TREE_DISCONNECT: Spec(
-        tree_disconnect.tree_disconnect, TreeDisconnectRequest, TREE, when_expired=True
-    ),
+    Command.TREE_DISCONNECT: Spec(tree_disconnect.tree_disconnect, TreeDisconnectRequest, TREE),
     Command.CREATE: Spec(create.create, CreateRequest, TREE, direct=True),
     Command.CLOSE: Spec(close.close, CloseRequest, TREE, direct=True, when_expired=True),
     Command.FLUSH: Spec(flush.flush, FlushRequest, TREE),

@@ -19,7 +19,8 @@ from smbprotocol.exceptions import SMBException
 from smbprotocol.session import Session
 from smbprotocol.tree import TreeConnect
 
-from tests.interop.clients import SmbClient
+from tests.interop import torture
+from tests.interop.clients import SmbClient, program
 from tests.interop.proxy import Change, Proxy
 from tests.support.live import PASSWORD, ROOT, LiveServer
 from tests.support.peers import Peer
@@ -172,6 +173,14 @@ def test_where_signing_is_mandatory_the_server_s_first_choice_is_used(strict: Li
     assert (row["dialect"], row["signed"], row["sealed"]) == ("3.1.1", "AES-128-CMAC", "")
     assert row["signing_required"]
     connection.disconnect()
+
+
+def test_smbtorture_finds_its_session_signed_where_it_is_mandatory(strict: LiveServer) -> None:
+    """The one case of smb2.session-require-signing, which needs such a server."""
+    program("smbtorture")
+    target = torture.Target(strict.host, strict.port, "share", "tester", PASSWORD)
+    result = torture.run_case(target, "smb2.session-require-signing.bug15397")
+    assert result.passed, result.reason
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from ksmbd.state.session import SessionState
 from ksmbd.wire.close import CloseResponse
 from ksmbd.wire.echo import EchoResponse
 from ksmbd.wire.header import SIGNATURE_OFFSET, SIGNED, Command
+from ksmbd.wire.lock import EXCLUSIVE_LOCK, FAIL_IMMEDIATELY, UNLOCK, LockResponse
 from ksmbd.wire.logoff import LogoffResponse
 from ksmbd.wire.negotiate import SIGNING_REQUIRED
 from ksmbd.wire.status import NtStatus
-from ksmbd.wire.tree_connect import TreeDisconnectResponse
 from tests.support.client import DIALECTS, Client, ready
 from tests.support.engine import Engine
 from tests.support.frames import Frame, FrameFactory
@@ -87,16 +87,22 @@ def expire(client: Client) -> None:
 def test_an_expired_session_may_end_things_only(client: Client, index: int) -> None:
     expire(client)
     frame = of_every_kind(client.frames)[index]
-    allowed = {2: "LOGOFF", 4: "TREE_DISCONNECT", 6: "CLOSE", 10: "LOCK"}
+    allowed = {2: "LOGOFF", 6: "CLOSE", 10: "LOCK"}
     expired = client.status(frame) is NtStatus.NETWORK_SESSION_EXPIRED
     assert expired == (frame.header.command not in allowed)
 
 
 def test_what_an_expired_session_may_do_it_does(client: Client) -> None:
+    """As smb2.session.expire2s wants it."""
     file = client.open("file")
+    lock, unlock = (0, 10, EXCLUSIVE_LOCK | FAIL_IMMEDIATELY), (0, 10, UNLOCK)
+    client.ok(file.frames.lock(lock), LockResponse)
     expire(client)
+    client.ok(file.frames.lock(unlock), LockResponse)
+    assert client.status(file.frames.lock(unlock)) is NtStatus.RANGE_NOT_LOCKED
+    assert client.status(file.frames.lock(lock)) is NtStatus.NETWORK_SESSION_EXPIRED
     client.ok(file.frames.close(), CloseResponse)
-    client.ok(client.frames.tree_disconnect(), TreeDisconnectResponse)
+    assert client.status(client.frames.tree_disconnect()) is NtStatus.NETWORK_SESSION_EXPIRED
     client.ok(client.frames.logoff(), LogoffResponse)
 
 
