@@ -27,6 +27,7 @@ from ksmbd.state.replay import Replays
 from ksmbd.state.session import Session, SessionState
 from ksmbd.state.settings import Settings
 from ksmbd.vfs import credentials
+from ksmbd.wire.header import Command
 from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError
 
 if TYPE_CHECKING:
@@ -106,18 +107,22 @@ class Server:
             return connection
 
     def connection_lost(self, connection: Connection) -> None:
-        """[MS-SMB2] 3.3.7.1: cancel what waits, end what lived on this connection alone."""
+        """[MS-SMB2] 3.3.7.1: cancel what waits, end what lived on this connection alone.
+
+        A CREATE that waits goes on for a session with another channel, where its replay finds it.
+        """
         with connection.lock:
             connection.closed = True
             works = list(connection.requests.values())
             sessions = list(connection.sessions.values())
             connection.sessions.clear()
             connection.preauth_sessions.clear()
+        ended = [session for session in sessions if session.remove_channel(connection)]
         for work in works:
-            work.abandon()
-        for session in sessions:
-            if session.remove_channel(connection):
-                self.end_session(session, preserve=True)
+            if work.session in ended or not work.is_parked(Command.CREATE):
+                work.abandon()
+        for session in ended:
+            self.end_session(session, preserve=True)
         self.caching.questions.lost(connection)
         with self.lock:
             self.connections.pop(connection.number, None)

@@ -292,6 +292,11 @@ class Work:
         """Whether the client has cancelled this command, or is gone: what takes long may end."""
         return self.abandoned or self.header.message_id in self.cancelled
 
+    def is_parked(self, command: int) -> bool:
+        """Whether it is a *command* that waits."""
+        with self._lock:
+            return self.parking is not None and self.header.command == command
+
     def cancel(self, message_id: int) -> None:
         """[MS-SMB2] 3.3.5.16: end that command's waiting, now or as soon as it would begin."""
         with self._lock:

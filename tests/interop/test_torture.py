@@ -22,6 +22,10 @@ OPTIONS = {
     "vfs objects": "acl_xattr streams_xattr",
     "store dos attributes": "yes",
 }
+CHANNELS = {
+    "server multi channel support": "yes",
+    "max ip connections": "64",  # 33 channels are tried
+}
 TSV = ROOT / ".cache" / "torture.tsv"
 
 
@@ -36,7 +40,7 @@ def server(folder: Path, kind: str) -> Peer:
     if kind == "samba":
         return SambaServer(folder, shares=[share])
     unprivileged = {"default unix user": "nobody"} if os.geteuid() == 0 else {}
-    return LiveServer(folder, shares=[share], globals_=unprivileged)
+    return LiveServer(folder, shares=[share], globals_=CHANNELS | unprivileged)
 
 
 @pytest.fixture(scope="module")

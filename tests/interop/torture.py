@@ -55,6 +55,7 @@ SUITES: Final = (
     "smb2.durable-v2-open",
     "smb2.durable-v2-delay",
     "smb2.replay",
+    "smb2.multichannel",
     "smb2.fileid",
     "smb2.streams",
     "smb2.ioctl",

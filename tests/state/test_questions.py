@@ -178,6 +178,21 @@ def test_a_message_that_wants_no_answer_is_no_question(
     assert not one.connection.questions
 
 
+def test_a_create_that_waits_outlives_its_channel(
+    engine: Engine, one: Client, two: Client, other: Client
+) -> None:
+    """For its replay over another one: smb2.replay.dhv2-pending2n-vs-oplock-sane."""
+    file = other.open("file", requested_oplock_level=OPLOCK_BATCH)
+    two.pend(two.frames.create("file"))
+    two.lose()
+    assert told(other) == 1
+    other.call(file.frames.oplock_break(OPLOCK_II))
+    (session,) = [s for s in engine.server.sessions.values() if one.connection.number in s.channels]
+    assert [open.path for open in session.opens.values()] == ["file"]
+    one.lose()
+    assert not session.opens
+
+
 def test_nothing_is_left_in_the_end(
     engine: Engine, one: Client, two: Client, other: Client
 ) -> None:
