@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from ksmbd.state.buffers import HEADROOM
 from ksmbd.state.open import Open
+from ksmbd.state.pipe import Pipe
 from ksmbd.state.ranges import check_read_locks
 from ksmbd.state.wait import Event, Wait
 from ksmbd.state.work import Reply, Work
@@ -27,13 +29,13 @@ def read(work: Work, req: ReadRequest) -> Reply:
     ACCESS_DENIED           the open was granted neither READ_DATA nor EXECUTE
     FILE_LOCK_CONFLICT      another open, or a program, has an exclusive lock on the range
     END_OF_FILE             nothing, or less than MinimumCount, lies there
+    PIPE_EMPTY              a pipe has no answer, and more commands follow in the compound
     """
     if req.length > work.connection.max_read_size or req.channel != CHANNEL_NONE:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"length {req.length}")
     open = work.open(req.persistent_id, req.volatile_id)
     if open.pipe is not None:
-        status, answer = open.pipe.read(req.length)
-        return Reply(ReadResponse(data_length=len(answer)), answer, status)
+        return _read_pipe(work, req, open.pipe)
     if open.is_directory:
         raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "a directory")
     open.require(FILE_READ_DATA | FILE_EXECUTE)
@@ -52,6 +54,20 @@ def read(work: Work, req: ReadRequest) -> Reply:
     open.position = req.offset + count
     data = memoryview(room)[HEADROOM : HEADROOM + count]
     return Reply(ReadResponse(data_length=count), data, room=room)
+
+
+def _read_pipe(work: Work, req: ReadRequest, pipe: Pipe) -> Reply:
+    """An answer, or the rest of one; a client may ask for it before it has sent its request."""
+    more = pipe.expect()
+    try:
+        status, answer = pipe.read(req.length)
+    except NtStatusError as refused:
+        if refused.status is NtStatus.PIPE_EMPTY and work.is_last:
+            raise Wait(more, on_cancel=partial(pipe.give_up, more)) from None
+        pipe.give_up(more)
+        raise
+    pipe.give_up(more)
+    return Reply(ReadResponse(data_length=len(answer)), answer, status)
 
 
 def _read_into(work: Work, open: Open, room: memoryview, req: ReadRequest) -> int:

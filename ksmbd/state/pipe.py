@@ -7,10 +7,12 @@ than the pending answer gives STATUS_BUFFER_OVERFLOW and the rest later.
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Final
 
 from ksmbd.ipc.client import Mountd
 from ksmbd.ipc.requests import RpcReply
+from ksmbd.state.wait import Event
 from ksmbd.wire.base import Buffer
 from ksmbd.wire.ipc import RPC_CLOSE, RPC_IOCTL, RPC_PEEK, RPC_READ, RPC_WRITE, RpcStatus
 from ksmbd.wire.status import NtStatus, NtStatusError
@@ -36,6 +38,8 @@ class Pipe:
         self._mountd = mountd
         self._number = number
         self.name = name
+        self._lock = threading.Lock()
+        self._readers: list[Event] = []  # by self._lock; who waits for something to read
 
     def write(self, data: Buffer) -> None:
         """Send a request, or a part of one.
@@ -43,6 +47,26 @@ class Pipe:
         PIPE_NOT_AVAILABLE  mountd is away, as for the others
         """
         self.checked(self._mountd.rpc(self._number, RPC_WRITE, data))
+        self._wake()
+
+    def expect(self) -> Event:
+        """What fires when there may be more to read, or never will be; see :meth:`give_up`."""
+        event = Event()
+        with self._lock:
+            self._readers.append(event)
+        return event
+
+    def give_up(self, event: Event) -> None:
+        """Nobody waits for *event* any more."""
+        with self._lock:
+            if event in self._readers:
+                self._readers.remove(event)
+
+    def _wake(self) -> None:
+        with self._lock:
+            readers, self._readers = self._readers, []
+        for event in readers:
+            event.fire()
 
     def read(self, length: int) -> tuple[NtStatus, bytes]:
         """The next *length* bytes of an answer; BUFFER_OVERFLOW with them if there are more.
@@ -65,6 +89,7 @@ class Pipe:
             self._mountd.rpc(self._number, RPC_CLOSE, b"")
         except NtStatusError as failed:
             log.debug("closing pipe %s: %s", self.name, failed)
+        self._wake()
 
     def _data(self, reply: RpcReply) -> tuple[NtStatus, bytes]:
         if reply.flags == RpcStatus.MORE_DATA:

@@ -73,8 +73,35 @@ def test_a_read_shorter_than_the_answer_says_so(client: Client, pipe: File) -> N
     assert (rest.status, rest.data) == (OK, b"456789")
 
 
-def test_a_read_of_nothing_finds_the_pipe_empty(client: Client, pipe: File) -> None:
-    assert client.status(pipe.frames.read(100)) is NtStatus.PIPE_EMPTY
+def test_an_answer_may_be_asked_for_before_its_request_is_sent(client: Client, pipe: File) -> None:
+    """smbtorture's smb2.credits.*ipc*"""
+    client.pend(pipe.frames.read(4))
+    client.pend(pipe.frames.read(100))
+    first, rest, written = sorted(
+        client.send(pipe.frames.write(b"0123456789")), key=lambda each: each.header.message_id
+    )
+    assert written.status is OK
+    assert (first.status, first.data) == (NtStatus.BUFFER_OVERFLOW, b"0123")
+    assert (rest.status, rest.data) == (OK, b"456789")
+
+
+def test_who_waits_for_an_answer_can_give_up(client: Client, pipe: File) -> None:
+    async_id = client.pend(pipe.frames.read(100))
+    (reply,) = client.send(client.frames.cancel(async_id=async_id))
+    assert reply.status is NtStatus.CANCELLED
+    assert client.status(pipe.frames.write(b"data")) is OK
+    assert client.call(pipe.frames.read(100)).data == b"data"
+
+
+def test_the_end_of_a_pipe_is_the_end_of_waiting(client: Client, pipe: File) -> None:
+    client.pend(pipe.frames.read(100))
+    statuses = {reply.status for reply in client.send(pipe.frames.close())}
+    assert statuses == {OK, NtStatus.FILE_CLOSED}
+
+
+def test_in_the_middle_of_a_compound_nobody_waits(client: Client, pipe: File) -> None:
+    first, _ = client.send(pipe.frames.read(100), client.frames.related().echo())
+    assert first.status is NtStatus.PIPE_EMPTY
 
 
 def test_more_than_mountd_takes_is_refused(client: Client, pipe: File) -> None:

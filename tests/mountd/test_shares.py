@@ -62,7 +62,6 @@ def test_the_flags_of_a_plain_share(tmp_path: Path) -> None:
         ("vfs objects =", 0, ipc.SHARE_STREAMS),
         ("streams_xattr:samba format = yes", ipc.SHARE_STREAMS_SAMBA, 0),
         ("follow symlinks = yes", ipc.SHARE_FOLLOW_SYMLINKS, 0),
-        ("posix locking = no", 0, ipc.SHARE_POSIX_LOCKING),
         ("crossmnt = no", 0, ipc.SHARE_CROSSMNT),
         ("continuous availability = yes", ipc.SHARE_CONTINUOUS_AVAILABILITY, 0),
         ("hide unreadable = yes", ipc.SHARE_HIDE_UNREADABLE, 0),
