@@ -30,6 +30,12 @@ def _name(name: str) -> Callable[[Row], str]:
     return lambda row: printable(row.get(name, UNKNOWN)) or "-"
 
 
+def _kept(row: Row) -> str:
+    """How an open outlives its connection, and whether it waits for its client now."""
+    kept = str(row.get("kept") or "-")
+    return f"{kept}, client away" if row.get("away") else kept
+
+
 def _kind(row: Row) -> str:
     return "pipe" if row["pipe"] else "directory" if row["directory"] else "file"
 
@@ -79,6 +85,7 @@ OPENS: Final = (
     Column("Kind", _kind),
     Column("Access", _field("access")),
     Column("Cached", _name("caching")),
+    Column("Kept", _kept),
     Column("Account", _field("account")),
 )
 LOCKS: Final = (

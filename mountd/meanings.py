@@ -11,8 +11,6 @@ GLOBAL: Final[dict[str, str]] = {
     "deadtime": "After so many minutes an idle connection without open files is closed; 0: never.",
     "default_unix_user": "The system user for whom an account acts that has no system user of its "
     "name. Empty: such accounts are refused (or become guests: `map to guest = bad uid`).",
-    "durable_handles": "Let clients keep files open over a lost connection: durable and resilient "
-    "handles.",
     "failed_logon_window": "After so many minutes without another wrong password they are "
     "forgotten: `max failed logons`.",
     "guest_account": "The system user guests act as.",
@@ -92,6 +90,8 @@ SHARE: Final[dict[str, str]] = {
     "create_mask": "Mode bits that new files may have.",
     "crossmnt": "Let paths lead onto other file systems that are mounted below the share.",
     "directory_mask": "Mode bits that new directories may have.",
+    "durable_handles": "Let clients keep files open over a lost connection: durable and resilient "
+    "handles.",
     "follow_symlinks": "Follow symbolic links that stay inside the share; without it a link is "
     "shown as what it is, and is not followed.",
     "force_create_mode": "Mode bits that new files always have.",

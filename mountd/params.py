@@ -286,7 +286,6 @@ class GlobalParams:
     bind_interfaces_only: bool = param(boolean, False)
     deadtime: int = param(duration(60), 0)  # minutes
     default_unix_user: str = param(guest, "")
-    durable_handles: bool = param(boolean, True)
     failed_logon_window: int = param(duration(60), 5)  # minutes
     guest_account: str = param(guest, "nobody")
     interfaces: tuple[str, ...] = param(interfaces, (), empty=True)
@@ -341,6 +340,7 @@ class ShareParams:
     create_mask: int = param(octal, 0o744, "create mode")
     crossmnt: bool = param(boolean, True)
     directory_mask: int = param(octal, 0o755, "directory mode")
+    durable_handles: bool = param(boolean, True)
     follow_symlinks: bool = param(boolean, False)
     force_create_mode: int = param(octal, 0)
     force_directory_mode: int = param(octal, 0)

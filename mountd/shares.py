@@ -31,6 +31,7 @@ BOOLEAN_FLAGS: Final = (  # attribute, flag
     ("follow_symlinks", ipc.SHARE_FOLLOW_SYMLINKS),
     ("crossmnt", ipc.SHARE_CROSSMNT),
     ("continuous_availability", ipc.SHARE_CONTINUOUS_AVAILABILITY),
+    ("durable_handles", ipc.SHARE_DURABLE_HANDLES),
     ("hide_unreadable", ipc.SHARE_HIDE_UNREADABLE),
     ("time_machine", ipc.SHARE_TIME_MACHINE),
     ("allow_insecure_wide_links", ipc.SHARE_WIDE_LINKS),

@@ -107,19 +107,20 @@ class State:
         """Whom the guest *account* acts as; nobody stands in for a guest."""
         return self.server_identity or self.system.user(account)
 
-    def _persistent(self, params: GlobalParams) -> int:
-        """Whether some share lets clients have persistent handles."""
-        if not params.durable_handles:
-            return 0
-        offered = any(share.params.continuous_availability for share in self.files.shares)
-        return ipc.PERSISTENT_HANDLES if offered else 0
+    def _kept_handles(self) -> int:
+        """Whether some share lets clients have durable handles, or even persistent ones."""
+        durable = [share.params for share in self.files.shares if share.params.durable_handles]
+        flags = ipc.DURABLE_HANDLES if durable else 0
+        if any(params.continuous_availability for params in durable):
+            flags |= ipc.PERSISTENT_HANDLES
+        return flags
 
     def starting_up(self) -> StartingUp:
         """The message that starts ksmbd."""
         params = self.files.globals
         port = params.tcp_port if self.port is None else self.port
         return StartingUp(
-            flags=_flags(params) | self._persistent(params),
+            flags=_flags(params) | self._kept_handles(),
             signing=params.server_signing,
             tcp_port=port,
             ipc_timeout=params.ipc_timeout,
@@ -200,7 +201,6 @@ def _flags(params: GlobalParams) -> int:
         (params.smb3_encryption == Encryption.DESIRED, ipc.ENCRYPTION_DESIRED),
         (params.smb3_encryption == Encryption.OFF, ipc.ENCRYPTION_OFF),
         (params.server_multi_channel_support, ipc.MULTICHANNEL),
-        (params.durable_handles, ipc.DURABLE_HANDLES),
         (params.kerberos_support and krb5.AVAILABLE, ipc.KERBEROS),
         (params.bind_interfaces_only, ipc.BIND_INTERFACES_ONLY),
     )

@@ -44,7 +44,7 @@ def grant(
 ) -> None:
     """Make the open durable if it may keep its file; with a CreateGuid it can be replayed, too."""
     granted = (
-        work.server.settings.durable_handles
+        work.the_tree().share.durable_handles
         and not open.is_directory
         and open.holder is not None
         and bool(open.holder.level & LEASE_HANDLE)
@@ -85,7 +85,8 @@ def _make_persistent(work: Work, open: Open, durable: Durable, timeout_ms: int) 
 def may_persist(work: Work) -> bool:
     """Whether the client and the share have persistent handles."""
     capable = work.connection.server_capabilities & CAP_PERSISTENT_HANDLES
-    return bool(capable) and work.the_tree().share.continuous_availability
+    share = work.the_tree().share
+    return bool(capable) and share.continuous_availability and share.durable_handles
 
 
 def answer(durable: Durable, asked: Request) -> list[tuple[bytes, bytes]]:

@@ -23,7 +23,7 @@ def request_resiliency(
     INVALID_DEVICE_REQUEST   SMB 2.0.2; no file; ``durable handles = no``
     INVALID_PARAMETER        a longer time than Windows allows
     """
-    if work.connection.dialect < SMB_2_1 or not work.server.settings.durable_handles:
+    if work.connection.dialect < SMB_2_1 or not work.the_tree().share.durable_handles:
         raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "no resiliency")
     if open is None or open.handle is None or open.is_directory:
         raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "no file")

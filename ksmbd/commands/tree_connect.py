@@ -167,6 +167,6 @@ def _share_flags(tree: TreeConnect) -> int:
 
 def _capabilities(connection: Connection, share: Share) -> int:
     persistent = connection.server_capabilities & CAP_PERSISTENT_HANDLES
-    if persistent and share.continuous_availability:
+    if persistent and share.continuous_availability and share.durable_handles:
         return SHARE_CAP_CONTINUOUS_AVAILABILITY
     return 0

@@ -11,6 +11,7 @@ from ksmbd.crypto.signing import Signer
 from ksmbd.server.clients import Client
 from ksmbd.server.pool import PoolFigures
 from ksmbd.server.startup import CIPHERS, SIGNING_ALGORITHMS
+from ksmbd.state.durable import is_away
 from ksmbd.state.holder import OPLOCK_OF
 from ksmbd.state.open import Open
 from ksmbd.state.oplock import Kind
@@ -162,6 +163,8 @@ def _open(open: Open) -> dict[str, Any]:
         "pipe": open.pipe is not None,
         "access": f"{open.granted_access:#010x}",
         "oplock": open.oplock_level,
+        "kept": _kept(open),
+        "away": is_away(open),
         "caching": _caching(open),
         "since": open.creation_time,
     }
@@ -194,3 +197,12 @@ def _locks(open: Open) -> list[dict[str, Any]]:
         }
         for offset, length, exclusive in held
     ]
+
+
+def _kept(open: Open) -> str:
+    """How it outlives its connection; empty: it does not."""
+    durable = open.durable
+    if durable is None:
+        return ""
+    kinds = {"persistent": durable.persistent, "resilient": durable.resilient}
+    return next((name for name, is_it in kinds.items() if is_it), "durable" * durable.granted)

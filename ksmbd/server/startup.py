@@ -71,7 +71,6 @@ def settings_from(message: StartingUp) -> Settings:
         kerberos=bool(message.flags & ipc.KERBEROS),
         multichannel=bool(message.flags & ipc.MULTICHANNEL),
         leases=bool(message.flags & ipc.LEASES),
-        durable_handles=bool(message.flags & ipc.DURABLE_HANDLES),
         persistent_handles=bool(message.flags & ipc.PERSISTENT_HANDLES),
         wrong_password_is_guest=message.map_to_guest == MapToGuest.BAD_PASSWORD,
         restrict_anonymous=message.restrict_anonymous,

@@ -29,11 +29,13 @@ def all_away(holder: Holder) -> bool:
 def answer_for(holder: Holder, outcome: Outcome, after: After) -> bool:
     """A break begins, and *holder* is away; True if whoever caused it waits."""
     if outcome.notice is None or not outcome.notice.ack:
+        after.lowered.append(holder)
         return outcome.waits
     lasting = [open for open in holder.opens if open.durable is not None and open.durable.lasting]
     mark_lost((open for open in holder.opens if open not in lasting), after)
     if lasting:
         holder.state = held(outcome.state.required)
+        after.lowered.append(holder)
         return False
     if holder.pending is None:
         holder.pending = Break()

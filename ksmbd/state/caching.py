@@ -515,6 +515,7 @@ class Caching:
         """Under ``inode.lock``: one more of its opens is away; a break waits for no answer then."""
         if holder.state.breaking and all_away(holder):
             holder.state = oplock.held(holder.state.required)
+            after.lowered.append(holder)
             self._end_break(holder, after)
             if holder.persistent:
                 after.changed.append(holder)

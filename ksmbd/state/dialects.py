@@ -57,7 +57,7 @@ def capabilities(dialect: int, settings: Settings, offered: int) -> int:
         found |= CAP_LEASING
         if dialect >= SMB_3_0:
             found |= offered & CAP_DIRECTORY_LEASING
-    if settings.persistent_handles and settings.durable_handles and dialect >= SMB_3_0:
+    if settings.persistent_handles and dialect >= SMB_3_0:
         found |= offered & CAP_PERSISTENT_HANDLES
     return found
 

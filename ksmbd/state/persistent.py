@@ -137,6 +137,9 @@ class Persistence:
         durable.create_guid = bytes.fromhex(record.create_guid)
         durable.create_action = record.create_action
         durable.timeout_s = record.timeout_s
+        if record.level and tree.share.kernel_oplocks:  # as much as local programs leave of it
+            promised = self.server.caching.local.claim(open, record.level)
+            record = record._replace(level=promised if isinstance(promised, int) else 0)
         with inode.lock:
             inode.opens.append(open)
             for offset, length, exclusive in record.locks:
@@ -273,6 +276,12 @@ class _Gone:
 
     def send(self, parts: Sequence[Buffer]) -> None:
         """Nobody is there."""
+
+    def resent(self) -> int | None:
+        return None
+
+    def abort(self) -> None:
+        """It is closed."""
 
     def close(self) -> None:
         """It is closed."""

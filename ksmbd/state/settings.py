@@ -43,7 +43,6 @@ class Settings:
     deadtime_s: int = 0  # idle connections without open files are dropped; 0: never
     kerberos: bool = False  # mountd accepts tickets
     multichannel: bool = False  # server multi channel support
-    durable_handles: bool = True
     persistent_handles: bool = False  # some share has them
     leases: bool = True  # smb2 leases; oplocks are the shares' own matter
     wrong_password_is_guest: bool = False  # map to guest = bad password

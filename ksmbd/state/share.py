@@ -32,6 +32,7 @@ class Share:
     hide_unreadable: bool = False
     inherit_owner: bool = False
     continuous_availability: bool = False
+    durable_handles: bool = True
     encryption: Encryption = Encryption.AUTO
     create_mask: int = 0o744
     directory_mask: int = 0o755

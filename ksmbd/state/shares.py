@@ -54,6 +54,7 @@ def _build(server: Server, config: ShareConfig) -> Share:
         acl_xattr=bool(flags & ipc.SHARE_ACL_XATTR),
         hide_unreadable=bool(flags & ipc.SHARE_HIDE_UNREADABLE),
         inherit_owner=bool(flags & ipc.SHARE_INHERIT_OWNER),
+        durable_handles=bool(flags & ipc.SHARE_DURABLE_HANDLES),
         continuous_availability=bool(flags & ipc.SHARE_CONTINUOUS_AVAILABILITY),
         encryption=_encryption(flags),
         create_mask=config.create_mask,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ksmbd.wire import create_context as wire
+from ksmbd.wire import ipc
 from ksmbd.wire.access import FILE_DELETE_ON_CLOSE, FILE_DIRECTORY_FILE, FILE_OPENED
 from ksmbd.wire.create import (
     OPLOCK_BATCH,
@@ -39,6 +40,7 @@ from tests.support.durable import (
     v2,
 )
 from tests.support.engine import Engine
+from tests.support.mountd import DISK, share
 
 OK = NtStatus.SUCCESS
 NOT_FOUND = NtStatus.OBJECT_NAME_NOT_FOUND
@@ -109,7 +111,8 @@ def test_nothing_is_durable_if_the_administrator_says_so(engine_without: Engine)
 
 @pytest.fixture
 def engine_without(folder: Any) -> Engine:
-    return Engine(folder, durable_handles=False)
+    flags = DISK & ~ipc.SHARE_DURABLE_HANDLES
+    return Engine(folder, shares=[share("data", str(folder), flags)])
 
 
 # -- getting it back ---------------------------------------------------------------------

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from ksmbd.wire import fsctl
+from ksmbd.wire import fsctl, ipc
 from ksmbd.wire.access import FILE_DIRECTORY_FILE
 from ksmbd.wire.negotiate import SMB_2_0_2
 from ksmbd.wire.status import NtStatus
 from tests.support.client import DIALECTS, Client, File, ready
 from tests.support.durable import ask, back_v1, connected
 from tests.support.engine import Engine
+from tests.support.mountd import DISK, share
 
 OK = NtStatus.SUCCESS
 REFUSED = NtStatus.INVALID_DEVICE_REQUEST
@@ -61,5 +62,6 @@ def test_only_files_are_resilient(client: Client) -> None:
 
 
 def test_not_if_the_administrator_wants_no_durable_handles(folder: Path) -> None:
-    client = ready(Engine(folder, durable_handles=False))
+    flags = DISK & ~ipc.SHARE_DURABLE_HANDLES
+    client = ready(Engine(folder, shares=[share("data", str(folder), flags)]))
     assert asked(client, client.open(), 1000) is REFUSED

@@ -33,7 +33,8 @@ REPORT: dict[str, Any] = {
     ],
     "opens": [
         {"id": "0x7", "share": "media", "path": "a/b.txt", "pipe": False, "directory": False,
-         "access": "0x00120089", "caching": "batch", "account": "alice"},
+         "access": "0x00120089", "caching": "batch", "kept": "durable", "away": True,
+         "account": "alice"},
         {"id": "0x8", "share": "media", "path": "new\nline", "pipe": False, "directory": True,
          "access": "0x00100081", "caching": "", "account": "alice"},
     ],
@@ -70,9 +71,9 @@ Connected shares: 1
   media  alice    0x1f     yes       no
 
 Open files: 2
-  File  Share  Path       Kind       Access      Cached  Account
-  0x7   media  a/b.txt    file       0x00120089  batch   alice
-  0x8   media  new\\nline  directory  0x00100081  -       alice
+  File  Share  Path       Kind       Access      Cached  Kept                  Account
+  0x7   media  a/b.txt    file       0x00120089  batch   durable, client away  alice
+  0x8   media  new\\nline  directory  0x00100081  -       -                     alice
 
 Byte-range locks: 1
   File  Share  Path     Offset  Length  Exclusive  Account

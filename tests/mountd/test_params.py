@@ -60,7 +60,6 @@ GLOBALS: list[tuple[str, list[tuple[str, Any]]]] = [
     ("bind interfaces only", BOOLEAN_WORDS),
     ("deadtime", [("10", 10), ("2h", 120), ("90s", 2), ("1x", BAD), ("-1", BAD)]),
     ("default unix user", [("smb", "smb"), ("x" * 48, BAD)]),
-    ("durable handles", [("no", False)]),
     ("failed logon window", [("5", 5), ("90s", 2), ("1h", 60), ("soon", BAD)]),
     ("guest account", [("ftp", "ftp")]),
     (
@@ -134,6 +133,7 @@ SHARES: list[tuple[str, list[tuple[str, Any]]]] = [
     ("create mask", [("0640", 0o640), ("7777", 0o7777), ("0o644", 0o644), ("9", BAD), ("", BAD)]),
     ("crossmnt", [("no", False)]),
     ("directory mask", [("755", 0o755), ("77777", BAD)]),
+    ("durable handles", [("no", False)]),
     ("follow symlinks", [("yes", True)]),
     ("force create mode", [("0020", 0o20)]),
     ("force directory mode", [("2000", 0o2000)]),

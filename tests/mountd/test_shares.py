@@ -22,6 +22,7 @@ DEFAULT_FLAGS = (
     | ipc.SHARE_CROSSMNT
     | ipc.SHARE_STREAMS
     | ipc.SHARE_POSIX_LOCKING
+    | ipc.SHARE_DURABLE_HANDLES
 )
 
 
@@ -62,6 +63,7 @@ def test_the_flags_of_a_plain_share(tmp_path: Path) -> None:
         ("vfs objects =", 0, ipc.SHARE_STREAMS),
         ("streams_xattr:samba format = yes", ipc.SHARE_STREAMS_SAMBA, 0),
         ("follow symlinks = yes", ipc.SHARE_FOLLOW_SYMLINKS, 0),
+        ("durable handles = no", 0, ipc.SHARE_DURABLE_HANDLES),
         ("crossmnt = no", 0, ipc.SHARE_CROSSMNT),
         ("continuous availability = yes", ipc.SHARE_CONTINUOUS_AVAILABILITY, 0),
         ("hide unreadable = yes", ipc.SHARE_HIDE_UNREADABLE, 0),

@@ -100,7 +100,15 @@ def test_starting_up_carries_the_global_parameters(
         ("smb encrypt = desired", ipc.ENCRYPTION | ipc.ENCRYPTION_OFF, False),
         ("server smb encrypt = off", ipc.ENCRYPTION_OFF, True),
         ("smb2 leases = no", ipc.LEASES, False),
-        ("durable handles = yes", ipc.DURABLE_HANDLES, True),
+        ("[a]\npath = /a", ipc.DURABLE_HANDLES, True),
+        ("[a]\npath = /a", ipc.PERSISTENT_HANDLES, False),
+        ("[a]\npath = /a\ncontinuous availability = yes", ipc.PERSISTENT_HANDLES, True),
+        (
+            "durable handles = no\n[a]\npath = /a\ncontinuous availability = yes",
+            ipc.DURABLE_HANDLES | ipc.PERSISTENT_HANDLES,
+            False,
+        ),
+        ("durable handles = no\n[a]\npath = /a\ndurable handles = yes", ipc.DURABLE_HANDLES, True),
     ],
 )
 def test_a_switch_has_its_flag(tmp_path: Path, conf: str, flag: int, given: bool) -> None:

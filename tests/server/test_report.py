@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from control.status import render
+from control.status import OPENS, render
 from ksmbd.server.pool import PoolFigures
 from ksmbd.server.report import report
 from ksmbd.state.oplock import Kind
@@ -17,6 +17,7 @@ from ksmbd.state.session import SessionState
 from ksmbd.wire.create_context import LEASE_HANDLE, LEASE_READ, LEASE_WRITE
 from ksmbd.wire.negotiate import AES_256_GCM, AES_GMAC
 
+OPENS_KEPT = next(column for column in OPENS if column.title == "Kept")
 FIGURES = PoolFigures(2, 1, 1, 0, 3, 1, 32)
 
 
@@ -42,6 +43,7 @@ def server() -> Any:
     open = SimpleNamespace(
         volatile_id=0x77, session=session, tree=tree, path="a/b", is_directory=False, pipe=None,
         granted_access=0x120089, oplock_level=9, creation_time=97.0, holder=None, inode=None,
+        durable=None,
     )  # fmt: skip
     session.opens[0x77] = open
     client = SimpleNamespace(
@@ -151,3 +153,27 @@ def test_it_lists_byte_range_locks() -> None:
         {"open": "0x77", "account": "alice", "share": "media", "path": "a/b",
          "offset": 16, "length": 8, "exclusive": True},
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("durable", "said"),
+    [
+        (None, "-"),
+        ((False, False, False, False), "-"),
+        ((True, False, False, True), "durable, client away"),
+        ((False, True, False, False), "resilient"),
+        ((True, True, True, True), "persistent, client away"),
+    ],
+)
+def test_it_is_told_which_opens_wait_for_their_client(
+    durable: tuple[bool, ...] | None, said: str
+) -> None:
+    made, client = server()
+    (open,) = made.opens.all()
+    if durable is not None:
+        granted, resilient, persistent, away = durable
+        open.durable = SimpleNamespace(
+            granted=granted, resilient=resilient, persistent=persistent, away=away
+        )
+    (row,) = report(made, [client], FIGURES, direct=True)["opens"]
+    assert OPENS_KEPT.text(row) == said

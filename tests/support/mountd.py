@@ -24,7 +24,7 @@ PIPES: Final = frozenset(("srvsvc", "wkssvc", "lsarpc", "samr"))
 DISK: Final = (
     ipc.SHARE_AVAILABLE | ipc.SHARE_BROWSEABLE | ipc.SHARE_WRITEABLE | ipc.SHARE_STORE_DOS_ATTRS
     | ipc.SHARE_OPLOCKS | ipc.SHARE_HIDE_DOT_FILES | ipc.SHARE_CROSSMNT
-    | ipc.SHARE_STREAMS | ipc.SHARE_POSIX_LOCKING
+    | ipc.SHARE_STREAMS | ipc.SHARE_DURABLE_HANDLES | ipc.SHARE_POSIX_LOCKING
 )  # fmt: skip
 READ_ONLY: Final = DISK & ~ipc.SHARE_WRITEABLE | ipc.SHARE_READONLY
 
