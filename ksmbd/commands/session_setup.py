@@ -87,14 +87,16 @@ def _step(work: Work, req: SessionSetupRequest, session: Session, token: memoryv
         session.preauth_integrity_hash_value = preauth.extend(
             session.preauth_integrity_hash_value, work.message
         )
-    if session.logon is None:
-        session.logon = Logon(work.server, work.connection.peer)
-    outcome = session.logon.step(token)
+    # Two channels may renew it at a time, each in a conversation of its own.
+    place = session.channels.get(work.connection.number, session)
+    if place.logon is None:
+        place.logon = Logon(work.server, work.connection.peer)
+    outcome = place.logon.step(token)
     if outcome.logged_on is None:
         if hashing:
             work.keep_preauth = session
         return _reply(outcome.token, 0, NtStatus.MORE_PROCESSING_REQUIRED)
-    session.logon = None
+    place.logon = None
     if session.state == SessionState.IN_PROGRESS:
         _log_on(work, req, session, outcome.logged_on)
     else:
@@ -185,7 +187,7 @@ def _give_up(work: Work, session: Session, refused: NtStatusError) -> None:
 
     Where mountd could not be asked, nobody has failed to prove anything: a valid session stays.
     """
-    session.logon = None
+    session.channels.get(work.connection.number, session).logon = None
     unasked = refused.status == NtStatus.NO_LOGON_SERVERS
     if session.state == SessionState.IN_PROGRESS or not unasked:
         work.server.end_session(session)

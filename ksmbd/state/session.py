@@ -45,11 +45,12 @@ class SessionState(IntEnum):
 class Channel:
     """A connection the session uses, with the signing key of that connection."""
 
-    __slots__ = ("connection", "signer")
+    __slots__ = ("connection", "logon", "signer")
 
     def __init__(self, connection: Connection, signer: Signer | None) -> None:
         self.connection = connection
         self.signer = signer
+        self.logon: Logon | None = None  # a re-authentication under way; by Session.setup_lock
 
 
 class Session:
@@ -85,7 +86,7 @@ class Session:
         self.account_flags = 0  # what mountd said of the account, for its tree connects
         self.expiration_time: float | None = None
 
-        # While a log-on or re-authentication is under way; by setup_lock.
+        # While the first log-on is under way; by setup_lock.
         self.logon: Logon | None = None
         self.preauth_integrity_hash_value = b""  # 3.1.1 only
 

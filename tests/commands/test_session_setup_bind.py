@@ -151,6 +151,17 @@ def test_a_channel_can_authenticate_again(engine: Engine) -> None:
     two.open("two")
 
 
+def test_two_channels_may_authenticate_again_at_a_time(engine: Engine) -> None:
+    one = first(engine)
+    two = second(engine, one)
+    sides = [(client, ntlm.Client("joe", password=PASSWORD)) for client in (one, two)]
+    begun = [client.call(client.frames.session_setup(side.negotiate())) for client, side in sides]
+    for (client, side), response in zip(sides, begun, strict=True):
+        assert response.status is MORE
+        assert client.status(client.frames.session_setup(side.authenticate(response.token()))) is OK
+    two.open("file")
+
+
 def test_32_channels_are_the_limit(engine: Engine) -> None:
     one = first(engine)
     others = [second(engine, one) for _ in range(MAX_CHANNELS - 1)]
