@@ -142,7 +142,7 @@ def _cancel(connection: Connection, frame: memoryview, sealed: Session | None = 
         return
     message_id = work.header.message_id if by_async_id else request.message_id
     log.debug("cancel of message %d", message_id)
-    work.cancel(message_id)
+    work.cancel(message_id, _end_now)
 
 
 def run(work: Work) -> None:
@@ -338,6 +338,17 @@ def _queue(parking: Parking, wake: Wake) -> None:
     if parking.timer is not None:
         parking.timer.cancel()
     parking.work.server.scheduler.run(resume, parking.work, parking.wait, wake)
+
+
+def _end_now(parking: Parking, wake: Wake) -> None:
+    """By the reader, for a CANCEL: the request is answered before what the client sent after it."""
+    if not parking.work.is_last:
+        _queue(parking, wake)
+        return
+    parking.wait.on.unsubscribe(parking.fired)
+    if parking.timer is not None:
+        parking.timer.cancel()
+    resume(parking.work, parking.wait, wake)
 
 
 def resume(work: Work, wait: Wait, wake: Wake) -> None:

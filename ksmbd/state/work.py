@@ -70,12 +70,15 @@ class Parking:
         self._lock = threading.Lock()
         self._taken = False  # by self._lock
 
-    def leave(self, wake: Wake) -> None:
-        """Run the work again because of *wake*, unless something else was first."""
+    def leave(self, wake: Wake, resume: Callable[[Parking, Wake], None] | None = None) -> None:
+        """Run the work again because of *wake*, unless something else was first.
+
+        *resume* is called instead of our own.
+        """
         with self._lock:
             taken, self._taken = self._taken, True
         if not taken:
-            self.resume(self, wake)
+            (resume or self.resume)(self, wake)
 
     def fired(self) -> None:
         self.leave(Wake.FIRED)
@@ -297,7 +300,9 @@ class Work:
         with self._lock:
             return self.parking is not None and self.header.command == command
 
-    def cancel(self, message_id: int) -> None:
+    def cancel(
+        self, message_id: int, resume: Callable[[Parking, Wake], None] | None = None
+    ) -> None:
         """[MS-SMB2] 3.3.5.16: end that command's waiting, now or as soon as it would begin."""
         with self._lock:
             self.cancelled.add(message_id)
@@ -305,7 +310,7 @@ class Work:
             if parking is not None and self.header.message_id != message_id:
                 return
         if parking is not None and parking.wait.cancellable:
-            parking.leave(Wake.CANCELLED)
+            parking.leave(Wake.CANCELLED, resume)
 
     def abandon(self) -> None:
         """The connection is lost: wait for nothing any more."""

@@ -202,6 +202,16 @@ def test_cancel_ends_the_waiting(engine: Engine, dialect: int, by_async_id: bool
     assert client.connection.async_commands == {}
 
 
+def test_a_cancelled_request_is_answered_before_later_ones(
+    client: Client, folder_open: File
+) -> None:
+    """By the reader itself, before it looks at the next frame."""
+    async_id = client.pend(folder_open.frames.change_notify())
+    cancel = client.pack(client.frames.cancel(async_id=async_id))
+    assert dispatch.receive(client.connection, memoryview(cancel)) is None
+    assert final(client.receive(), async_id).status is CANCELLED
+
+
 def test_cancel_by_async_id_needs_no_message_id(client: Client, folder_open: File) -> None:
     async_id = client.pend(folder_open.frames.change_notify())
     assert statuses(client.send(client.frames.cancel(async_id=async_id))) == [CANCELLED]
