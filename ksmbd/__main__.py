@@ -14,6 +14,7 @@ from typing import NoReturn
 import ksmbd
 from ksmbd import debug
 from ksmbd.server import memory
+from ksmbd.server.loops import MAX_READERS
 from ksmbd.server.pool import DEFAULT_WORKERS
 from ksmbd.server.server import Daemon, Options, StartError
 from ksmbd.wire.ipc import RUN_DIR
@@ -49,6 +50,13 @@ def parser() -> argparse.ArgumentParser:
     add("--with-mountd", action="store_true", help="start ksmbd-mountd as a child, and end it")
     add("--with-parent", action="store_true", help="end when the standard input does")
     add("--mountd-user", metavar="USER", type=_uid, help="whom mountd runs as, if not root")
+    add(
+        *("--readers",),
+        metavar="N",
+        type=_readers,
+        default=0,
+        help="threads that read all connections (default: one for each connection)",
+    )
     add("--no-direct-dispatch", action="store_true", help="leave every request to a worker")
     add(
         *("--max-workers",),
@@ -80,6 +88,7 @@ def options(arguments: argparse.Namespace) -> Options:
         with_mountd=arguments.with_mountd,
         with_parent=arguments.with_parent,
         mountd_uid=arguments.mountd_user,
+        readers=arguments.readers,
         direct_dispatch=not arguments.no_direct_dispatch,
         max_workers=arguments.max_workers,
         verbose=arguments.verbose,
@@ -113,6 +122,13 @@ def _port(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"{number} is no port")
+    return number
+
+
+def _readers(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= MAX_READERS:
+        raise argparse.ArgumentTypeError(f"0 to {MAX_READERS}")
     return number
 
 

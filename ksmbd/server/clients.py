@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ksmbd.server.listener import Admission
-from ksmbd.server.loop import Loop
+from ksmbd.server.loops import Loops
 from ksmbd.server.reader import Dispatch, Reader
 from ksmbd.server.tcp import TcpTransport
 from ksmbd.server.timers import Timers
@@ -62,7 +62,7 @@ class Clients:
         *,
         dispatch: Dispatch,
         admission: Admission,
-        loop: Loop,
+        loops: Loops,
         timers: Timers,
         direct: bool = True,
         clock: Callable[[], float] = time.monotonic,
@@ -70,7 +70,7 @@ class Clients:
         self._server = server
         self._dispatch = dispatch
         self._admission = admission
-        self._loop = loop
+        self._loops = loops
         self._timers = timers
         self._pool: Scheduler = server.scheduler
         self._direct = direct
@@ -90,7 +90,7 @@ class Clients:
         transport = TcpTransport(
             sock,
             self._server.buffers,
-            spare=self._loop.spare,
+            spare=self._loops.spare,
             clock=self._clock,
             run=self._pool.run,
         )
@@ -101,7 +101,7 @@ class Clients:
             transport,
             dispatch=self._dispatch,
             pool=self._pool,
-            loop=self._loop,
+            loop=self._loops.loop_for(connection.number, peer),
             lost=self._lost,
             direct=self._direct,
         )

@@ -1,9 +1,8 @@
-"""The loop: one thread that reads all connections, ``ksmbd/reader``.
+"""The loop: a thread that reads one connection, or several.
 
 It waits for sockets that have something, and lets the reader of each take its turn: some
-frames, which it queues for the kworkers or runs itself.  One thread, and not one for each
-connection, because they would contend for the interpreter's lock: every frame would be a
-contest of threads that costs more than the frame.
+frames, which it queues for the kworkers or runs itself.  As a rule each connection has a loop
+of its own (``ksmbd/server/loops.py``).
 
 Whoever runs the loop has the *reader role*.  It changes hands while a work item that a reader
 runs itself is held up:
@@ -52,11 +51,25 @@ class Role:
 
 
 class Loop:
-    """Reads the connections of a server.  ``add`` starts it, ``close`` ends it."""
+    """Reads some connections.  ``add`` starts it, ``close`` ends it."""
 
-    def __init__(self, watchdog: Watchdog, pool: Runner) -> None:
+    def __init__(
+        self,
+        watchdog: Watchdog,
+        pool: Runner,
+        *,
+        name: str = NAME,
+        single: bool = False,
+        spare: list[bytearray] | None = None,
+    ) -> None:
+        """*name* is the thread's; a *single* one ends with the connection it was made for.
+
+        *spare*: receive buffers that no connection uses now; loops may share them.
+        """
         self.watchdog = watchdog
-        self.spare: list[bytearray] = []  # receive buffers that no connection uses now
+        self.spare: list[bytearray] = [] if spare is None else spare
+        self._name = name
+        self._single = single
         self.works = 0  # run by readers themselves, so far
         self._pool = pool
         self._epoll = select.epoll()
@@ -67,7 +80,7 @@ class Loop:
         self._now: Reader | None = None  # whose turn it is
         self._lock = threading.Lock()
         self._started = False  # by self._lock
-        self._closed = False  # by self._lock; only ever becomes true
+        self._closed = False  # only ever becomes true
         self._disposed = False  # by self._lock
 
     def __len__(self) -> int:
@@ -81,6 +94,8 @@ class Loop:
             self._epoll.register(fd, select.EPOLLIN)
         except BaseException:
             self._readers.pop(fd, None)
+            if self._single:
+                self.close()
             raise
 
     def start(self) -> None:
@@ -121,6 +136,7 @@ class Loop:
         if self._readers.pop(fd, None) is not None:
             with contextlib.suppress(OSError):
                 self._epoll.unregister(fd)
+            self._closed = self._closed or self._single
 
     def promote(self) -> None:
         """Have another thread go on; for whoever took our entry out of ``armed``."""
@@ -155,7 +171,7 @@ class Loop:
             self._dispose()
 
     def _start_thread(self) -> None:
-        threading.Thread(target=self.run, name=NAME, daemon=True).start()
+        threading.Thread(target=self.run, name=self._name, daemon=True).start()
 
     def _dispose(self) -> None:
         """Caller holds the lock."""

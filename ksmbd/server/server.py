@@ -38,7 +38,7 @@ from ksmbd.server.control import SOCKET_NAME, ControlServer
 from ksmbd.server.interfaces import choose, local_addresses
 from ksmbd.server.lease_reader import LeaseReader
 from ksmbd.server.listener import Admission, BindError, Listener, bind_all
-from ksmbd.server.loop import Loop
+from ksmbd.server.loops import Loops
 from ksmbd.server.network import Network
 from ksmbd.server.notify import READY, STOPPING, WATCHDOG, Notifier
 from ksmbd.server.notify_reader import NotifyReader
@@ -76,6 +76,7 @@ class Options:
     with_mountd: bool = False
     with_parent: bool = False  # end with the standard input, whose other end our starter holds
     mountd_uid: int | None = None  # may connect besides root and ourselves
+    readers: int = 0  # threads that read connections; 0: one for each
     direct_dispatch: bool = True
     max_workers: int = DEFAULT_WORKERS
     verbose: bool = False  # for mountd
@@ -170,7 +171,7 @@ class Daemon:
         self.pool = Pool(options.max_workers)
         self.timers = Timers()
         self.watchdog = Watchdog()
-        self.loop = Loop(self.watchdog, self.pool)
+        self.loops = Loops(self.watchdog, self.pool, options.readers)
         self.admission = Admission()
         self.mountd = Mountd(str(options.run_dir / ipc.SOCKET_NAME), mountd_uid=options.mountd_uid)
         self.server: Server | None = None  # both from the first STARTING_UP on
@@ -297,7 +298,7 @@ class Daemon:
         if self.lease_reader is not None:
             self.lease_reader.close()
         self.timers.close()
-        self.loop.close()
+        self.loops.close()
         self.watchdog.close()
         self.pool.shutdown_within(WORKERS_S)
         if self.options.with_mountd:
@@ -349,7 +350,7 @@ class Daemon:
             self.server,
             dispatch=dispatch,
             admission=self.admission,
-            loop=self.loop,
+            loops=self.loops,
             timers=self.timers,
             direct=self.options.direct_dispatch,
         )

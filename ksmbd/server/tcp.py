@@ -8,7 +8,7 @@ above LARGE is received straight into a pooled buffer and handed out as a ``memo
 is not first copied through the small buffer.
 
 A connection from which nothing is half received has no buffer of its own: it borrows one of
-*spare*, which those who read in turn share.
+*spare*, which those who read share.
 
 The receive side has no lock: it belongs to the thread that holds the reader role
 (``ksmbd/server/loop.py``), and so do the bytes that were received but not yet parsed.
@@ -34,6 +34,7 @@ log = logging.getLogger("ksmbd.conn")
 LARGE: Final = 32 << 10  # bytes; a longer frame gets a buffer of its own
 RECEIVE_BUFFER: Final = 64 << 10
 ASK_AFTER_LARGE: Final = 512  # bytes; holds a length and the fixed part of a WRITE
+MAX_SPARE: Final = 32  # receive buffers; more are given back to the system
 ALWAYS_TAKEN: Final = 64 << 10  # bytes; only for longer frames the limit is asked for
 PREFIX: Final = 4  # bytes of the length before each frame
 MIN_FRAME: Final = 4  # bytes; shorter than a ProtocolId
@@ -70,7 +71,7 @@ class TcpTransport:
         clock: Callable[[], float] = time.monotonic,
         run: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
-        """*spare*: receive buffers that nobody uses now; the holder of the role's own.
+        """*spare*: receive buffers that nobody uses now, shared by all connections.
 
         *run* has a kworker call something.
         """
@@ -229,7 +230,10 @@ class TcpTransport:
     def _receive(self) -> bool:
         """Receive some more behind the unparsed bytes; False at the end of the stream."""
         if self._buffer is _NO_BUFFER:
-            self._buffer = self._spare.pop() if self._spare else bytearray(RECEIVE_BUFFER)
+            try:
+                self._buffer = self._spare.pop()
+            except IndexError:  # whoever read in another thread may have taken the last
+                self._buffer = bytearray(RECEIVE_BUFFER)
         ask, self._ask = self._ask, RECEIVE_BUFFER
         end = self._end
         if end or ask < RECEIVE_BUFFER:
@@ -243,7 +247,8 @@ class TcpTransport:
     def _lend(self) -> None:
         """Nothing is half received: others may use the buffer."""
         if self._buffer is not _NO_BUFFER:
-            self._spare.append(self._buffer)
+            if len(self._spare) < MAX_SPARE:
+                self._spare.append(self._buffer)
             self._buffer = _NO_BUFFER
             self._start = self._end = 0
 

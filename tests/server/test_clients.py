@@ -12,7 +12,7 @@ import pytest
 
 from ksmbd.server.clients import LOG_ON_S, NEGOTIATE_S, SWEEP_S, Clients
 from ksmbd.server.listener import Admission
-from ksmbd.server.loop import Loop
+from ksmbd.server.loops import Loops
 from ksmbd.server.pool import Pool
 from ksmbd.server.reader import Reader
 from ksmbd.server.timers import Timers
@@ -69,7 +69,7 @@ class Bench:
         self.timers = Timers(self.clock, threaded=False)
         self.admission = Admission()
         self.server = FakeServer(self.pool)
-        self.loop = Loop(Watchdog(threaded=False), self.pool)
+        self.loops = Loops(Watchdog(threaded=False), self.pool)
         self.frames = threading.Semaphore(0)
         dispatch = SimpleNamespace(
             is_direct=lambda frame, alone: True,
@@ -80,7 +80,7 @@ class Bench:
             self.server,  # type: ignore[arg-type]
             dispatch=dispatch,  # type: ignore[arg-type]
             admission=self.admission,
-            loop=self.loop,
+            loops=self.loops,
             timers=self.timers,
             clock=self.clock,
         )
@@ -120,7 +120,7 @@ def bench() -> Iterator[Bench]:
     yield made
     made.clients.close_all()
     assert made.clients.wait_gone(SOON)
-    made.loop.close()
+    made.loops.close()
     for thread in threading.enumerate():
         if thread.name.startswith("ksmbd/"):
             thread.join(SOON)
