@@ -260,6 +260,8 @@ class Daemon:
         """Take up the persistent opens of the process before."""
         assert self.server is not None
         path = self.options.run_dir / PERSISTENT_NAME
+        if not self.server.settings.persistent_handles and not path.exists():
+            return
         try:
             self.server.persistence.journal = Journal(path, _boot_id())
         except (OSError, sqlite3.Error) as error:
@@ -323,6 +325,8 @@ class Daemon:
         self.admission.set_limits(new.max_connections, new.max_connections_per_address)
         if self.server is not None:
             self.server.settings = new
+            if self.server.persistence.journal is None:
+                self._restore()
             self.server.negotiate_token = startup.negotiate_token(new)
             self.server.forget_shares()
             return self.port
