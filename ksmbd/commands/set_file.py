@@ -159,6 +159,7 @@ def _valid_data_length(work: Work, open: Open, data: memoryview) -> None:
 def _disposition(work: Work, open: Open, data: memoryview) -> None:
     info = file_info.FileDispositionInformation.unpack(data)
     _dispose(work, open, file_info.DISPOSITION_DELETE if info.delete_pending else 0)
+    work.server.persistence.file_changed(open)
 
 
 def _disposition_ex(work: Work, open: Open, data: memoryview) -> None:
@@ -166,6 +167,7 @@ def _disposition_ex(work: Work, open: Open, data: memoryview) -> None:
     flags = file_info.FileDispositionInformationEx.unpack(data).flags
     if not flags & file_info.DISPOSITION_ON_CLOSE:
         _dispose(work, open, flags)
+        work.server.persistence.file_changed(open)
         return
     wanted = bool(flags & file_info.DISPOSITION_DELETE)
     if not open.create_options & file_info.MODE_DELETE_ON_CLOSE:
@@ -175,6 +177,7 @@ def _disposition_ex(work: Work, open: Open, data: memoryview) -> None:
     with _inode(open).lock:
         open.delete_on_close = wanted
         open.posix_delete = bool(wanted and flags & file_info.DISPOSITION_POSIX_SEMANTICS)
+    work.server.persistence.file_changed(open)
 
 
 def _dispose(work: Work, open: Open, flags: int) -> None:

@@ -99,7 +99,7 @@ def _rename(work: Work, open: Open, name: str, root_directory: int, flags: int) 
         handle.root.rename(handle, target, replace=bool(flags & _REPLACE))
         work.server.notify.renamed(handle, before, replaced=replacing)
     _tell_opens(open, before)
-    work.server.persistence.renamed(open)
+    work.server.persistence.file_changed(open)
     if replaced is not None:
         _name_is_gone(replaced)
     work.server.caching.listing_changed(open, before, work.after)

@@ -48,11 +48,13 @@ class Record(NamedTuple):
     share_access: int
     create_options: int
     delete_on_close: bool
+    delete_pending: bool  # of its file
     creation_time: float
     create_action: int
     create_guid: str
     client_guid: str
     timeout_s: float
+    app_instance: list[Any] | None  # id, and version (high, low) or None
     level: int  # what it caches
     lease: list[Any] | None  # key, version, epoch, parent key or None; None: an oplock or nothing
     locks: list[list[Any]]  # offset, length, whether exclusive

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ksmbd.auth.identity import Identity
 from ksmbd.state import local_locks, shares
 from ksmbd.state.connection import Connection
-from ksmbd.state.durable import Durable
+from ksmbd.state.durable import AppInstance, Durable
 from ksmbd.state.holder import Holder
 from ksmbd.state.journal import Journal, Record
 from ksmbd.state.lease import Lease, LeaseWish
@@ -76,8 +76,8 @@ class Persistence:
         for open in opens:
             self.keep(open)
 
-    def renamed(self, open: Open) -> None:
-        """Its file has another name."""
+    def file_changed(self, open: Open) -> None:
+        """Its file has another name, or is to be deleted, or not to be any more."""
         if open.inode is None:
             return
         with open.inode.lock:
@@ -137,6 +137,7 @@ class Persistence:
         durable.create_guid = bytes.fromhex(record.create_guid)
         durable.create_action = record.create_action
         durable.timeout_s = record.timeout_s
+        durable.app_instance = _app_instance(record)
         if record.level and tree.share.kernel_oplocks:  # as much as local programs leave of it
             promised = self.server.caching.local.claim(open, record.level)
             record = record._replace(level=promised if isinstance(promised, int) else 0)
@@ -145,6 +146,8 @@ class Persistence:
             for offset, length, exclusive in record.locks:
                 inode.locks.lock(open, offset, length, exclusive)
             self._give_level(open, record)
+            if record.delete_pending:
+                inode.delete_pending, inode.delete_path = True, record.path
         if not local_locks.place(open, inode, [(o, n, e) for o, n, e in record.locks]):
             log.warning("%s: a local program has locked what was a client's", record.path)
         self.server.opens.put_back(open, record.persistent_id, record.volatile_id)
@@ -217,7 +220,7 @@ def _record(open: Open) -> Record:
     assert inode is not None
     assert durable.owner is not None
     owner, acts_as = durable.owner, open.tree.credentials
-    lease = None
+    lease, app = None, durable.app_instance
     if isinstance(holder, Lease):
         parent = holder.parent.hex() if holder.parent is not None else None
         lease = [holder.key.hex(), holder.version, holder.epoch, parent]
@@ -239,17 +242,26 @@ def _record(open: Open) -> Record:
         share_access=open.share_access,
         create_options=open.create_options,
         delete_on_close=open.delete_on_close,
+        delete_pending=inode.delete_pending and not inode.deleted,
         creation_time=open.creation_time,
         create_action=durable.create_action,
         create_guid=durable.create_guid.hex(),
         client_guid=durable.client_guid.hex(),
         timeout_s=durable.timeout_s,
+        app_instance=None if app is None else [app.id.hex(), app.version],
         level=holder.level if holder is not None else 0,
         lease=lease,
         locks=[list(each) for each in inode.locks.of(open, MAX_LOCKS)],
         lock_sequences={str(k): n for k, n in (open.lock_sequences or {}).items()},
         frozen_write_time=open.frozen_write_time,
     )
+
+
+def _app_instance(record: Record) -> AppInstance | None:
+    if record.app_instance is None:
+        return None
+    name, version = record.app_instance
+    return AppInstance(bytes.fromhex(name), None if version is None else tuple(version))
 
 
 def _handle(tree: TreeConnect, record: Record) -> Handle:

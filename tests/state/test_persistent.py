@@ -20,6 +20,7 @@ from ksmbd.wire.access import (
     FILE_READ_ATTRIBUTES,
 )
 from ksmbd.wire.create import OPLOCK_BATCH, OPLOCK_NONE, CreateResponse
+from ksmbd.wire.file_info import FileInfo
 from ksmbd.wire.header import REPLAY
 from ksmbd.wire.negotiate import CAP_PERSISTENT_HANDLES, SMB_2_1
 from ksmbd.wire.status import NtStatus
@@ -241,6 +242,35 @@ def test_a_renamed_file_is_found_by_its_new_name(machine: Machine) -> None:
     assert client.status(rename_frame(file.frames, "new")) is OK
     machine.restart()
     assert back(machine.client(), file, name="new").ids == file.ids
+
+
+def test_a_file_that_was_to_be_deleted_still_is(machine: Machine) -> None:
+    client = machine.client()
+    file = persistent(client)
+    delete = file.frames.set_info(FileInfo.DISPOSITION, b"\1")
+    assert client.status(delete) is OK
+    machine.restart()
+    client = machine.client()
+    again = back(client, file)
+    assert ask(client, name="file").status is NtStatus.DELETE_PENDING
+    assert client.status(again.frames.close()) is OK
+    assert not (machine.folder / "file").exists()
+
+
+def test_its_application_may_still_take_it_over(machine: Machine) -> None:
+    name, newer = (
+        b"an application..",
+        wire.AppInstanceVersion(app_instance_version_high=2, app_instance_version_low=0),
+    )
+    app = wire.APP_INSTANCE_ID, wire.AppInstanceId(app_instance_id=name).pack()
+    older = wire.AppInstanceVersion(app_instance_version_high=1, app_instance_version_low=9)
+    persistent(machine.client(), asked(), app, (wire.APP_INSTANCE_VERSION, newer.pack()))
+    machine.restart()
+    client = machine.client(b"b" * 16)
+    refused = ask(client, asked(), app, (wire.APP_INSTANCE_VERSION, older.pack()))
+    assert refused.status is NtStatus.FILE_FORCED_CLOSED
+    newer.app_instance_version_high = 3
+    persistent(client, asked(), app, (wire.APP_INSTANCE_VERSION, newer.pack()))
 
 
 def test_a_stream_is_there_again(machine: Machine) -> None:
