@@ -319,5 +319,7 @@ def set_file(work: Work, open: Open, req: SetInfoRequest, data: memoryview) -> N
         raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{len(data)} bytes")
     open.require(setting.access)
     setting.act(work, open, data)
+    if open.durable is not None and open.durable.persistent:
+        work.server.persistence.keep(open)  # a write time that stays, delete-on-close
     if setting.listed:
         work.server.caching.listing_changed(open, open.path, work.after)

@@ -143,6 +143,7 @@ class Persistence:
             record = record._replace(level=promised if isinstance(promised, int) else 0)
         with inode.lock:
             inode.opens.append(open)
+            inode.write_time_set |= open.frozen_write_time is not None
             for offset, length, exclusive in record.locks:
                 inode.locks.lock(open, offset, length, exclusive)
             self._give_level(open, record)

@@ -12,7 +12,7 @@ import pytest
 
 from ksmbd.state.journal import Journal, Record
 from ksmbd.wire import create_context as wire
-from ksmbd.wire import ipc
+from ksmbd.wire import file_info, ipc
 from ksmbd.wire.access import (
     FILE_CREATED,
     FILE_DELETE_ON_CLOSE,
@@ -48,6 +48,7 @@ NOT_FOUND = NtStatus.OBJECT_NAME_NOT_FOUND
 FLAG = wire.DURABLE_PERSISTENT
 CA = DISK | ipc.SHARE_CONTINUOUS_AVAILABILITY
 BOOT = "this boot"
+T1 = 131_000_000_000_000_000  # a FILETIME
 DH2 = wire.DURABLE_HANDLE_REQUEST_V2
 
 
@@ -439,3 +440,29 @@ def test_who_is_not_persistent_writes_nothing(machine: Machine) -> None:
     journal = machine.engine.server.persistence.journal
     assert journal is not None
     assert journal.records() == []
+
+
+def test_the_write_time_that_was_set_stays(machine: Machine) -> None:
+    client = machine.client()
+    file = persistent(client)
+    times = file_info.FileBasicInformation(
+        creation_time=0, last_access_time=0, last_write_time=T1, change_time=0, file_attributes=0
+    )
+    assert client.status(file.frames.set_info(FileInfo.BASIC, times.pack())) is OK
+    machine.restart()
+    client = machine.client()
+    file = back(client, file)
+    assert client.status(file.frames.write(b"data")) is OK
+    told = client.call(file.frames.query_info(FileInfo.BASIC)).data
+    assert file_info.FileBasicInformation.unpack(told).last_write_time == T1
+
+
+def test_delete_on_close_that_was_taken_back_stays_so(machine: Machine) -> None:
+    client = machine.client()
+    file = persistent(client, create_options=FILE_DELETE_ON_CLOSE)
+    off = file_info.DISPOSITION_ON_CLOSE.to_bytes(4, "little")
+    assert client.status(file.frames.set_info(FileInfo.DISPOSITION_EX, off)) is OK
+    machine.restart()
+    client = machine.client()
+    assert client.status(back(client, file).frames.close()) is OK
+    assert (machine.folder / "file").exists()
