@@ -241,6 +241,7 @@ def test_it_survives_mountd_and_takes_the_link_up_again(server: Process) -> None
     mountd = FakeMountd(server)
     assert mountd.start().port == server.port
     mountd.send(StateChanged(generation=2, changed=("media",)))
+    assert mountd.start().port == server.port  # answered after what came before
     client.close()
     server.connect().close()
     status, log, _ = server.end()
