@@ -15,6 +15,8 @@ def close(work: Work, req: CloseRequest) -> Reply:
     FILE_CLOSED   the FileId names no open of this session
     """
     open = work.open(req.persistent_id, req.volatile_id)
+    if open.pipe is not None:
+        work.needs_kworker()  # mountd is told
     response = CloseResponse()
     if req.flags & POSTQUERY_ATTRIB and open.handle is not None:
         st = open.handle.stat()

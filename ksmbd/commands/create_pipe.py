@@ -20,6 +20,7 @@ def create_pipe(work: Work, req: CreateRequest) -> Reply:
     name = from_utf16(raw).lstrip("\\").lower()
     if not name:
         raise NtStatusError(NtStatus.OBJECT_NAME_NOT_FOUND, "IPC$ itself cannot be opened")
+    work.needs_kworker()  # mountd is asked
     server = work.server
     server.opens.require_room()
     session = work.the_session()

@@ -9,15 +9,13 @@ from ksmbd.state.buffers import HEADROOM
 from ksmbd.state.open import Open
 from ksmbd.state.pipe import Pipe
 from ksmbd.state.ranges import check_read_locks
-from ksmbd.state.wait import Event, Wait
+from ksmbd.state.wait import Wait
 from ksmbd.state.work import Reply, Work
 from ksmbd.wire.access import FILE_EXECUTE, FILE_READ_DATA
 from ksmbd.wire.read import CHANNEL_NONE, ReadRequest, ReadResponse
 from ksmbd.wire.status import NtStatus, NtStatusError
 
 _MAX_OFFSET: Final = (1 << 63) - 1
-_AT_ONCE: Final = Event()
-_AT_ONCE.fire()
 
 
 def read(work: Work, req: ReadRequest) -> Reply:
@@ -35,6 +33,7 @@ def read(work: Work, req: ReadRequest) -> Reply:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"length {req.length}")
     open = work.open(req.persistent_id, req.volatile_id)
     if open.pipe is not None:
+        work.needs_kworker()  # mountd is asked
         return _read_pipe(work, req, open.pipe)
     if open.is_directory:
         raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "a directory")
@@ -77,6 +76,5 @@ def _read_into(work: Work, open: Open, room: memoryview, req: ReadRequest) -> in
         if count is not None:
             return count
         if open.file.tells_cached:
-            work.direct = False
-            raise Wait(_AT_ONCE, interim=False)
+            work.needs_kworker()
     return open.file.readinto(room, req.offset)

@@ -35,6 +35,7 @@ def write(work: Work, req: WriteRequest) -> Reply:
     data = work.buffer(req.data_offset, req.length, after=WriteRequest.SIZE)
     open = work.open(req.persistent_id, req.volatile_id)
     if open.pipe is not None:
+        work.needs_kworker()
         open.pipe.write(bytes(data))
         return Reply(WriteResponse(count=req.length))
     if open.is_directory:
@@ -42,6 +43,9 @@ def write(work: Work, req: WriteRequest) -> Reply:
     open.require(FILE_WRITE_DATA | FILE_APPEND_DATA)
     offset = _offset(open, req)
     check_write_locks(open, offset, req.length)
+    through = req.flags & WRITE_THROUGH or open.create_options & FILE_WRITE_THROUGH
+    if through:
+        work.needs_kworker()
 
     with work.server.caching.change(open):
         if req.offset == APPEND_OFFSET:  # another may have appended since we looked for the end
@@ -51,7 +55,7 @@ def write(work: Work, req: WriteRequest) -> Reply:
     open.modified = True
     open.data_changed()
     work.server.notify.written(open.file)
-    if req.flags & WRITE_THROUGH or open.create_options & FILE_WRITE_THROUGH:
+    if through:
         open.file.sync()
     return Reply(WriteResponse(count=count))
 

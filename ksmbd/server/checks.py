@@ -27,6 +27,8 @@ from ksmbd.wire.header import (
 from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError
 
 _STRUCTURE_SIZE: Final = struct.Struct("<H")
+_UNCOMMON: Final = RELATED_OPERATIONS | SIGNED
+_VALID: Final = SessionState.VALID
 _CREDIT: Final = 65536  # bytes that one credit pays for
 _CLEAR: Final = frozenset((Command.NEGOTIATE, Command.SESSION_SETUP))  # even on sealed sessions
 
@@ -47,6 +49,39 @@ def sequence(work: Work) -> None:
     connection = work.connection
     charge = work.header.credit_charge if connection.supports_multi_credit else 1
     connection.consume(work.header.message_id, charge or 1)
+
+
+def common(work: Work, spec: Spec) -> bool:
+    """What comes most: one command of its own, in clear, unsigned, on a valid session and tree.
+
+    True: it has passed all that follows here.  False: nothing is decided, and nothing changed.
+    """
+    request = work.header
+    connection = work.connection
+    found = connection.sessions.get(request.session_id)
+    if (
+        found is None
+        or request.flags & _UNCOMMON
+        or found.state is not _VALID
+        or found.signing_required
+        or found.encrypt_data
+        or work.sealed is not None
+        or connection.number not in found.channels
+    ):
+        return False
+    tree = None
+    if spec.needs == TREE:
+        tree = found.trees.get(request.tree_id)
+        if tree is None or not tree.connected or tree.encrypt_data:
+            return False
+    if spec.needs != NOTHING:
+        now = work.server.clock()
+        if found.expiration_time is not None and now >= found.expiration_time:
+            return False
+        found.idle_time = now
+    work.session = found
+    work.tree = tree
+    return True
 
 
 def related(work: Work) -> None:

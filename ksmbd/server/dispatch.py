@@ -45,6 +45,9 @@ _GLANCE: Final = struct.Struct("<4s8xH6xI")  # ProtocolId, Command, NextCommand
 _U32: Final = struct.Struct("<I")
 _MOST_REPLY: Final = 9 << 20  # bytes of data in one frame: the longest READ and what comes with it
 _DIRECT: Final = frozenset(command for command, spec in COMMANDS.items() if spec.direct)
+# Alone in their frame these wait for nobody: a CANCEL has nothing to find.
+_NEVER_WAITS: Final = frozenset((Command.CLOSE, Command.ECHO, Command.QUERY_INFO))
+_NO_MORE: Final = bytes(4)  # NextCommand
 _DIALECT_311: Final = 0x0311
 
 
@@ -89,7 +92,8 @@ def receive(connection: Connection, frame: memoryview) -> Work | None:
             _cancel(connection, frame)
             return None
         work = Work(connection, frame)
-        connection.announce(work, _message_ids(frame))
+        if frame[12] not in _NEVER_WAITS or frame[20:24] != _NO_MORE:
+            connection.announce(work, _message_ids(frame))
         return work
     if protocol == TRANSFORM_PROTOCOL_ID:
         return _sealed(connection, frame)
@@ -167,8 +171,10 @@ def run(work: Work) -> None:
 
 def _finish(work: Work) -> None:
     """What is left to do when the last command has been answered, or the connection dropped."""
-    work.let_go()
-    work.answered()
+    if work.held or work.parked:
+        work.let_go()
+    if work.after:
+        work.answered()
     release, work.release = work.release, None
     if release is not None:
         release()
@@ -218,16 +224,18 @@ def _command(work: Work) -> bool:
 def _checked(work: Work) -> Spec:
     """The ladder of [MS-SMB2] 3.3.5.2; leaves the parsed request in ``work.request``."""
     spec = COMMANDS.get(work.header.command)
-    checks.related(work)
-    if spec is None:
-        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"command {work.header.command}")
-    checks.session(work, spec)
-    checks.encryption(work)
-    checks.signature(work, spec)
-    checks.expiry(work, spec)
-    checks.tree(work, spec)
+    if work.number or spec is None or not checks.common(work, spec):
+        checks.related(work)
+        if spec is None:
+            raise NtStatusError(NtStatus.INVALID_PARAMETER, f"command {work.header.command}")
+        checks.session(work, spec)
+        checks.encryption(work)
+        checks.signature(work, spec)
+        checks.expiry(work, spec)
+        checks.tree(work, spec)
     work.request = checks.body(work, spec)
-    checks.credit_charge(work, spec)
+    if spec.payload is not None:
+        checks.credit_charge(work, spec)
     return spec
 
 

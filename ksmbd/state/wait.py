@@ -93,3 +93,8 @@ class Wait(Exception):
         self.cancellable = cancellable
         self.interim = interim
         self.in_compound = in_compound
+
+
+AT_ONCE = Event()
+"""Waiting for this is only a change of threads."""
+AT_ONCE.fire()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ksmbd.crypto.signing import UNVERIFIABLE
 from ksmbd.state import channel_sequence
 from ksmbd.state.opens import NO_ID
-from ksmbd.state.wait import Wait, Wake
+from ksmbd.state.wait import AT_ONCE, Wait, Wake
 from ksmbd.wire.base import Buffer, Wire
 from ksmbd.wire.header import HEADER_SIZE, RELATED_OPERATIONS, REPLAY, SIGNED, Header
 from ksmbd.wire.status import NtStatus, NtStatusError
@@ -243,6 +243,15 @@ class Work:
             self.server.replays.used(found)
         return found
 
+    def needs_kworker(self) -> None:
+        """What follows may take long, and the reader of all connections runs this: go elsewhere.
+
+        Raises Wait then; the handler runs again from its start.  Before anything has been done.
+        """
+        if self.direct:
+            self.direct = False
+            raise Wait(AT_ONCE, interim=False)
+
     def hold(self, open: Open) -> None:
         """Keep an open's descriptor until the end of this command.
 
@@ -261,9 +270,10 @@ class Work:
         """
         if self.parked:
             channel_sequence.go_on(self)
-        held, self.held = self.held, []
+        held = self.held
         if not held:
             return
+        self.held = []
         if waits:
             channel_sequence.wait(self, held)
         sequence = self.header.channel_sequence

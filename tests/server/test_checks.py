@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from ksmbd.server import checks
 from ksmbd.state.session import SessionState
 from ksmbd.wire.close import CloseResponse
 from ksmbd.wire.echo import EchoResponse
-from ksmbd.wire.header import SIGNATURE_OFFSET, SIGNED, Command
+from ksmbd.wire.header import RELATED_OPERATIONS, SIGNATURE_OFFSET, SIGNED, Command
 from ksmbd.wire.lock import EXCLUSIVE_LOCK, FAIL_IMMEDIATELY, UNLOCK, LockResponse
 from ksmbd.wire.logoff import LogoffResponse
 from ksmbd.wire.negotiate import SIGNING_REQUIRED
@@ -285,3 +286,34 @@ def test_idle_time_is_that_of_the_last_request(client: Client) -> None:
     session = client.engine.server.sessions[client.frames.session_id]
     assert session.idle_time == client.engine.clock()
     assert session.state is SessionState.VALID
+
+
+# -- the common case ---------------------------------------------------------------------
+
+
+def test_the_common_case_and_the_ladder_agree(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unsigned commands with every session, tree, flag: decided the short way and the long way."""
+    (client_side,) = client.sessions.values()
+    client_side.signing = False
+    (ours,) = client.connection.sessions.values()
+    ours.signing_required = False
+    changes: list[dict[str, int]] = [
+        {},
+        {"session_id": 7},
+        {"session_id": 0},
+        {"tree_id": client.frames.tree_id + 1},
+        {"volatile_id": 7},
+        {"header_flags": RELATED_OPERATIONS},
+    ]
+
+    def answers() -> list[NtStatus]:
+        opened = client.open("file")
+        asked = [client.status(opened.frames.query_info().set(**change)) for change in changes]
+        return [*asked, client.status(client.frames.echo())]
+
+    short = answers()
+    monkeypatch.setattr(checks, "common", lambda work, spec: False)
+    assert answers() == short
+    assert len(set(short)) > 2
