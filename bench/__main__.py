@@ -27,6 +27,7 @@ from tests.support.samba import SambaServer
 
 OUT: Final = Path(__file__).parent / "out"
 OURS, REFERENCE = "ksmbd", "samba"
+IDLE: Final = (100, 1000)  # connections
 BLOCK: Final = 1 << 20
 # what the tests' Samba is stricter in than Debian's
 AS_SHIPPED: Final = {"strict locking": "auto", "posix locking": "yes"}
@@ -55,7 +56,11 @@ def prepare(folder: Path, plan: Plan) -> None:
     listed.mkdir()
     for number in range(plan.entries):
         (listed / f"file_{number:06}.txt").touch()
-    for path in (folder / "bench_big.dat", listed):
+    few = folder / "bench_few"
+    few.mkdir()
+    for number in range(20):
+        (few / f"letter_{number}.odt").touch()
+    for path in (folder / "bench_big.dat", listed, few):
         path.chmod(0o777)
 
 
@@ -106,18 +111,34 @@ def run(peers: Mapping[str, Peer], plan: Plan) -> list[Measurement]:
     return found
 
 
+def memory(peers: Mapping[str, Peer]) -> str:
+    """A table of what clients that do nothing cost, in MiB of PSS."""
+    generator = load.generator()
+    lines = ["| idle connections | " + " | ".join(peers) + " |", "|--:|" + "--:|" * len(peers)]
+    for count in IDLE:
+        cells = []
+        for peer in peers.values():
+            try:
+                with load.idle(generator, peer, count):
+                    cells.append(f"{cpu.memory_mib(peer.pid):.1f}")
+            except load.LoadError as failed:
+                cells.append(f"failed: {failed}")
+        lines.append(f"| {count} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def shares(folder: Path) -> list[LiveShare]:
     return [LiveShare("share", folder / "share", {"read only": "no"})]
 
 
 def write(found: Sequence[Measurement], peers: Mapping[str, Peer]) -> None:
     """bench/out/bench.{tsv,md}, and the table once more for who watches."""
-    table = markdown(found, REFERENCE, OURS)
-    memory = ", ".join(f"{n} {cpu.memory_mib(p.pid):.1f} MiB" for n, p in peers.items())
+    table = markdown(found, REFERENCE, OURS) + "\nMemory, MiB:\n\n" + memory(peers)
+    afterwards = ", ".join(f"{n} {cpu.memory_mib(p.pid):.1f} MiB" for n, p in peers.items())
     facts = (
         f"{os.cpu_count()} processors, Linux {platform.release()}, Python {sys.version.split()[0]}"
     )
-    text = f"{facts}; memory afterwards (PSS): {memory}\n\n{table}"
+    text = f"{facts}; memory afterwards (PSS): {afterwards}\n\n{table}"
     OUT.mkdir(exist_ok=True)
     (OUT / "bench.md").write_text(text)
     (OUT / "bench.tsv").write_text(tsv(found))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -79,11 +80,9 @@ def parse(text: str) -> Load:
 
 def run(command: Sequence[str], peer: Peer, arguments: Sequence[str], seconds: float) -> Load:
     """Load ``peer`` for ``seconds``."""
-    user, password = next(iter(peer.users.items()))
-    where = ["-h", peer.host, "-p", str(peer.port), "-s", "share"]
     try:
         done = subprocess.run(
-            [*command, *where, "-u", user, "-P", password, "-t", str(seconds), *arguments],
+            _command(command, peer, arguments, seconds),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -95,3 +94,26 @@ def run(command: Sequence[str], peer: Peer, arguments: Sequence[str], seconds: f
     except subprocess.TimeoutExpired:
         raise LoadError("the server does not answer") from None
     return parse(done.stdout)
+
+
+@contextmanager
+def idle(command: Sequence[str], peer: Peer, connections: int) -> Iterator[None]:
+    """So many clients that are logged on and do nothing, for the time of the block."""
+    arguments = _command(command, peer, ["-n", str(connections), "idle"], GRACE_S)
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
+        try:
+            told = process.stdout.readline()
+            if told != b"idle\n":
+                raise LoadError(told.decode(errors="replace").strip())
+            yield
+        finally:
+            process.kill()
+
+
+def _command(
+    command: Sequence[str], peer: Peer, arguments: Sequence[str], seconds: float
+) -> list[str]:
+    user, password = next(iter(peer.users.items()))
+    where = ["-h", peer.host, "-p", str(peer.port), "-s", "share"]
+    return [*command, *where, "-u", user, "-P", password, "-t", str(seconds), *arguments]

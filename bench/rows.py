@@ -21,6 +21,7 @@ MANY: Final = ("-n", "8")
 SMALL: Final = ("-b", "4096")
 SEQUENTIAL: Final = ("-b", "65536", "-q", "4")
 LARGE: Final = ("-b", "1048576", "-q", "4")
+LARGEST: Final = ("-b", "8388608", "-q", "2")
 
 ROWS: Final = (
     Row("echo", "op/s", ("echo",)),
@@ -32,6 +33,9 @@ ROWS: Final = (
     Row("open and close", "op/s", ("open",)),
     Row("open and close, 8 connections", "op/s", (*MANY, "open")),
     Row("create and close", "op/s", ("-L", "4000", "create")),
+    Row("rename", "op/s", ("rename",)),
+    Row("create and delete", "op/s", ("delete",)),
+    Row("office mix, 8 connections", "op/s", ("-S", "1", *SMALL, *MANY, "office")),
     Row("random 4 KiB read", "op/s", (*FILE, *SMALL, "randread")),
     Row(
         "random 4 KiB read, 8 connections of 4",
@@ -45,7 +49,12 @@ ROWS: Final = (
     Row("sequential 1 MiB read", "MB/s", (*FILE, *LARGE, "read")),
     Row("sequential 1 MiB read, 8 connections", "MB/s", (*FILE, *LARGE, *MANY, "read")),
     Row("sequential 1 MiB write", "MB/s", (*FILE, *LARGE, "write")),
+    Row("sequential 8 MiB read", "MB/s", (*FILE, *LARGEST, "read")),
+    Row("sequential 8 MiB write", "MB/s", ("-S", "64", *LARGEST, "write")),
     Row("sequential 1 MiB read, signed", "MB/s", (*FILE, *LARGE, "-G", "read")),
+    Row("sequential 1 MiB write, signed", "MB/s", (*FILE, *LARGE, "-G", "write")),
+    Row("sequential 1 MiB read, sealed", "MB/s", (*FILE, *LARGE, "-E", "read")),
+    Row("sequential 1 MiB write, sealed", "MB/s", (*FILE, *LARGE, "-E", "write")),
     Row("listing of a large folder", "op/s", ("list",)),
     Row("session set-up and log-off", "op/s", ("connect",)),
 )

@@ -4,7 +4,10 @@
  *     -n connections (1)   -q requests in flight on each (1)   -t seconds (5)
  *     -b block bytes (4096)  -S file MiB (256)  -L most operations (0: no limit)
  *     -E seal  -G sign  -f path (default per op)
- *   OP: echo stat qinfo open create read randread write randwrite list connect
+ *   OP: echo stat qinfo open create rename delete read randread write randwrite list office
+ *       connect idle
+ *   delete: create, close, remove.  office: of ten, four stats, two opens, two reads, one write
+ *   and one listing.  idle: log on, say "idle" and do nothing for the time.
  *
  * One line of JSON comes out: operations a second, MB/s, latency percentiles in
  * microseconds, and the generator's own CPU seconds (so that it can be seen whether
@@ -31,7 +34,8 @@
 #define GRACE_S 20
 
 enum kind {
-	ECHO, STAT, QINFO, OPEN, CREATE, READ, RANDREAD, WRITE, RANDWRITE, LIST, CONNECT, KINDS
+	ECHO, STAT, QINFO, OPEN, CREATE, RENAME, DELETE, READ, RANDREAD, WRITE, RANDWRITE, LIST,
+	OFFICE, CONNECT, IDLE, KINDS
 };
 
 static const struct {
@@ -42,12 +46,16 @@ static const struct {
 	[QINFO] = { "qinfo", "bench_big.dat" },
 	[OPEN] = { "open", "bench_big.dat" },
 	[CREATE] = { "create", "bench_create" },
+	[RENAME] = { "rename", "bench_create" },
+	[DELETE] = { "delete", "bench_create" },
 	[READ] = { "read", "bench_big.dat" },
 	[RANDREAD] = { "randread", "bench_big.dat" },
 	[WRITE] = { "write", "bench_w" },
 	[RANDWRITE] = { "randwrite", "bench_w" },
 	[LIST] = { "list", "bench_dir" },
+	[OFFICE] = { "office", "bench_w" },
 	[CONNECT] = { "connect", "" },
+	[IDLE] = { "idle", "" },
 };
 
 static const char *host = "127.0.0.1", *share = "share", *user = "tester", *password = "";
@@ -71,7 +79,8 @@ struct slot {				/* one request in flight */
 	uint8_t *buffer;
 	struct smb2_stat_64 stat;
 	uint64_t random;
-	char name[128];
+	char name[128], other[128];
+	int turn;
 };
 
 static struct conn *conns;
@@ -182,6 +191,23 @@ static void on_closed(struct smb2_context *smb2, int status, void *data, void *p
 	finish(private, status);
 }
 
+static void on_removable(struct smb2_context *smb2, int status, void *data, void *private)
+{
+	struct slot *slot = private;
+
+	(void)data;
+	if (status < 0 || smb2_unlink_async(smb2, slot->name, on_done, slot) < 0)
+		finish(slot, status < 0 ? status : -EIO);
+}
+
+static void on_created(struct smb2_context *smb2, int status, void *data, void *private)
+{
+	if (status < 0 || !data)
+		finish(private, status < 0 ? status : -EIO);
+	else if (smb2_close_async(smb2, data, on_removable, private) < 0)
+		finish(private, -EIO);
+}
+
 static void on_opened(struct smb2_context *smb2, int status, void *data, void *private)
 {
 	if (status < 0 || !data)
@@ -212,6 +238,30 @@ static uint64_t offset(struct slot *slot)
 	return slot->random % blocks * block;
 }
 
+static void new_name(struct slot *slot)
+{
+	snprintf(slot->name, sizeof(slot->name), "%s/c%d_%d_%llu", path, (int)getpid(),
+		 slot->conn->index, (unsigned long long)slot->conn->next++);
+}
+
+static int office(struct slot *slot)
+{
+	struct conn *conn = slot->conn;
+	int turn = slot->turn++ % 10;
+
+	if (turn < 4)
+		return smb2_stat_async(conn->smb2, "bench_big.dat", &slot->stat, on_done, slot);
+	if (turn < 6)
+		return smb2_open_async(conn->smb2, "bench_big.dat", O_RDONLY, on_opened, slot);
+	if (turn < 8)
+		return smb2_pread_async(conn->smb2, conn->file, slot->buffer, block, offset(slot),
+					on_done, slot);
+	if (turn < 9)
+		return smb2_pwrite_async(conn->smb2, conn->file, slot->buffer, block, offset(slot),
+					 on_done, slot);
+	return smb2_opendir_async(conn->smb2, "bench_few", on_listed, slot);
+}
+
 static int start(struct slot *slot)
 {
 	struct conn *conn = slot->conn;
@@ -223,9 +273,17 @@ static int start(struct slot *slot)
 	case OPEN:
 		return smb2_open_async(smb2, path, O_RDONLY, on_opened, slot);
 	case CREATE:				/* new names each run: always a real create */
-		snprintf(slot->name, sizeof(slot->name), "%s/c%d_%d_%llu", path, (int)getpid(),
-			 conn->index, (unsigned long long)conn->next++);
+		new_name(slot);
 		return smb2_open_async(smb2, slot->name, O_RDWR | O_CREAT, on_opened, slot);
+	case DELETE:
+		new_name(slot);
+		return smb2_open_async(smb2, slot->name, O_RDWR | O_CREAT, on_created, slot);
+	case RENAME:				/* there and back */
+		slot->turn = !slot->turn;
+		return smb2_rename_async(smb2, slot->turn ? slot->name : slot->other,
+					 slot->turn ? slot->other : slot->name, on_done, slot);
+	case OFFICE:
+		return office(slot);
 	case STAT:
 		return smb2_stat_async(smb2, path, &slot->stat, on_done, slot);
 	case QINFO:
@@ -266,16 +324,30 @@ static void open_file(struct conn *conn)
 
 	if (kind == READ || kind == RANDREAD || kind == QINFO) {
 		conn->file = smb2_open(conn->smb2, path, O_RDONLY);
-	} else if (kind == WRITE || kind == RANDWRITE) {
+	} else if (kind == WRITE || kind == RANDWRITE || kind == OFFICE) {
 		snprintf(name, sizeof(name), "%s%d.dat", path, conn->index);
 		conn->file = smb2_open(conn->smb2, name, O_RDWR | O_CREAT);
+		if (conn->file && kind == OFFICE && smb2_ftruncate(conn->smb2, conn->file, file_size) < 0)
+			die("grow file", conn->smb2);
 	} else {
-		if (kind == CREATE && conn->index == 0)
+		if ((kind == CREATE || kind == DELETE || kind == RENAME) && conn->index == 0)
 			smb2_mkdir(conn->smb2, path);	/* may exist */
 		return;
 	}
 	if (!conn->file)
 		die("open file", conn->smb2);
+}
+
+static void make_renamable(struct slot *slot)
+{
+	struct smb2_context *smb2 = slot->conn->smb2;
+	struct smb2fh *file;
+
+	new_name(slot);
+	snprintf(slot->other, sizeof(slot->other), "%s.renamed", slot->name);
+	file = smb2_open(smb2, slot->name, O_RDWR | O_CREAT);
+	if (!file || smb2_close(smb2, file) < 0)
+		die("make file", smb2);
 }
 
 static void prepare(void)
@@ -296,7 +368,10 @@ static void prepare(void)
 
 			slot->conn = &conns[i];
 			slot->random = 88172645463325252ull + 7919 * (i * depth + k + 1);
-			slot->buffer = kind == READ || kind == RANDREAD ? allocate(block, 1) : pattern;
+			slot->buffer = kind == READ || kind == RANDREAD || kind == OFFICE
+					       ? allocate(block, 1) : pattern;
+			if (kind == RENAME)
+				make_renamable(slot);
 		}
 	}
 }
@@ -406,7 +481,7 @@ static void parse(int argc, char **argv)
 		if (!strcmp(argv[optind], ops[i].name))
 			kind = i;
 	if (kind == KINDS || strncmp(host, "127.", 4) || block == 0 || seconds > 120 ||
-	    connections < 1 || connections > 512 || depth < 1 || depth > 256)
+	    connections < 1 || connections > 1000 || depth < 1 || depth > 256)
 		usage();
 	if (!path)
 		path = ops[kind].path;
@@ -426,6 +501,11 @@ int main(int argc, char **argv)
 	end_time = started + seconds;
 	if (kind == CONNECT) {
 		connect_repeatedly();
+	} else if (kind == IDLE) {
+		printf("idle\n");
+		fflush(stdout);
+		sleep((unsigned)seconds);
+		done = connections;
 	} else {
 		for (int i = 0; i < connections * depth; i++)
 			submit(&slots[i]);
