@@ -70,7 +70,8 @@ def lock(work: Work, req: LockRequest) -> Reply:
     if waiter is not None:
         _forget(open, waiter)
     elements = _elements(work, req)
-    if open.session.state == SessionState.EXPIRED and not elements[0].flags & UNLOCK:
+    expired = waiter is None and open.session.state == SessionState.EXPIRED
+    if expired and not elements[0].flags & UNLOCK:
         raise NtStatusError(NtStatus.NETWORK_SESSION_EXPIRED, "a lock on an expired session")
     if open.is_directory or open.inode is None:
         raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "no file")

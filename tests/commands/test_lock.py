@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from ksmbd.state.session import SessionState
 from ksmbd.vfs import locks as table
 from ksmbd.wire.access import (
     FILE_APPEND_DATA,
@@ -278,3 +279,16 @@ def test_many_locks_take_no_time(client: Client, file: File, other: File) -> Non
     client.call(file.frames.close())
     assert client.status(other.frames.lock((0, FAR, EXCLUSIVE))) is OK
     assert time.process_time() - start < 20
+
+
+def test_a_lock_that_waited_is_granted_though_the_session_has_expired(client: Client) -> None:
+    """It was asked for in time; only a new one is refused."""
+    file, other = client.open(), client.open()
+    assert client.status(file.frames.lock((0, 10, EXCLUSIVE))) is OK
+    client.pend(other.frames.lock((0, 10, EXCLUSIVE_LOCK)))
+    (session,) = client.engine.server.sessions.values()
+    session.state = SessionState.EXPIRED
+    assert client.status(file.frames.lock((20, 1, EXCLUSIVE))) is NtStatus.NETWORK_SESSION_EXPIRED
+    responses = client.send(file.frames.close())
+    assert {response.status for response in responses} == {OK}
+    assert len(responses) == 2

@@ -113,6 +113,27 @@ def test_smbtorture(
 
 
 @pytest.mark.interop
+@pytest.mark.parametrize("case", torture.CONTINUOUS)
+def test_smbtorture_on_a_continuously_available_share(continuous: LiveServer, case: str) -> None:
+    program("smbtorture")
+    target = torture.Target(
+        continuous.host, continuous.port, "share", "tester", PASSWORD, "tester2", PASSWORD
+    )
+    assert torture.run_case(target, case).passed
+
+
+@pytest.fixture(scope="module")
+def continuous(real_folder: Path) -> Iterator[LiveServer]:
+    folder = real_folder / "torture-continuous"
+    options = {**OPTIONS, "continuous availability": "yes"}
+    share = LiveShare("share", folder / "share", options)
+    share.path.mkdir(parents=True)
+    share.path.chmod(0o777)
+    with LiveServer(folder, shares=[share]) as made:
+        yield made
+
+
+@pytest.mark.interop
 def test_the_known_gaps_are_cases_of_the_suites_that_run() -> None:
     target = torture.Target("127.0.0.1", 1, "share", "nobody", "")
     program("smbtorture")

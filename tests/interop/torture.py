@@ -64,6 +64,12 @@ SUITES: Final = (
 # Minutes of waiting: for breaks that nobody answers, or for changes that must not be told.  They
 # run beside the others, against a server of their own.
 PATIENT: Final = ("smb2.notify", "smb2.lease", "smb2.oplock")
+# besides, where files stay open over the end of the server
+CONTINUOUS: Final = (
+    "smb2.durable-v2-open.persistent-open-oplock",
+    "smb2.durable-v2-open.persistent-open-lease",
+    "smb2.replay.replay5",
+)
 GAPS: Final = Path(__file__).with_name("known-gaps.txt")
 SUCCESS: Final = "success"
 CASE_S: Final = 60.0
