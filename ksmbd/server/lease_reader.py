@@ -39,7 +39,7 @@ class LeaseReader:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="ksmbd-leases", daemon=True)
                 self._thread.start()
-        if not self._started.wait(START_S):
+        if not self._started.wait(START_S) or not self._id:
             return False
         file_leases.direct(fd, self._id)
         return True
@@ -57,7 +57,12 @@ class LeaseReader:
 
     def _run(self) -> None:
         file_leases.hold_back_signals()
-        signals = file_leases.signal_descriptor()
+        try:
+            signals = file_leases.signal_descriptor()
+        except OSError as failed:
+            log.warning("kernel oplocks: signals cannot be read, nothing is granted: %s", failed)
+            self._started.set()
+            return
         self._id = threading.get_native_id()
         self._started.set()
         poll = select.poll()

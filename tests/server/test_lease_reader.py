@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import signal
@@ -63,6 +64,23 @@ def test_lost_signals_mean_all(reader: LeaseReader, heard: Heard, tmp_path: Path
     assert thread.ident is not None
     signal.pthread_kill(thread.ident, file_leases.OVERFLOW)
     assert heard.get(timeout=10) is None
+    os.close(fd)
+
+
+def test_who_cannot_hear_claims_nothing(
+    reader: LeaseReader,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse() -> int:
+        raise OSError(errno.EMFILE, "too many")
+
+    monkeypatch.setattr(file_leases, "signal_descriptor", refuse)
+    fd = os.open(tmp_path, os.O_RDONLY)
+    assert not reader.claim(fd)
+    assert not reader.claim(fd)
+    assert "signals cannot be read" in caplog.text
     os.close(fd)
 
 
