@@ -25,6 +25,7 @@ class Win32(IntEnum):
     NO_DATA = 232  # STATUS_PIPE_EMPTY
     PIPE_NOT_CONNECTED = 233
     MORE_DATA = 234
+    NO_MORE_ITEMS = 259
     BUF_TOO_SMALL = 2123  # NERR_BufTooSmall
     USER_NOT_FOUND = 2221  # NERR_UserNotFound
     NET_NAME_NOT_FOUND = 2310  # NERR_NetNameNotFound

@@ -25,6 +25,7 @@ from mountd.rpc.interface import Caller, Context, Interface
 from mountd.rpc.lsarpc import LSARPC
 from mountd.rpc.samr import SAMR
 from mountd.rpc.srvsvc import SRVSVC
+from mountd.rpc.winreg import WINREG
 from mountd.rpc.wkssvc import WKSSVC
 
 log = logging.getLogger("mountd.rpc")
@@ -37,6 +38,7 @@ FAIR_SHARE: Final = 64 << 10  # ... beyond which a pipe that holds this much may
 PIPES: Final[Mapping[str, tuple[Interface, ...]]] = {
     "srvsvc": (SRVSVC,),
     "wkssvc": (WKSSVC,),
+    "winreg": (WINREG,),
     "lsarpc": (LSARPC, DSSETUP, SAMR),
     "samr": (SAMR, LSARPC, DSSETUP),
     "lsass": (LSARPC, SAMR, DSSETUP),

@@ -158,6 +158,21 @@ def test_net_rpc_lists_and_closes_files(real_folder: Path) -> None:
         file.connection.transport.close()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a network of its own")
+def test_net_rpc_registry_reads_what_there_is(real_folder: Path) -> None:
+    with own_network(), started(real_folder / "registry", port=445) as server:
+        key = r"HKLM\SYSTEM\CurrentControlSet\Control\ProductOptions"
+        assert "ServerNT" in net(server, "registry", "getvalue", key, "ProductType")
+        assert "SYSTEM" in net(server, "registry", "enumerate", "HKLM")
+        listed = net(server, "registry", "enumerate", key)
+        assert "ProductType" in listed
+        assert "ServerNT" in listed
+        wrong = net(server, "registry", "getvalue", key, "None")
+        assert "failed: NT_STATUS_NO_SUCH" in wrong  # as Samba translates FILE_NOT_FOUND
+        refused = net(server, "registry", "setvalue", key, "ProductType", "sz", "x")
+        assert "ACCESS_DENIED" in refused, refused
+
+
 def test_rpcclient_ends_sessions(server: LiveServer, file: Open) -> None:
     def rpc(user: str, command: str) -> str:
         done = subprocess.run(
