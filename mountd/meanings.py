@@ -79,7 +79,9 @@ GLOBAL: Final[dict[str, str]] = {
 SHARE: Final[dict[str, str]] = {
     "admin_users": "In `[global]`: accounts, `@groups` and `+groups` that may ask the server's RPC "
     "services about sessions, files and paths. On the share itself they have no more rights.",
-    "allow_insecure_wide_links": "Follow symbolic links that lead out of the share.",
+    "allow_insecure_wide_links": "With `follow symlinks`: follow symbolic links that lead out of "
+    "the share, too. Whoever can make a symbolic link in the share, by another service or by this "
+    "one, can then read and write every file that the account's system user can.",
     "available": "`no` takes the share away without deleting its section.",
     "browseable": "Show the share in lists; it can be connected either way.",
     "case_sensitive": "Tell names apart that differ by case alone.",
@@ -93,7 +95,8 @@ SHARE: Final[dict[str, str]] = {
     "durable_handles": "Let clients keep files open over a lost connection: durable and resilient "
     "handles.",
     "follow_symlinks": "Follow symbolic links that stay inside the share; without it a link is "
-    "shown as what it is, and is not followed.",
+    "shown as what it is, and is not followed. What leads out of the share is followed only with "
+    "`wide links`.",
     "force_create_mode": "Mode bits that new files always have.",
     "force_directory_mode": "Mode bits that new directories always have.",
     "force_group": "The group everybody acts with on the share.",
@@ -150,7 +153,6 @@ SHARE: Final[dict[str, str]] = {
 PLANNED: Final = frozenset(
     {
         "aapl_model",
-        "allow_insecure_wide_links",
         "hide_unreadable",
         "smbd_max_io_size",
         "time_machine",

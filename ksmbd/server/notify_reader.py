@@ -132,8 +132,7 @@ class NotifyReader:
             self._listen_to(watch.path, item)
             same = self._directories.get(self._paths.get(watch.path, -1), ())
             self._jobs.extend(path for path in same if path != watch.path)  # it has moved
-            if watch.path != watch.root.location:
-                self._add(parent_of(watch.path), f"{item}/..", _GONE)
+            self._listen_to_parent(watch)
         self._post(watch if watch.recursive else watch.path)
 
     def uncover(self, watch: Watch) -> None:
@@ -179,6 +178,17 @@ class NotifyReader:
         return True
 
     # -- which directories are listened to, by self._lock --------------------------------
+
+    def _listen_to_parent(self, watch: Watch) -> None:
+        """For the directory's removal.  By way of the root: its ".." may have left the share."""
+        parent = parent_of(watch.path)
+        if watch.path == watch.root.location:
+            return
+        try:
+            with opened(watch.root, parent[len(watch.root.location) + 1 :]) as item:
+                self._add(parent, item, _GONE)
+        except OSError as failed:
+            log.debug("cannot listen to %s: %s", parent, failed)
 
     def _listen_to(self, path: str, item: str) -> bool:
         """Listen to *path* for all that is watched there; False if that cannot be."""

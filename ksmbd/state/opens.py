@@ -130,14 +130,23 @@ class Opens:
             self.finish(open)
 
     def finish(self, open: Open, later: list[Callable[[], None]] | None = None) -> None:
-        """Nobody uses a closed open any more: its place in the inode, its descriptors."""
+        """Nobody uses a closed open any more: its place in the inode, its descriptors.
+
+        Whoever the caller acts as it goes on as: another's open may end in its midst.
+        """
         if open.enumeration is not None:
             open.enumeration.close()
         if open.pipe is not None:
             open.pipe.close()
-        if open.inode is not None:
-            credentials.become(open.tree.credentials)
+        if open.inode is None:
+            return
+        before = credentials.current()
+        credentials.become(open.tree.credentials)
+        try:
             self._leave(open, open.inode, later)
+        finally:
+            if before is not None:
+                credentials.become(before)
 
     def _leave(self, open: Open, inode: Inode, later: list[Callable[[], None]] | None) -> None:
         caching = open.connection.server.caching

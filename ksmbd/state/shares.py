@@ -87,11 +87,13 @@ def _open_root(config: ShareConfig) -> ShareRoot:
     options = RootOptions(
         case_sensitive=bool(flags & ipc.SHARE_CASE_SENSITIVE),
         follow_symlinks=bool(flags & ipc.SHARE_FOLLOW_SYMLINKS),
+        wide_links=bool(flags & ipc.SHARE_WIDE_LINKS),
         crossmnt=bool(flags & ipc.SHARE_CROSSMNT),
         hide_dot_files=bool(flags & ipc.SHARE_HIDE_DOT_FILES),
         store_dos_attributes=bool(flags & ipc.SHARE_STORE_DOS_ATTRS),
         veto=config.veto,
         samba_streams=bool(flags & ipc.SHARE_STREAMS_SAMBA),
+        stored_descriptors=bool(flags & ipc.SHARE_ACL_XATTR),
     )
     credentials.become(None)
     try:

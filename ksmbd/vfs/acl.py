@@ -23,7 +23,7 @@ import time
 from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
-from ksmbd.vfs import ntacl, posix_acl
+from ksmbd.vfs import credentials, ntacl, posix_acl
 from ksmbd.vfs.access import Token
 from ksmbd.vfs.inherit import effective, inherited
 from ksmbd.vfs.posix_acl import Entry, Permissions
@@ -507,20 +507,32 @@ def _encoded(sd: SecurityDescriptor, posix_hash: bytes) -> bytes:
 
 
 def _write(fd: int, sd: SecurityDescriptor) -> None:
-    """Store *sd* with the hash of the permissions as they are now."""
-    name = ntacl.NAME if _may_write_security() else ntacl.NAME_UNPRIVILEGED
-    set_value(proc_path(fd), name, _encoded(sd, _state(fd).hash))
+    """Store *sd* with the hash of the permissions as they are now.
+
+    The kernel lets who may write security.* do so to any file.  So that is asked here which the
+    kernel asks of a chmod, that the file is the user's: EPERM.
+    """
+    state = _state(fd)
+    blob = _encoded(sd, state.hash)
+    if not _may_write_security():
+        set_value(proc_path(fd), ntacl.NAME_UNPRIVILEGED, blob)
+        return
+    acting = credentials.current()
+    if acting is not None and acting.uid not in (0, state.uid):
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+    with credentials.holding(_CAP_SYS_ADMIN):
+        set_value(proc_path(fd), ntacl.NAME, blob)
 
 
 @lru_cache(maxsize=1)
 def _may_write_security() -> bool:
     """Whether this process may write security.*: CAP_SYS_ADMIN in the first user namespace.
 
-    CAP_SYS_ADMIN stays with a thread that acts as another user (setfsuid).
+    Permitted is enough: a thread that acts as a user has it not in effect.
     """
     # As bytes: a codec that is not loaded yet may lie where the thread's user cannot read it.
     with open("/proc/self/uid_map", "rb") as file:
         first_namespace = file.read().split() == [b"0", b"0", b"4294967295"]
     with open("/proc/self/status", "rb") as file:
-        held = next(line.split()[1] for line in file if line.startswith(b"CapEff:"))
+        held = next(line.split()[1] for line in file if line.startswith(b"CapPrm:"))
     return first_namespace and bool(int(held, 16) >> _CAP_SYS_ADMIN & 1)

@@ -52,9 +52,17 @@ class AttributeStore:
     look-up or store, and a lost entry only costs reading it again.
     """
 
-    def __init__(self, *, stored: bool, hide_dot_files: bool, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        stored: bool,
+        hide_dot_files: bool,
+        clock: Clock,
+        stored_descriptors: bool = False,
+    ) -> None:
         self._stored = stored
         self._hide_dot_files = hide_dot_files
+        self._stored_descriptors = stored_descriptors
         self._clock = clock
         self._young: dict[int, _Known] = {}
         self._old: dict[int, _Known] = {}
@@ -91,8 +99,20 @@ class AttributeStore:
         hidden = self._hide_dot_files and name[:1] == "."
         return stat_from(st, known[1], known[2], hidden, known[3], known[4])
 
+    def may_override(self, item: Item) -> bool:
+        """Whether the server may do itself what the kernel has just kept to the file's owner.
+
+        Times and attributes are everybody's who may write the file.  Beyond that a stored
+        descriptor may give FILE_WRITE_ATTRIBUTES, which the caller has found granted; without
+        such descriptors the kernel has the last word.
+        """
+        if self._stored_descriptors:
+            return True
+        path = proc_path(item) if isinstance(item, int) else item
+        return os.access(path, os.W_OK, effective_ids=True)
+
     def store(self, item: Item, attributes: int, birth: int, change: int | None = None) -> None:
-        """Write all. Where the owner alone may, write as the server: the caller has checked.
+        """Write all. Where the owner alone may, write as the server if may_override() says so.
 
         *change* is a change time to show for as long as nothing else changes the file; its
         other times are to be set before.
@@ -108,6 +128,8 @@ class AttributeStore:
             try:
                 _write(item, values)
             except PermissionError:
+                if not self.may_override(item):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
                 with credentials.privileged():
                     _write(item, values)
         except OSError as failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -115,7 +116,17 @@ class Enumeration:
             yield DirEntry(name, found)
 
     def _stat_dot(self, name: str) -> Stat:
-        """The directory itself or its parent; above the share's root nothing is shown."""
-        if name == "." or not self._handle.path:
-            return self._root.attributes.stat_fd(self._fd, "", path_only=False)
-        return self._root.attributes.stat_in(self._fd, "..", self._reader)
+        """The directory itself or its parent; above the share's root nothing is shown.
+
+        The parent is looked up from there: a directory that was moved out of the share since it
+        was opened has a ".." that is none of the client's business.
+        """
+        path = self._handle.path
+        if name == ".." and path:
+            with contextlib.suppress(OSError):
+                fd = self._root.open_directory(path.rpartition("/")[0])
+                try:
+                    return self._root.attributes.stat_fd(fd, "", path_only=True)
+                finally:
+                    os.close(fd)
+        return self._root.attributes.stat_fd(self._fd, "", path_only=False)

@@ -2,6 +2,9 @@
 
 The kernel's openat2 does it in one call; where it is missing (before Linux 5.6, or hidden by
 a seccomp filter) a walk opens one component after the other with O_NOFOLLOW.
+
+A share may say that symlinks lead wherever they like ("wide links").  Names a client sends still
+do not: ".." and absolute paths are refused before, in ``vfs.pattern``.
 """
 
 from __future__ import annotations
@@ -37,10 +40,14 @@ class Beneath(Protocol):
         """
 
 
-def beneath(root_fd: int, *, follow_symlinks: bool, crossmnt: bool) -> Beneath:
-    """The best way this kernel offers."""
+def beneath(
+    root_fd: int, *, follow_symlinks: bool, crossmnt: bool, wide_links: bool = False
+) -> Beneath:
+    """The best way this kernel offers; without openat2 there are no *wide_links*."""
     if not has_openat2():
         return Walk(root_fd, follow_symlinks=follow_symlinks, crossmnt=crossmnt)
+    if follow_symlinks and wide_links:
+        return WideOpenat2(root_fd, follow_symlinks=True, crossmnt=crossmnt)
     if follow_symlinks or not crossmnt:
         return Openat2(root_fd, follow_symlinks=follow_symlinks, crossmnt=crossmnt)
     return PlainOpenat2(root_fd, follow_symlinks=follow_symlinks, crossmnt=crossmnt)
@@ -74,6 +81,19 @@ class PlainOpenat2(Openat2):
     def open(self, path: bytes, flags: int) -> int:
         if flags & os.O_NOFOLLOW and b"/" not in path:
             return os.open(path, flags, dir_fd=self._root_fd)
+        return super().open(path, flags)
+
+
+class WideOpenat2(Openat2):
+    """Symlinks lead anywhere but through the magic ones of /proc."""
+
+    def __init__(self, root_fd: int, *, follow_symlinks: bool, crossmnt: bool) -> None:
+        super().__init__(root_fd, follow_symlinks=follow_symlinks, crossmnt=crossmnt)
+        self._resolve &= ~RESOLVE_BENEATH
+
+    def open(self, path: bytes, flags: int) -> int:
+        if path.startswith(b"/") or b".." in path.split(b"/"):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
         return super().open(path, flags)
 
 

@@ -28,12 +28,14 @@ class RootOptions(NamedTuple):
     """What a share's configuration says about its files."""
 
     case_sensitive: bool = False
-    follow_symlinks: bool = False  # only to targets beneath the root
+    follow_symlinks: bool = False  # only to targets beneath the root,
+    wide_links: bool = False  # or to any
     crossmnt: bool = True
     hide_dot_files: bool = True
     store_dos_attributes: bool = True
     veto: tuple[str, ...] = ()  # patterns with * and ?
     samba_streams: bool = False  # streams lie on disk in Samba's layout, see vfs.streams
+    stored_descriptors: bool = False  # they may give rights that mode and POSIX ACL cannot say
 
 
 DEFAULTS: Final = RootOptions()
@@ -64,11 +66,15 @@ class ShareRoot:
         self.attributes = AttributeStore(
             stored=options.store_dos_attributes,
             hide_dot_files=options.hide_dot_files,
+            stored_descriptors=options.stored_descriptors,
             clock=clock,
         )
         self.names = FoldedNames(clock)
         self._beneath = beneath(
-            self.fd, follow_symlinks=options.follow_symlinks, crossmnt=options.crossmnt
+            self.fd,
+            follow_symlinks=options.follow_symlinks,
+            crossmnt=options.crossmnt,
+            wide_links=options.wide_links,
         )
         self._directory_flags = O_PATH | os.O_DIRECTORY
         if not options.follow_symlinks:

@@ -11,7 +11,7 @@ import errno
 import os
 import platform
 import struct
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 RENAME_NOREPLACE: Final = 1
 
@@ -38,6 +38,8 @@ STATX_SIZE: Final = 256
 _STATX_BTIME: Final = 0x800
 _BTIME: Final = struct.Struct("=I76xqI")  # stx_mask, then stx_btime at offset 80
 XATTR_ARGS: Final = struct.Struct("=QII")  # struct xattr_args: value, size, flags
+_CAPABILITIES: Final = struct.Struct("=6I")  # struct __user_cap_data_struct, twice
+_CAPABILITY_VERSION: Final = struct.pack("=Ii", 0x2008_0522, 0)  # version 3, the calling thread
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 _int, _long, _uint = ctypes.c_int, ctypes.c_long, ctypes.c_uint
@@ -57,6 +59,8 @@ _getxattrat: Final = _function("syscall", _long, _long, _int, _text, _uint, _tex
 _setgroups: Final = _function("syscall", _long, _long, _size, _pointer)
 _setfsuid: Final = _function("setfsuid", _uint, _uint)
 _setfsgid: Final = _function("setfsgid", _uint, _uint)
+_capget: Final = _function("capget", _int, _pointer, _pointer)
+_capset: Final = _function("capset", _int, _pointer, _pointer)
 _statx: Final = _function("statx", _int, _int, _text, _int, _uint, _pointer)
 _inotify_init: Final = _function("inotify_init1", _int, _int)
 _inotify_add: Final = _function("inotify_add_watch", _int, _int, _text, ctypes.c_uint32)
@@ -228,3 +232,29 @@ def signalfd(signals: tuple[int, ...], flags: int) -> int:
     if fd < 0:
         raise _failure()
     return fd
+
+
+class Capabilities(NamedTuple):
+    """What a thread may do besides what its ids let it; bit n is capability n."""
+
+    effective: int
+    permitted: int
+    inheritable: int
+
+
+def thread_capabilities() -> Capabilities:
+    """Those of this thread."""
+    data = ctypes.create_string_buffer(_CAPABILITIES.size)
+    if _capget(_CAPABILITY_VERSION, data) < 0:
+        raise _failure()
+    words = _CAPABILITIES.unpack(data.raw)
+    effective, permitted, inheritable = (words[n] | words[n + 3] << 32 for n in range(3))
+    return Capabilities(effective, permitted, inheritable)
+
+
+def set_thread_capabilities(to: Capabilities) -> None:
+    """Give this thread, and no other, the capabilities *to*."""
+    low = [bits & 0xFFFF_FFFF for bits in to]
+    data = _CAPABILITIES.pack(*low, *(bits >> 32 for bits in to))
+    if _capset(_CAPABILITY_VERSION, data) < 0:
+        raise _failure()

@@ -510,3 +510,25 @@ def test_the_thread_tells_clients_and_local_changes_once(engine: Engine) -> None
     wanted = sorted([f"{who}{i}" for i in range(20) for who in ("client", "local")])
     assert sorted(seen) == wanted
     reader.close()
+
+
+def test_a_directory_that_has_left_the_share_tells_nothing_of_where_it_is(
+    place: Place, tmp_path: Path
+) -> None:
+    """Its parent is listened to for its removal: that of the share, not that of the disk."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").touch()
+    inner = place.directory("a") / "b"
+    inner.mkdir()
+    give_to_joe(inner)
+    above = place.watch("a")
+    folder = place.client.open(
+        r"a\b", create_options=FILE_DIRECTORY_FILE, desired_access=FILE_LIST_DIRECTORY
+    )
+    inner.rename(outside / "b")
+    assert place.kept(above) == [(REMOVED, "b")]
+    place.client.pend(folder.frames.change_notify(completion_filter=CHANGE_VALID))
+    place.reader.step()
+    (outside / "secret").unlink()
+    assert place.kept(above) == []

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from ksmbd.vfs import credentials as module
-from ksmbd.vfs.credentials import Credentials, become, current, privileged
+from ksmbd.vfs.credentials import Credentials, become, current, holding, privileged
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.root import ShareRoot
+from ksmbd.vfs.syscalls import thread_capabilities
 from ksmbd.wire.access import ATTR_HIDDEN
+from tests.vfs.conftest import MakeShare
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as others")
 
@@ -198,12 +200,10 @@ class TestTheKernelEnforces:
         with pytest.raises(PermissionError):
             opened(share, "f")
 
-    def test_times_and_attributes_are_not_the_owners_alone(
+    def test_times_and_attributes_are_everybodys_who_may_write(
         self, share: ShareRoot, disk: Path, opened: Callable[..., Handle]
     ) -> None:
-        disk.chmod(0o755)
-        (disk / "f").touch(0o600)
-        (disk / "f").chmod(0o644)
+        make_file(disk, 0o666)
         become(ALICE)
         handle = opened(share, "f", write=False)
         handle.set_times(write=1_000_000_000)
@@ -211,3 +211,66 @@ class TestTheKernelEnforces:
         assert handle.stat().write == 1_000_000_000
         assert handle.stat().attributes == ATTR_HIDDEN
         assert current() == ALICE
+
+    def test_times_and_attributes_are_nobody_elses(
+        self, share: ShareRoot, disk: Path, opened: Callable[..., Handle]
+    ) -> None:
+        make_file(disk, 0o644)
+        become(ALICE)
+        handle = opened(share, "f", write=False)
+        before = handle.stat()
+        with pytest.raises(PermissionError):
+            handle.set_times(write=1_000_000_000)
+        with pytest.raises(PermissionError):
+            handle.set_attributes(ATTR_HIDDEN)
+        assert (handle.stat().write, handle.stat().attributes) == (before.write, before.attributes)
+
+    def test_a_stored_descriptor_may_say_more_about_times_than_the_mode(
+        self, make_share: MakeShare, disk: Path, opened: Callable[..., Handle]
+    ) -> None:
+        make_file(disk, 0o644)
+        share = make_share(stored_descriptors=True)
+        become(ALICE)
+        handle = opened(share, "f", write=False)
+        handle.set_times(write=1_000_000_000)
+        assert handle.stat().write == 1_000_000_000
+
+    def test_no_capability_is_left_but_to_become_somebody_else(self) -> None:
+        own = thread_capabilities()
+        become(ALICE)
+        assert thread_capabilities() == own._replace(effective=own.effective & (1 << 6 | 1 << 7))
+        become(BOB)
+        assert thread_capabilities().effective == own.effective & (1 << 6 | 1 << 7)
+        become(None)
+        assert thread_capabilities() == own
+
+    def test_a_capability_is_held_for_the_block_and_nothing_else_changes(self) -> None:
+        become(ALICE)
+        few = thread_capabilities()
+        with holding(21):
+            assert thread_capabilities().effective == few.effective | 1 << 21
+            assert kernel_view() == ALICE
+        assert thread_capabilities() == few
+        with pytest.raises(KeyError), holding(21):
+            raise KeyError
+        assert thread_capabilities() == few
+        become(None)
+        everything = thread_capabilities()
+        with holding(21):
+            assert thread_capabilities() == everything
+
+    def test_security_attributes_are_out_of_a_users_reach(
+        self, share: ShareRoot, disk: Path, opened: Callable[..., Handle]
+    ) -> None:
+        make_file(disk, 0o666)
+        become(ALICE)
+        handle = opened(share, "f")
+        with pytest.raises(PermissionError):
+            os.setxattr(handle.fd, "security.NTACL", b"x")
+
+
+def make_file(disk: Path, mode: int) -> None:
+    """A file "f" of root's in a directory anybody may enter."""
+    disk.chmod(0o755)
+    (disk / "f").touch()
+    (disk / "f").chmod(mode)

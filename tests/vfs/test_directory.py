@@ -156,3 +156,17 @@ def test_listing_a_file_is_refused(share: ShareRoot, disk: Path, listing: Lister
     (disk / "f").touch()
     with pytest.raises(NotADirectoryError):
         listing(share, "f")
+
+
+def test_a_directory_that_was_moved_out_of_the_share_shows_nothing_around_it(
+    share: ShareRoot, disk: Path, listing: Lister, tmp_path: Path
+) -> None:
+    (disk / "a/b").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    share_of_it = listing(share, "a/b")
+    (disk / "a/b").rename(tmp_path / "outside/b")
+    (disk / "a").rmdir()
+    share_of_it.restart("*")
+    dots = {entry.name: entry.stat.ino for entry in iter(share_of_it.next, None)}
+    inside = (tmp_path / "outside/b").stat().st_ino
+    assert dots == {".": inside, "..": inside}

@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,48 @@ class TestBothWays:
         (disk / composed).touch()
         with share.resolve(composed) as entry:
             assert entry.path == composed
+
+
+def test_wide_links_lead_anywhere_but_through_proc(
+    make_share: MakeShare, disk: Path, tmp_path: Path
+) -> None:
+    share = make_share(follow_symlinks=True, wide_links=True)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/file").write_text("outside")
+    (disk / "abs").symlink_to(tmp_path / "outside")
+    (disk / "rel").symlink_to("../outside")
+    (disk / "chain").symlink_to("abs/file")
+    (disk / "magic").symlink_to(f"/proc/self/fd/{share.fd}")
+    for path in ("abs/file", "rel/file", "ABS/FILE", "chain"):
+        with share.resolve(path) as entry:
+            assert entry.stat is not None
+            assert entry.stat.size == 7
+    with pytest.raises(OSError, match="symbolic links"):
+        share.resolve("magic/abs")
+    with share.resolve("rel/new") as entry, closing(share.create_file(entry, 0o644)):
+        assert (tmp_path / "outside/new").exists()
+
+
+def test_wide_links_do_not_widen_names(make_share: MakeShare, disk: Path) -> None:
+    share = make_share(follow_symlinks=True, wide_links=True)
+    for path in ("../outside", "a/../../outside", "/etc/passwd"):
+        with pytest.raises(NameInvalid):
+            share.resolve(path)
+        with pytest.raises(OSError, match="cross-device"):
+            share.open_directory(path)
+
+
+def test_wide_links_need_follow_symlinks(
+    make_share: MakeShare, disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a kernel that can tell the magic links of /proc from others."""
+    (tmp_path / "outside").mkdir()
+    (disk / "abs").symlink_to(tmp_path / "outside")
+    with pytest.raises(OSError, match="symbolic links"):
+        make_share(wide_links=True).resolve("abs/file")
+    monkeypatch.setattr(path_module, "has_openat2", lambda: False)
+    with pytest.raises(OSError, match="cross-device"):
+        make_share(follow_symlinks=True, wide_links=True).resolve("abs/file")
 
 
 def test_vetoed_names_are_not_there(make_share: MakeShare, disk: Path) -> None:
