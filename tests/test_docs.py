@@ -180,6 +180,35 @@ def test_every_lock_that_is_told_is_there() -> None:
     assert {lock for lock in told if lock not in there} == set()
 
 
+# -- acting as oneself -------------------------------------------------------------------
+
+
+def acts_as_itself(node: ast.AST) -> bool:
+    """Whether a piece of source is a call that gives a thread the server's own power."""
+    if not isinstance(node, ast.Call):
+        return False
+    name = ast.unparse(node.func).removeprefix("credentials.")
+    return name in ("privileged", "holding") or ast.unparse(node).endswith("become(None)")
+
+
+def places_of_power() -> Iterator[str]:
+    for path in sorted((ROOT / "ksmbd").rglob("*.py")):
+        if path.name == "credentials.py":
+            continue
+        for outer in ast.parse(path.read_text()).body:
+            owner = f"{outer.name}." if isinstance(outer, ast.ClassDef) else ""
+            for inner in outer.body if isinstance(outer, ast.ClassDef) else [outer]:
+                if isinstance(inner, ast.FunctionDef) and any(map(acts_as_itself, ast.walk(inner))):
+                    yield f"{names(path)}:{owner}{inner.name}"
+
+
+def test_every_place_where_the_server_acts_as_itself_is_told() -> None:
+    found = list(places_of_power())
+    assert "ksmbd/vfs/handle.py:Handle.is_empty" in found
+    text = (DOCS / "security.md").read_text()
+    assert [place for place in found if f"`{place}`" not in text] == []
+
+
 # -- programs and their manual pages -----------------------------------------------------
 
 

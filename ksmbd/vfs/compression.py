@@ -12,6 +12,7 @@ from typing import Final
 
 from ksmbd.vfs import credentials
 from ksmbd.vfs.handle import Handle
+from ksmbd.vfs.stat import is_special
 from ksmbd.vfs.xattr import proc_path
 
 _FS_COMPR_FL: Final = 0x00000004
@@ -36,9 +37,11 @@ def is_compressed(handle: Handle) -> bool:
 def set_compressed(handle: Handle, compressed: bool) -> None:
     """Let the file system compress what is written from now on, or not.
 
-    OSError EOPNOTSUPP where it cannot.  Asked as the server itself: POSIX keeps the flag to the
-    owner, and the caller has found FILE_WRITE_DATA granted.
+    OSError EOPNOTSUPP where it cannot.  Asked as the server itself, for POSIX keeps the flag to
+    the owner; PermissionError if AttributeStore.may_override() says no.
     """
+    if not handle.root.attributes.may_override(handle.item):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     with _inode_of(handle) as fd, credentials.privileged():
         try:
             change_compression(fd, compressed)
@@ -66,10 +69,15 @@ def _flags(fd: int) -> int:
 
 @contextmanager
 def _inode_of(handle: Handle) -> Iterator[int]:
-    """A descriptor that ioctl takes; of a handle for metadata only another one is made for it."""
+    """A descriptor that ioctl takes; of a handle for metadata only another one is made for it.
+
+    OSError EOPNOTSUPP of a special file: to open one can have effects of its own.
+    """
     if not handle.path_only:
         yield handle.fd
         return
+    if is_special(os.fstat(handle.fd).st_mode):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
     with credentials.privileged():
         fd = os.open(proc_path(handle.fd), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

@@ -6,11 +6,13 @@ import errno
 import os
 import struct
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from ksmbd.vfs import compression
 from ksmbd.vfs.compression import is_compressed, set_compressed
+from ksmbd.vfs.credentials import Credentials, become
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.root import ShareRoot
 
@@ -73,3 +75,34 @@ def test_a_failing_disk_is_no_disk_without_the_flag(
     for call in (lambda: is_compressed(handle), lambda: set_compressed(handle, False)):
         with pytest.raises(OSError, match="Input/output"):
             call()
+
+
+def test_a_special_file_is_not_even_opened(
+    share: ShareRoot, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(disk / "fifo")
+    monkeypatch.setattr(compression, "fcntl", Kernel())
+    with share.resolve("fifo") as entry:
+        handle = share.open(entry, read=False, write=False)
+    for ask in (is_compressed, lambda h: set_compressed(h, True)):
+        with pytest.raises(OSError, match="not supported"):
+            ask(handle)
+    handle.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as others")
+def test_who_may_not_write_the_file_does_not_change_the_flag(
+    share: ShareRoot, disk: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = Kernel()
+    monkeypatch.setattr(compression, "fcntl", kernel)
+    disk.chmod(0o755)
+    (disk / "f").touch()
+    (disk / "f").chmod(0o644)
+    become(Credentials(12345, 12346))
+    try:
+        with pytest.raises(PermissionError):
+            set_compressed(opened(share, "f", write=False), True)
+    finally:
+        become(None)
+    assert kernel.flags == 0
