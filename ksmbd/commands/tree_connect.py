@@ -61,6 +61,7 @@ def tree_connect(work: Work, req: TreeConnectRequest) -> Reply:
                           encrypted, which this session cannot
     REQUEST_NOT_ACCEPTED  the share has as many connections as it may
     NO_LOGON_SERVERS      mountd is away
+    USER_SESSION_DELETED  the session ended while mountd was asked
 
     Drops the connection if a 3.1.1 client that could sign did not ([MS-SMB2] 3.3.5.7).
     """

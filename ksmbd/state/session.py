@@ -166,7 +166,10 @@ class Session:
                     return tree_id
 
     def add_tree(self, tree: TreeConnect) -> None:
+        """USER_SESSION_DELETED   it ended meanwhile, and its trees with it"""
         with self.lock:
+            if self.ended:
+                raise NtStatusError(NtStatus.USER_SESSION_DELETED, "ended meanwhile")
             self.trees[tree.tree_id] = tree
 
     def remove_tree(self, tree_id: int) -> TreeConnect | None:

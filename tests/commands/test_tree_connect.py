@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -243,3 +244,21 @@ def test_with_an_extension_the_path_stays_inside_the_message(client: Client) -> 
 def test_the_extension_means_nothing_before_3_1_1(engine: Engine) -> None:
     client = ready(engine, 0x0302)
     client.ok(client.frames.tree_connect(flags=EXTENSION_PRESENT), TreeConnectResponse)
+
+
+def test_a_session_that_ends_meanwhile_leaves_no_tree(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a LOGOFF on another channel; mountd would count the connect for ever."""
+    engine = client.engine
+    ask = engine.mountd.tree_connect
+
+    def slow(**request: Any) -> TreeConnectReply:
+        decision = ask(**request)
+        engine.server.end_session(engine.server.sessions[client.frames.session_id])
+        return decision
+
+    monkeypatch.setattr(engine.mountd, "tree_connect", slow)
+    status = client.status(client.frames.tree_connect())
+    assert status is NtStatus.USER_SESSION_DELETED
+    assert engine.mountd.trees == {}
