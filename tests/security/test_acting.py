@@ -1,7 +1,7 @@
 """Every file-system call of every thread is made as the user whose file it is about.
 
-Two users work at once through a server with real threads: readers that run short requests
-themselves, two kworkers that serve both by turns, timers, inotify.  Each keeps to a directory of
+Two users work at once through a server with real threads: a reader that runs short requests of
+both itself, two kworkers that serve both by turns, timers, inotify.  Each keeps to a directory of
 their own, so that the path of a call says whose identity the thread must have.
 """
 

@@ -1,4 +1,4 @@
-"""The engine with everything that runs threads: readers, kworkers, timers, inotify.
+"""The engine with everything that runs threads: the reader, kworkers, timers, inotify.
 
 Frames go through a socket pair, as a client's do; ``receive`` returns when each command of the
 frame has had its answer, be it STATUS_PENDING.  Clocks are real.
@@ -18,6 +18,7 @@ from typing import Any, Final, Self, cast
 
 from ksmbd.server import dispatch
 from ksmbd.server.clients import Clients
+from ksmbd.server.loop import Loop
 from ksmbd.server.notify_reader import NotifyReader
 from ksmbd.server.pool import Pool
 from ksmbd.server.server import Kworkers
@@ -89,6 +90,7 @@ class ThreadedEngine(Engine):
         self.pool = Pool(workers)
         self.timers = Timers()
         self.watchdog = Watchdog()
+        self.loop = Loop(self.watchdog, self.pool)
         self.notify_reader = NotifyReader(self.server.notify, hold_s=0.01)
         self.server.notify.local = self.notify_reader
         self.server.scheduler = Kworkers(self.pool, self.timers)
@@ -96,7 +98,7 @@ class ThreadedEngine(Engine):
             self.server,
             dispatch=dispatch,
             admission=cast(Any, SimpleNamespace(leave=lambda _peer: None)),
-            watchdog=self.watchdog,
+            loop=self.loop,
             timers=self.timers,
         )
         self._ends: dict[int, SocketTransport] = {}  # by connection number
@@ -118,6 +120,7 @@ class ThreadedEngine(Engine):
         assert self.clients.wait_gone(SOON), "a connection does not end"
         self.notify_reader.close()
         self.timers.close()
+        self.loop.close()
         self.watchdog.close()
         assert self.pool.shutdown_within(SOON), "a kworker does not end"
         for end in self._ends.values():
