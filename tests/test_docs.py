@@ -180,6 +180,17 @@ def test_every_lock_that_is_told_is_there() -> None:
     assert {lock for lock in told if lock not in there} == set()
 
 
+# -- attacks -----------------------------------------------------------------------------
+
+
+def test_every_class_of_attack_has_its_test() -> None:
+    rows = [row for row in table_rows(DOCS / "security.md") if re.match(r"[A-Z]\. ", row[0])]
+    assert [row[0][0] for row in rows] == [chr(code) for code in range(ord("A"), ord("X") + 1)]
+    for name, tried, proof in rows:
+        assert tried, name
+        assert "::test_" in proof, name
+
+
 # -- acting as oneself -------------------------------------------------------------------
 
 
