@@ -65,8 +65,6 @@ def test_the_flags_of_a_plain_share(tmp_path: Path) -> None:
         ("follow symlinks = yes", ipc.SHARE_FOLLOW_SYMLINKS, 0),
         ("durable handles = no", 0, ipc.SHARE_DURABLE_HANDLES),
         ("crossmnt = no", 0, ipc.SHARE_CROSSMNT),
-        ("posix locking = no", 0, ipc.SHARE_POSIX_LOCKING),
-        ("strict locking = yes", ipc.SHARE_STRICT_LOCKING, 0),
         ("continuous availability = yes", ipc.SHARE_CONTINUOUS_AVAILABILITY, 0),
         ("hide unreadable = yes", ipc.SHARE_HIDE_UNREADABLE, 0),
         ("time machine = yes", ipc.SHARE_TIME_MACHINE, 0),

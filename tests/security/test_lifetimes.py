@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import pytest
 
+from ksmbd.server import clients
 from ksmbd.state import oplock
 from ksmbd.wire import fsctl
 from ksmbd.wire.access import FILE_DELETE_ON_CLOSE, FILE_DIRECTORY_FILE
@@ -202,6 +203,7 @@ def baseline(
 ) -> Iterator[Callable[[], ThreadedEngine]]:
     """An engine whose end is checked: nothing is left, and it met no bug of its own."""
     monkeypatch.setattr(oplock, "TIMEOUT_S", 0.2)  # nobody answers breaks
+    monkeypatch.setattr(clients, "SWEEP_S", 0.1)  # a timer that lives with the connections
     bugs = Bugs()
     made: list[ThreadedEngine] = []
 
@@ -216,6 +218,7 @@ def baseline(
         engine.eventually(lambda: not engine.server.connections, "connections stay")
         engine.eventually(lambda: not engine.notify_reader.directories, "directories are watched")
         engine.eventually(lambda: engine.pool.figures().busy == 0, "work goes on")
+        engine.eventually(lambda: not engine.timers.pending(), "timers run on")
         engine.assert_idle()
         assert not engine.server.caching.leases.directories
         engine.stop()

@@ -170,7 +170,7 @@ class Engine:
     ) -> None:
         self.folder = folder
         self.clock = Clock()
-        self.scheduler = Scheduler(self.clock)
+        self.scheduler = self.make_scheduler()
         if users is None:
             users = [User("joe"), User("jane", "Secret!")]
         if shares is None:
@@ -190,6 +190,10 @@ class Engine:
         )
 
         ENGINES.add(self)
+
+    def make_scheduler(self) -> Scheduler:
+        """What runs works and timers."""
+        return Scheduler(self.clock)
 
     def close(self) -> None:
         """Lose every connection and give all descriptors back."""

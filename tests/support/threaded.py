@@ -82,18 +82,32 @@ class SocketTransport:
             self.pump(0.5)
 
 
+class RealScheduler(Kworkers):
+    """Works and timers run by themselves."""
+
+    def __init__(self, pool: Pool, timers: Timers) -> None:
+        super().__init__(pool, timers)
+        self._all = timers
+
+    @property
+    def pending_timers(self) -> int:
+        return self._all.pending()
+
+    def drain(self) -> None:
+        """Nobody has to run anything."""
+
+
 class ThreadedEngine(Engine):
     """Ends with ``stop``, or as a context; then its threads are gone."""
 
     def __init__(self, folder: Path, *, workers: int = 2, **arguments: Any) -> None:
-        super().__init__(folder, **arguments)
         self.pool = Pool(workers)
         self.timers = Timers()
+        super().__init__(folder, **arguments)
         self.watchdog = Watchdog()
         self.loop = Loop(self.watchdog, self.pool)
         self.notify_reader = NotifyReader(self.server.notify, hold_s=0.01)
         self.server.notify.local = self.notify_reader
-        self.server.scheduler = Kworkers(self.pool, self.timers)
         self.clients = Clients(
             self.server,
             dispatch=dispatch,
@@ -103,6 +117,9 @@ class ThreadedEngine(Engine):
         )
         self._ends: dict[int, SocketTransport] = {}  # by connection number
         self._connecting = threading.Lock()
+
+    def make_scheduler(self) -> Any:
+        return RealScheduler(self.pool, self.timers)
 
     def __enter__(self) -> Self:
         return self
