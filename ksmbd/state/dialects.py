@@ -92,6 +92,8 @@ def agree(connection: Connection, dialect: int) -> None:
     )
     offered = connection.client_capabilities
     connection.server_capabilities = capabilities(dialect, settings, offered)
+    if connection.server.persistence.journal is None:
+        connection.server_capabilities &= ~CAP_PERSISTENT_HANDLES
     if SMB_3_0 <= dialect < SMB_3_1_1:
         connection.signing_algorithm_id = AES_CMAC
         if connection.client_capabilities & CAP_ENCRYPTION:

@@ -63,7 +63,7 @@ SUITES: Final = (
 )
 # Minutes of waiting: for breaks that nobody answers, or for changes that must not be told.  They
 # run beside the others, against a server of their own.
-PATIENT: Final = ("smb2.notify", "smb2.lease", "smb2.oplock")
+PATIENT: Final = ("smb2.notify", "smb2.lease", "smb2.oplock", "smb2.replay")
 # besides, where files stay open over the end of the server
 CONTINUOUS: Final = (
     "smb2.durable-v2-open.persistent-open-oplock",

@@ -142,7 +142,9 @@ def test_another_share_and_a_directory_have_none(machine: Machine) -> None:
 
 def test_without_a_journal_it_is_durable_at_most(machine: Machine) -> None:
     machine.kill()
-    response = ask(machine.client(), asked(), lease())
+    client = machine.client()
+    assert not client.connection.server_capabilities & CAP_PERSISTENT_HANDLES
+    response = ask(client, asked(), lease())
     assert wire.DurableHandleResponseV2.unpack(response.contexts()[DH2]).flags == 0
 
 

@@ -55,6 +55,11 @@ What breaks nothing: an open for attributes alone, reading, and what the holder 
 oplock II, though, ends when its own holder writes or locks). A lease is its client's and a file's,
 whatever opens it has; the holder of a lease of a directory is not told of what is done with its
 key as the parent's.
+
+A client that is away (its connection is lost, and it has durable opens) cannot be asked. Where it
+would have to answer, its durable opens of the file are closed instead, and nobody waits for longer
+than that takes; what resilient and persistent opens hold goes down at once. What would break
+nothing leaves it alone, and it finds its lease as it was: `ksmbd/state/absence.py`.
 """
 
 _LOCAL: Final = """
