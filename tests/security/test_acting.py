@@ -1,7 +1,7 @@
 """Every file-system call of every thread is made as the user whose file it is about.
 
-Two users work at once through a server with real threads: a reader that runs short requests of
-both itself, two kworkers that serve both by turns, timers, inotify.  Each keeps to a directory of
+Two users work at once through a server with real threads: readers that run short requests
+themselves, two kworkers that serve both by turns, timers, inotify.  Each keeps to a directory of
 their own, so that the path of a call says whose identity the thread must have.
 """
 
@@ -57,8 +57,8 @@ EXPECTED_CALLS: Final = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def engine(users: Users) -> Iterator[ThreadedEngine]:
+@pytest.fixture(params=[0, 1], ids=["a reader each", "one reader for all"])
+def engine(users: Users, request: pytest.FixtureRequest) -> Iterator[ThreadedEngine]:
     shares = [share("data", str(users.folder), DISK | SHARE_ACL_XATTR)]
     with ThreadedEngine(users.folder, users=users.accounts, shares=shares, leases=True) as threaded:
         yield threaded

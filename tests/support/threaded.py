@@ -1,4 +1,4 @@
-"""The engine with everything that runs threads: the reader, kworkers, timers, inotify.
+"""The engine with everything that runs threads: readers, kworkers, timers, inotify.
 
 Frames go through a socket pair, as a client's do; ``receive`` returns when each command of the
 frame has had its answer, be it STATUS_PENDING.  Clocks are real.
@@ -18,7 +18,7 @@ from typing import Any, Final, Self, cast
 
 from ksmbd.server import dispatch
 from ksmbd.server.clients import Clients
-from ksmbd.server.loop import Loop
+from ksmbd.server.loops import Loops
 from ksmbd.server.notify_reader import NotifyReader
 from ksmbd.server.pool import Pool
 from ksmbd.server.server import Kworkers
@@ -100,19 +100,21 @@ class RealScheduler(Kworkers):
 class ThreadedEngine(Engine):
     """Ends with ``stop``, or as a context; then its threads are gone."""
 
-    def __init__(self, folder: Path, *, workers: int = 2, **arguments: Any) -> None:
+    def __init__(
+        self, folder: Path, *, workers: int = 2, readers: int = 0, **arguments: Any
+    ) -> None:
         self.pool = Pool(workers)
         self.timers = Timers()
         super().__init__(folder, **arguments)
         self.watchdog = Watchdog()
-        self.loop = Loop(self.watchdog, self.pool)
+        self.loops = Loops(self.watchdog, self.pool, readers)
         self.notify_reader = NotifyReader(self.server.notify, hold_s=0.01)
         self.server.notify.local = self.notify_reader
         self.clients = Clients(
             self.server,
             dispatch=dispatch,
             admission=cast(Any, SimpleNamespace(leave=lambda _peer: None)),
-            loop=self.loop,
+            loops=self.loops,
             timers=self.timers,
         )
         self._ends: dict[int, SocketTransport] = {}  # by connection number
@@ -137,7 +139,7 @@ class ThreadedEngine(Engine):
         assert self.clients.wait_gone(SOON), "a connection does not end"
         self.notify_reader.close()
         self.timers.close()
-        self.loop.close()
+        self.loops.close()
         self.watchdog.close()
         assert self.pool.shutdown_within(SOON), "a kworker does not end"
         for end in self._ends.values():
