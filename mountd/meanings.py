@@ -69,6 +69,9 @@ GLOBAL: Final[dict[str, str]] = {
     "cannot, guests among them, are refused. `desired`: the sessions of all clients that can are "
     "encrypted. `off` (`disabled`): none is, and shares that require it cannot be used. Otherwise "
     "clients and shares decide.",
+    "smb3_unix_extensions": "Offer the POSIX extensions to clients of SMB 3.1.1 that ask for them, "
+    "as Linux does with the mount option `posix`: names that differ in case alone or have "
+    "characters that Windows reserves, permissions and owners as they are on the disk.",
     "smbd_max_io_size": "The longest transfer over SMB Direct.",
     "tcp_port": "Where to listen; the option `--port` of either daemon goes before it.",
     "workgroup": "The workgroup that clients are told.",

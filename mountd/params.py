@@ -320,6 +320,7 @@ class GlobalParams:
     smb3_encryption: int = param(
         choice(ENCRYPTION), Encryption.AUTO, "smb encrypt", "server smb encrypt"
     )
+    smb3_unix_extensions: bool = param(boolean, True)
     smbd_max_io_size: int = param(sized(512 << 10, 16 << 20, "512K to 16M"), 8 << 20)
     tcp_port: int = param(integer(0, 65535), 445)
     workgroup: str = param(name(63), "WORKGROUP")

@@ -201,6 +201,7 @@ def _flags(params: GlobalParams) -> int:
         (params.smb3_encryption == Encryption.DESIRED, ipc.ENCRYPTION_DESIRED),
         (params.smb3_encryption == Encryption.OFF, ipc.ENCRYPTION_OFF),
         (params.server_multi_channel_support, ipc.MULTICHANNEL),
+        (params.smb3_unix_extensions, ipc.POSIX_EXTENSIONS),
         (params.kerberos_support and krb5.AVAILABLE, ipc.KERBEROS),
         (params.bind_interfaces_only, ipc.BIND_INTERFACES_ONLY),
     )

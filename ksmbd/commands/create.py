@@ -86,6 +86,7 @@ from ksmbd.wire.change_notify import (
 )
 from ksmbd.wire.create import OPLOCK_BATCH, OPLOCK_LEASE, CreateRequest, CreateResponse
 from ksmbd.wire.negotiate import SMB_3_0
+from ksmbd.wire.posix import mode_of_new
 from ksmbd.wire.status import NtStatus, NtStatusError
 from ksmbd.wire.text import filetime_from_ns
 
@@ -136,7 +137,7 @@ def create(work: Work, req: CreateRequest) -> Reply:
     contexts = create_contexts.parse(work, req)
     if contexts.reconnect is not None:
         return _reconnect(work, req, contexts)
-    want = wanted(work, req)
+    want = wanted(work, req, posix=contexts.posix_mode is not None)
     contexts.wish = create_caching.wish(work, req, contexts.lease)
     with create_replay.under_way(work, req, contexts) as before:
         if before is None:
@@ -239,7 +240,7 @@ def _open(work: Work, tree: TreeConnect, want: Wanted, contexts: Contexts) -> tu
 
 def _find(tree: TreeConnect, want: Wanted) -> Entry:
     try:
-        return tree.root.resolve(want.path)
+        return tree.root.resolve(want.path, posix=want.posix)
     except PathNotFound as missing:
         create_reparse.look_for_link(tree, want)
         raise NtStatusError(NtStatus.OBJECT_PATH_NOT_FOUND, str(missing)) from None
@@ -302,7 +303,7 @@ def _check_kind(want: Wanted, entry: Entry, st: Stat) -> None:
         raise NtStatusError(NtStatus.OBJECT_NAME_COLLISION, want.path)
     if st.attributes & ATTR_REPARSE_POINT and not want.options & FILE_OPEN_REPARSE_POINT:
         used = want.access & (_READING | _WRITING) or want.disposition in _OVERWRITING
-        create_reparse.stop_at(entry, used=bool(used))
+        create_reparse.stop_at(entry, used=bool(used), posix=want.posix)
     if st.is_directory and not want.stream:
         if want.options & FILE_NON_DIRECTORY_FILE:
             raise NtStatusError(NtStatus.FILE_IS_A_DIRECTORY, want.path)
@@ -420,6 +421,10 @@ def _create(
         if want.options & FILE_NO_COMPRESSION and abilities(tree.root.fd) & COMPRESSES:
             set_compressed(handle, False)
         rights.give_to_new(tree, open, entry, contexts.security)
+        if contexts.posix_mode is not None:
+            asked = mode_of_new(contexts.posix_mode, directory=directory)
+            if asked is not None:
+                handle.set_mode(asked)
         create_contexts.prepare(open, contexts)
         work.server.notify.modified(handle, 0)
     except BaseException:
@@ -471,6 +476,8 @@ def _attach(
         channel_sequence=work.header.channel_sequence,
     )
     open.delete_on_close = bool(want.options & FILE_DELETE_ON_CLOSE)
+    open.posix = want.posix
+    open.posix_delete = want.posix and open.delete_on_close
     try:
         wish = create_caching.fitting(work.connection, wish, directory=handle.is_directory)
         work.server.caching.enter(work, open, wish, overwrites=overwrites, new=new)

@@ -17,6 +17,7 @@ from ksmbd.state.open import Open
 from ksmbd.state.work import Work
 from ksmbd.vfs.stat import Stat
 from ksmbd.wire import create_context as wire
+from ksmbd.wire import posix
 from ksmbd.wire.access import FILE_NO_EA_KNOWLEDGE
 from ksmbd.wire.base import Buffer, WireError
 from ksmbd.wire.create import CreateRequest
@@ -32,7 +33,7 @@ class Contexts:
 
     __slots__ = (
         "allocation", "app_instance_id", "app_instance_version", "durable", "eas", "lease",
-        "maximal_access", "on_disk_id", "reconnect", "security", "timestamp", "wish",
+        "maximal_access", "on_disk_id", "posix_mode", "reconnect", "security", "timestamp", "wish",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -42,6 +43,7 @@ class Contexts:
         self.maximal_access = False
         self.timestamp = 0  # of MxAc, FILETIME; 0: answer whatever the file's is
         self.on_disk_id = False
+        self.posix_mode: int | None = None  # of the POSIX extensions; PosixRequest
         self.lease: wire.RequestLease | wire.RequestLeaseV2 | None = None
         self.wish: Wish = 0  # what to cache, from the lease or the oplock level
         self.app_instance_id = b""  # 16 bytes
@@ -68,6 +70,8 @@ def parse(work: Work, req: CreateRequest) -> Contexts:
         if read is None or name in seen:
             continue
         if work.connection.dialect < _since(name):
+            continue
+        if name == wire.POSIX and not work.connection.posix:
             continue
         seen.add(name)
         read(found, req, context.data)
@@ -150,6 +154,10 @@ def _app_instance_version(found: Contexts, req: CreateRequest, data: Buffer) -> 
     )
 
 
+def _posix(found: Contexts, req: CreateRequest, data: Buffer) -> None:
+    found.posix_mode = wire.unpack_exact(wire.PosixRequest, data).mode
+
+
 def _lease(found: Contexts, req: CreateRequest, data: Buffer) -> None:
     found.lease = wire.unpack_lease(data)
 
@@ -166,6 +174,7 @@ _READERS: Final[dict[bytes, Callable[[Contexts, CreateRequest, Buffer], None]]] 
     wire.DURABLE_HANDLE_REQUEST_V2: _durable(wire.DurableHandleRequestV2),
     wire.DURABLE_HANDLE_RECONNECT_V2: _reconnect(wire.DurableHandleReconnectV2),
     wire.REQUEST_LEASE: _lease,
+    wire.POSIX: _posix,
     wire.APP_INSTANCE_ID: _app_instance_id,
     wire.APP_INSTANCE_VERSION: _app_instance_version,
 }
@@ -198,7 +207,16 @@ def answer(work: Work, open: Open, st: Stat, contexts: Contexts) -> bytes:
         answers.append((wire.QUERY_ON_DISK_ID, ids.pack()))
     if open.grant.lease:
         answers.append((wire.REQUEST_LEASE, open.grant.lease))
+    if contexts.posix_mode is not None:
+        answers.append((wire.POSIX, _posix_of(st)))
     return wire.pack_contexts(answers) if answers else b""
+
+
+def _posix_of(st: Stat) -> bytes:
+    head = posix.PosixCreateResponse(
+        number_of_links=st.nlink, reparse_tag=st.reparse_tag, mode=posix.wire_mode(st.posix_mode)
+    )
+    return head.pack() + posix.unix_user_sid(st.uid) + posix.unix_group_sid(st.gid)
 
 
 def _maximal_access_of(open: Open, st: Stat, contexts: Contexts) -> bytes:

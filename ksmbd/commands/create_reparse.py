@@ -15,7 +15,7 @@ from ksmbd.wire.reparse import SymlinkData
 from ksmbd.wire.status import NtStatus, NtStatusError
 
 
-def stop_at(entry: Entry, *, used: bool) -> None:
+def stop_at(entry: Entry, *, used: bool, posix: bool) -> None:
     """Refuse to open a reparse point as if it were the file it stands for.
 
     STOPPED_ON_SYMLINK           a symlink
@@ -24,7 +24,7 @@ def stop_at(entry: Entry, *, used: bool) -> None:
     """
     st = entry.stat
     assert st is not None
-    link = symlink_of(entry.fd, st)
+    link = symlink_of(entry.fd, st, posix=posix)
     if link is not None:
         raise _stopped(link, "")
     if used or st.tag:
@@ -39,10 +39,10 @@ def look_for_link(tree: TreeConnect, want: Wanted) -> None:
     components = want.path.split("/")
     for count in range(1, len(components)):
         try:
-            with tree.root.resolve("/".join(components[:count])) as entry:
+            with tree.root.resolve("/".join(components[:count]), posix=want.posix) as entry:
                 if entry.stat is None:
                     return
-                link = symlink_of(entry.fd, entry.stat)
+                link = symlink_of(entry.fd, entry.stat, posix=want.posix)
         except OSError:
             return
         if link is not None:

@@ -56,9 +56,10 @@ class Wanted(NamedTuple):
     disposition: int
     options: int
     now: int  # ns since 1970
+    posix: bool = False  # case counts, and names have no streams: the POSIX extensions
 
 
-def wanted(work: Work, req: CreateRequest) -> Wanted:
+def wanted(work: Work, req: CreateRequest, *, posix: bool = False) -> Wanted:
     """Everything that can be refused without looking at the disk."""
     if req.impersonation_level > DELEGATE:
         raise NtStatusError(NtStatus.BAD_IMPERSONATION_LEVEL, f"{req.impersonation_level}")
@@ -66,7 +67,7 @@ def wanted(work: Work, req: CreateRequest) -> Wanted:
     access = map_generic(req.desired_access)
     if req.create_options & FILE_DELETE_ON_CLOSE and not access & (DELETE | MAXIMUM_ALLOWED):
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "delete-on-close without DELETE")
-    name = _name(work, req)
+    name = _name(work, req, posix=posix)
     return Wanted(
         path=name.path,
         stream=name.stream,
@@ -76,6 +77,7 @@ def wanted(work: Work, req: CreateRequest) -> Wanted:
         disposition=req.create_disposition,
         options=req.create_options | _kind(name, req.create_options),
         now=int(work.server.clock() * 1e9),
+        posix=posix,
     )
 
 
@@ -100,7 +102,7 @@ def _check_numbers(req: CreateRequest) -> None:
         raise NtStatusError(NtStatus.ACCESS_DENIED, "no encryption on this disk")
 
 
-def _name(work: Work, req: CreateRequest) -> StreamName:
+def _name(work: Work, req: CreateRequest, *, posix: bool) -> StreamName:
     """The name as a path and a stream; a slash separates as a backslash does.
 
     Samba and ksmbd take it, too: smbtorture's smb2.timestamps.test_close_not_attrib.
@@ -115,6 +117,8 @@ def _name(work: Work, req: CreateRequest) -> StreamName:
     path = name.replace("\\", "/")
     if path.startswith("/"):
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "a leading backslash")
+    if posix:
+        return StreamName(path, "", "")
     return _split(work, _without_detours(path))
 
 

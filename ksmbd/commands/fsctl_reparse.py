@@ -49,8 +49,9 @@ def get_reparse_point(
     BUFFER_TOO_SMALL      not even its head fits
     BUFFER_OVERFLOW       it is cut
     """
-    handle = _named(open).file
-    point = reparse.read(handle.fd, handle.stat())
+    named = _named(open)
+    handle = named.file
+    point = reparse.read(handle.fd, handle.stat(), posix=named.posix)
     if point is None:
         raise NtStatusError(NtStatus.NOT_A_REPARSE_POINT, handle.path)
     packed = point.pack()

@@ -106,6 +106,14 @@ def _net_name(connection: Connection, data: memoryview) -> None:
     wire.NetName.unpack(data)
 
 
+def _posix(connection: Connection, data: memoryview) -> bytes | None:
+    """The GUID of the POSIX extensions, if the client has it among its own."""
+    if not connection.server.settings.posix or not wire.offers_posix(data):
+        return None
+    connection.posix = True
+    return wire.POSIX_GUID
+
+
 def _signing(connection: Connection, data: memoryview) -> bytes:
     """The server's preference among what the client can do; AES-CMAC if there is nothing."""
     offered = wire.Signing.unpack(data).signing_algorithms
@@ -120,5 +128,6 @@ _CONTEXTS: Final[dict[int, Callable[[Connection, memoryview], bytes | None]]] = 
     wire.ENCRYPTION_CAPABILITIES: _encryption,
     wire.COMPRESSION_CAPABILITIES: _compression,
     wire.NETNAME_NEGOTIATE_CONTEXT_ID: _net_name,
+    wire.POSIX_EXTENSIONS_AVAILABLE: _posix,
     wire.SIGNING_CAPABILITIES: _signing,
 }

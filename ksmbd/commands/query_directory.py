@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from ksmbd.state.open import Open
 from ksmbd.state.work import Reply, Work
-from ksmbd.vfs.directory import Enumeration
+from ksmbd.vfs.directory import DirEntry, Enumeration
 from ksmbd.vfs.pattern import NameInvalid
 from ksmbd.wire.access import FILE_LIST_DIRECTORY
 from ksmbd.wire.base import WireError
 from ksmbd.wire.dir_info import LAYOUTS, Listing, fixed_size
 from ksmbd.wire.file_info import FileInfo
+from ksmbd.wire.posix import unix_group_sid, unix_user_sid
 from ksmbd.wire.query_directory import (
     REOPEN,
     RESTART_SCANS,
@@ -32,7 +33,7 @@ def query_directory(work: Work, req: QueryDirectoryRequest) -> Reply:
     NO_SUCH_FILE           the first request of a scan finds nothing
     NO_MORE_FILES          a later one does
     """
-    if req.file_information_class not in LAYOUTS or req.file_information_class == FileInfo.POSIX:
+    if req.file_information_class not in LAYOUTS:
         raise NtStatusError(NtStatus.INVALID_INFO_CLASS, f"{req.file_information_class}")
     if req.output_buffer_length > work.connection.max_transact_size:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "longer than MaxTransactSize")
@@ -41,6 +42,8 @@ def query_directory(work: Work, req: QueryDirectoryRequest) -> Reply:
     open = work.open(req.persistent_id, req.volatile_id)
     if not open.is_directory:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "no directory")
+    if req.file_information_class == FileInfo.POSIX and not open.posix:
+        raise NtStatusError(NtStatus.INVALID_INFO_CLASS, "not opened with the POSIX extensions")
     open.require(FILE_LIST_DIRECTORY)
     pattern = _pattern(work, req)
     # A scan is a sequence: requests on one open take turns, over the I/O as well.
@@ -82,15 +85,25 @@ def _scan(open: Open, req: QueryDirectoryRequest, pattern: str) -> tuple[Enumera
 def _fill(entries: Enumeration, req: QueryDirectoryRequest) -> Listing:
     listing = Listing(req.file_information_class, req.output_buffer_length)
     single = req.flags & RETURN_SINGLE_ENTRY
+    add = _add_posix if req.file_information_class == FileInfo.POSIX else _add
     while True:
         entry = entries.next()
         if entry is None:
             return listing
-        tag = entry.stat.reparse_tag
-        if not listing.add(entry.name, entry.stat, 0, tag):
+        if not add(listing, entry):
             entries.push_back(entry)
             if not listing.count:
                 raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, entry.name)
             return listing
         if single:
             return listing
+
+
+def _add(listing: Listing, entry: DirEntry) -> bool:
+    return listing.add(entry.name, entry.stat, 0, entry.stat.reparse_tag)
+
+
+def _add_posix(listing: Listing, entry: DirEntry) -> bool:
+    st = entry.stat
+    owner, group = unix_user_sid(st.uid), unix_group_sid(st.gid)
+    return listing.add_posix(entry.name, st, owner=owner, group=group, reparse_tag=st.reparse_tag)

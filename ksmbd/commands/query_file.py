@@ -11,7 +11,7 @@ from ksmbd.state.work import Work
 from ksmbd.vfs import streams
 from ksmbd.vfs.shortnames import short_name
 from ksmbd.vfs.stat import Stat
-from ksmbd.wire import file_chains, file_info
+from ksmbd.wire import file_chains, file_info, posix
 from ksmbd.wire.access import (
     ATTR_NORMAL,
     FILE_READ_ATTRIBUTES,
@@ -208,6 +208,25 @@ def _standard_link(open: Open, st: Stat) -> bytes:
     ).pack()
 
 
+def _posix(open: Open, st: Stat) -> bytes:
+    """Level 100 of the POSIX extensions."""
+    head = posix.FilePosixInformation(
+        creation_time=filetime_from_ns(st.birth),
+        last_access_time=filetime_from_ns(st.access),
+        last_write_time=filetime_from_ns(st.write),
+        change_time=filetime_from_ns(st.change),
+        end_of_file=st.size,
+        allocation_size=st.allocation,
+        dos_attributes=st.attributes or ATTR_NORMAL,
+        inode=st.ino,
+        device_id=st.rdev & 0xFFFF_FFFF,
+        number_of_links=st.nlink,
+        reparse_tag=st.reparse_tag,
+        mode=posix.wire_mode(st.posix_mode),
+    )
+    return head.pack() + posix.unix_user_sid(st.uid) + posix.unix_group_sid(st.gid)
+
+
 FILE_QUERIES: Final[dict[int, Query]] = {
     FileInfo.BASIC: Query(_basic, 40, FILE_READ_ATTRIBUTES),
     FileInfo.STANDARD: Query(_standard, 24),
@@ -226,6 +245,7 @@ FILE_QUERIES: Final[dict[int, Query]] = {
     FileInfo.NORMALIZED_NAME: Query(_normalized_name, 8),
     FileInfo.ID: Query(_id, 24),
     FileInfo.STANDARD_LINK: Query(_standard_link, 12),
+    FileInfo.POSIX: Query(_posix, 80, FILE_READ_ATTRIBUTES),
 }
 
 
@@ -256,6 +276,8 @@ def query_file(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffer, N
     if info_class == FileInfo.NORMALIZED_NAME and work.connection.dialect < SMB_3_1_1:
         raise NtStatusError(NtStatus.NOT_SUPPORTED, "normalized names before 3.1.1")
     open.require(query.access)
+    if info_class == FileInfo.POSIX and not open.posix:
+        raise NtStatusError(NtStatus.NOT_SUPPORTED, "not opened with the POSIX extensions")
     if length < query.fixed:
         raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{length} bytes")
     data = query.build(open, open.file.stat())

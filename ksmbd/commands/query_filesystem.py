@@ -119,6 +119,26 @@ def _sector_size(work: Work, open: Open) -> bytes:
     ).pack()
 
 
+def _posix(work: Work, open: Open) -> bytes:
+    """Level 100 of the POSIX extensions: statvfs.
+
+    NOT_SUPPORTED   the open was not made with them
+    """
+    if not open.posix:
+        raise NtStatusError(NtStatus.NOT_SUPPORTED, "not opened with the POSIX extensions")
+    fs = open.file.statfs()
+    return fs_info.FilePosixFsInformation(
+        optimal_transfer_size=fs.block_size,
+        block_size=fs.block_size,
+        total_blocks=fs.blocks,
+        blocks_available=fs.free,
+        user_blocks_available=fs.available,
+        total_file_nodes=fs.files,
+        free_file_nodes=fs.files_free,
+        file_system_identifier=fs.fsid & 0xFFFF_FFFF_FFFF_FFFF,
+    ).pack()
+
+
 FS_QUERIES: Final[dict[int, FsQuery]] = {
     FsInfo.VOLUME: FsQuery(_volume, 24),
     FsInfo.SIZE: FsQuery(_size, 24),
@@ -128,6 +148,7 @@ FS_QUERIES: Final[dict[int, FsQuery]] = {
     FsInfo.FULL_SIZE: FsQuery(_full_size, 32),
     FsInfo.OBJECT_ID: FsQuery(_object_id, 64),
     FsInfo.SECTOR_SIZE: FsQuery(_sector_size, 28),
+    FsInfo.POSIX: FsQuery(_posix, 56),
 }
 
 

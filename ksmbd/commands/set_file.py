@@ -195,7 +195,7 @@ def _dispose(work: Work, open: Open, flags: int) -> None:
     work.server.caching.demand(inode, Cause.HANDLE, open.holder)
     inode.set_delete_pending(open.path, open.parent_key)
     with inode.lock:
-        open.posix_delete = bool(flags & file_info.DISPOSITION_POSIX_SEMANTICS)
+        open.posix_delete = open.posix or bool(flags & file_info.DISPOSITION_POSIX_SEMANTICS)
         watches = inode.watches()
     work.server.notify.end(watches, NtStatus.DELETE_PENDING)
 

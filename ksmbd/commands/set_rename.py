@@ -79,7 +79,9 @@ def _rename(work: Work, open: Open, name: str, root_directory: int, flags: int) 
     """
     path = _target_path(name, root_directory)
     handle = open.file
-    if handle.stream or (path.startswith(":") and open.tree.share.streams):
+    if open.posix:
+        flags |= _POSIX
+    elif handle.stream or (path.startswith(":") and open.tree.share.streams):
         set_stream.rename(work, open, _stream_name(work, open, path), flags)
         return
     if not handle.path:
@@ -139,7 +141,7 @@ def _stream_name(work: Work, open: Open, path: str) -> str:
 def _resolved(open: Open, path: str) -> Iterator[Entry]:
     open.tree.require_user()
     try:
-        entry = open.file.root.resolve(path)
+        entry = open.file.root.resolve(path, posix=open.posix)
     except PathNotFound as missing:
         raise NtStatusError(NtStatus.OBJECT_PATH_NOT_FOUND, str(missing)) from None
     except NameInvalid as invalid:
@@ -179,6 +181,8 @@ def _is_own_name(open: Open, target: Entry) -> bool:
     st = target.stat
     if st is None or (st.dev, st.ino) != (open.file.dev, open.file.ino):
         return False
+    if open.posix:
+        return target.path == open.path
     return upcase(target.path) == upcase(open.path)
 
 
@@ -287,6 +291,8 @@ def _link(work: Work, open: Open, name: str, root_directory: int, flags: int) ->
     """
     path = _target_path(name, root_directory)
     handle = open.file
+    if open.posix:
+        flags |= _POSIX
     if handle.is_directory:
         raise NtStatusError(NtStatus.FILE_IS_A_DIRECTORY, handle.path)
     inode = open.inode

@@ -71,6 +71,7 @@ def settings_from(message: StartingUp) -> Settings:
         kerberos=bool(message.flags & ipc.KERBEROS),
         multichannel=bool(message.flags & ipc.MULTICHANNEL),
         leases=bool(message.flags & ipc.LEASES),
+        posix=bool(message.flags & ipc.POSIX_EXTENSIONS),
         persistent_handles=bool(message.flags & ipc.PERSISTENT_HANDLES),
         wrong_password_is_guest=message.map_to_guest == MapToGuest.BAD_PASSWORD,
         restrict_anonymous=message.restrict_anonymous,

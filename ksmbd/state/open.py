@@ -62,6 +62,7 @@ class Open:
         "persistent_id",
         "pipe",
         "position",
+        "posix",
         "posix_delete",
         "resume_key",
         "scan_lock",
@@ -111,6 +112,7 @@ class Open:
         self.outstanding_pre_request_count = 0
         self.parked = 0  # commands that wait and will work on it again
         self.delete_on_close = False  # by inode.lock
+        self.posix = False  # opened with the POSIX extensions: case counts in names
         self.posix_delete = False  # by inode.lock: the name goes when this open is closed
         # state/caching.py: what the CREATE response says, who caches (by inode.lock), the key of
         # the directory's lease that the opener has, and whether data were written.

@@ -44,6 +44,7 @@ class Settings:
     kerberos: bool = False  # mountd accepts tickets
     multichannel: bool = False  # server multi channel support
     persistent_handles: bool = False  # some share has them
+    posix: bool = True  # smb3 unix extensions, for clients of 3.1.1 that ask for them
     leases: bool = True  # smb2 leases; oplocks are the shares' own matter
     wrong_password_is_guest: bool = False  # map to guest = bad password
     restrict_anonymous: int = 0

@@ -11,13 +11,14 @@ import contextlib
 import errno
 import logging
 import os
+import stat
 from collections.abc import Callable
 from typing import Final
 
 from ksmbd.vfs import credentials
 from ksmbd.vfs.reader import NameReader
 from ksmbd.vfs.stamps import TICK, Clock, is_fine, lasting, observe
-from ksmbd.vfs.stat import Stat, default_attributes, stat_from
+from ksmbd.vfs.stat import NOTHING_KEPT, Kept, Stat, default_attributes, stat_from
 from ksmbd.vfs.syscalls import birth_ns
 from ksmbd.vfs.xattr import (
     ABSENT,
@@ -34,15 +35,47 @@ from ksmbd.vfs.xattr import (
     unpack_dosattrib,
 )
 from ksmbd.wire.access import ATTR_REPARSE_POINT
+from ksmbd.wire.base import WireError
+from ksmbd.wire.reparse import (
+    IO_REPARSE_TAG_AF_UNIX,
+    IO_REPARSE_TAG_LX_BLK,
+    IO_REPARSE_TAG_LX_CHR,
+    IO_REPARSE_TAG_LX_FIFO,
+    IO_REPARSE_TAG_LX_SYMLINK,
+    IO_REPARSE_TAG_NFS,
+    IO_REPARSE_TAG_SYMLINK,
+    NFS_BLK,
+    NFS_CHR,
+    NFS_FIFO,
+    NFS_LNK,
+    NFS_SOCK,
+    NfsData,
+    ReparsePoint,
+)
 
 log = logging.getLogger("ksmbd.vfs")
 
 _REMEMBERED: Final = 1 << 15  # inodes in each of two generations; 18 MB at most
+_KINDS: Final = {
+    IO_REPARSE_TAG_SYMLINK: stat.S_IFLNK,
+    IO_REPARSE_TAG_LX_SYMLINK: stat.S_IFLNK,
+    IO_REPARSE_TAG_AF_UNIX: stat.S_IFSOCK,
+    IO_REPARSE_TAG_LX_FIFO: stat.S_IFIFO,
+    IO_REPARSE_TAG_LX_CHR: stat.S_IFCHR,
+    IO_REPARSE_TAG_LX_BLK: stat.S_IFBLK,
+}
+_NFS_KINDS: Final = {
+    NFS_LNK: stat.S_IFLNK,
+    NFS_CHR: stat.S_IFCHR,
+    NFS_BLK: stat.S_IFBLK,
+    NFS_FIFO: stat.S_IFIFO,
+    NFS_SOCK: stat.S_IFSOCK,
+}
 _KIND: Final = 0o170000
 _HAS_XATTRS: Final = frozenset({0o100000, 0o040000})  # the kernel allows user.* on these only
 
-# ctime, attributes, birth, set change time, reparse tag
-_Known = tuple[int, int, int | None, int | None, int]
+# ctime, attributes, birth, set change time, reparse point
+_Known = tuple[int, int, int | None, int | None, Kept]
 
 
 class AttributeStore:
@@ -79,7 +112,7 @@ class AttributeStore:
         if known is None:
             item = proc_path(fd) if path_only else fd
             known = self._learn(
-                st, lambda name: get_value(item, name), lambda: birth_ns(fd), lambda: _tag(item)
+                st, lambda name: get_value(item, name), lambda: birth_ns(fd), lambda: _kept(item)
             )
         hidden = self._hide_dot_files and name[:1] == "."
         return stat_from(st, known[1], known[2], hidden, known[3], known[4])
@@ -94,7 +127,7 @@ class AttributeStore:
                 st,
                 lambda attribute: reader.attribute(dir_fd, name, encoded, attribute),
                 lambda: reader.birth(dir_fd, encoded),
-                lambda: _tag(f"{proc_path(dir_fd)}/{name}"),
+                lambda: _kept(f"{proc_path(dir_fd)}/{name}"),
             )
         hidden = self._hide_dot_files and name[:1] == "."
         return stat_from(st, known[1], known[2], hidden, known[3], known[4])
@@ -165,12 +198,12 @@ class AttributeStore:
         st: os.stat_result,
         read_value: Callable[[str], bytes | None],
         read_birth: Callable[[], int | None],
-        read_tag: Callable[[], int],
+        read_kept: Callable[[], Kept],
     ) -> _Known:
         """Ask the file system, and remember the answer if it is settled."""
         now = self._clock()  # before asking: what changes after this is not covered
         attributes = birth = change = None
-        tag = 0
+        kept = NOTHING_KEPT
         refused = False
         if self._stored and st.st_mode & _KIND in _HAS_XATTRS and st.st_dev not in self._without:
             try:
@@ -183,13 +216,13 @@ class AttributeStore:
                     if change_is_set:
                         change = _set_change(st.st_ctime_ns, read_value)
                     if attributes is not None and attributes & ATTR_REPARSE_POINT:
-                        tag = read_tag()
-                        attributes &= -1 if tag else ~ATTR_REPARSE_POINT
+                        kept = read_kept()
+                        attributes &= -1 if kept.tag else ~ATTR_REPARSE_POINT
         if birth is None:
             birth = read_birth()
         if attributes is None:
             attributes = default_attributes(st.st_mode)
-        known = (st.st_ctime_ns, attributes, birth, change, tag)
+        known = (st.st_ctime_ns, attributes, birth, change, kept)
         if not refused and lasting(st, now):
             if len(self._young) >= _REMEMBERED:
                 self._old, self._young = self._young, {}
@@ -205,12 +238,22 @@ class AttributeStore:
         return failed.errno in (errno.EACCES, errno.EPERM)
 
 
-def _tag(item: Item) -> int:
-    """The tag of the reparse point that is kept beside a file; 0 if there is none."""
+def _kept(item: Item) -> Kept:
+    """What the reparse point that is kept beside a file says."""
     try:
-        return int.from_bytes(get_value(item, REPARSE)[:4], "little")
-    except OSError:
-        return 0
+        point = ReparsePoint.unpack(get_value(item, REPARSE))
+    except (OSError, WireError):
+        return NOTHING_KEPT
+    rdev = 0
+    kind = _KINDS.get(point.tag, 0)
+    if point.tag == IO_REPARSE_TAG_NFS:
+        try:
+            nfs = NfsData.unpack(point.data)
+        except WireError:
+            return Kept(point.tag, 0, 0)
+        kind = _NFS_KINDS[nfs.inode_type]
+        rdev = os.makedev(nfs.major & 0xFFF, nfs.minor & 0xFFFFF)
+    return Kept(point.tag, kind, rdev)
 
 
 def _write(item: Item, values: list[tuple[str, bytes]]) -> None:

@@ -17,8 +17,11 @@ from ksmbd.wire.base import WireError
 from ksmbd.wire.reparse import IO_REPARSE_TAG_SYMLINK, ReparsePoint, SymlinkData
 
 
-def read(fd: int, st: Stat) -> ReparsePoint | None:
-    """The reparse point of an open file, an O_PATH descriptor too; None if it is none."""
+def read(fd: int, st: Stat, *, posix: bool = False) -> ReparsePoint | None:
+    """The reparse point of an open file, an O_PATH descriptor too; None if it is none.
+
+    With *posix* a symlink of the disk has slashes, as clients of the POSIX extensions want it.
+    """
     if st.tag:
         try:
             return ReparsePoint.unpack(get_value(proc_path(fd), REPARSE))
@@ -29,28 +32,36 @@ def read(fd: int, st: Stat) -> ReparsePoint | None:
         except WireError:
             return None
     if stat.S_ISLNK(st.mode):
-        return ReparsePoint(IO_REPARSE_TAG_SYMLINK, symlink_data(fd).pack())
+        return ReparsePoint(IO_REPARSE_TAG_SYMLINK, _symlink_data(fd, posix).pack())
     return ReparsePoint(st.reparse_tag) if st.reparse_tag else None
 
 
-def symlink_data(fd: int) -> SymlinkData:
-    """What a symlink of the disk points to, in the words of Windows."""
+def _symlink_data(fd: int, posix: bool) -> SymlinkData:
     target = os.readlink("", dir_fd=fd)
-    name = target.replace("/", "\\")
+    name = target if posix else target.replace("/", "\\")
     return SymlinkData(name, name, relative=not target.startswith("/"))
 
 
-def symlink_of(fd: int, st: Stat) -> SymlinkData | None:
-    """Where a symlink leads, whether the disk's or a client's; None if it is none."""
+def symlink_of(fd: int, st: Stat, *, posix: bool = False) -> SymlinkData | None:
+    """Where a symlink leads, whether the disk's or a client's; None if it is none.
+
+    With *posix* slashes separate, whoever made it, else backslashes.
+    """
     if st.reparse_tag != IO_REPARSE_TAG_SYMLINK:
         return None
     point = read(fd, st)
     if point is None:
         return None
     try:
-        return SymlinkData.unpack(point.data)
+        data = SymlinkData.unpack(point.data)
     except WireError:
         return None
+    other, separator = ("\\", "/") if posix else ("/", "\\")
+    return SymlinkData(
+        data.substitute_name.replace(other, separator),
+        data.print_name.replace(other, separator),
+        data.relative,
+    )
 
 
 def keep(handle: Handle, point: ReparsePoint) -> None:

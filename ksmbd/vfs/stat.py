@@ -45,11 +45,28 @@ class Stat:
     is_directory: bool
     rdev: int
     tag: int = 0  # of a reparse point that is kept beside the file
+    kind: int = 0  # S_IFMT bits that it stands for, 0 for those that mean nothing to Linux
+
+    @property
+    def posix_mode(self) -> int:
+        """The mode, of a kept reparse point with the type that it stands for."""
+        return self.mode & 0o7777 | self.kind if self.kind else self.mode
 
     @property
     def reparse_tag(self) -> int:
         """The tag that goes with REPARSE_POINT, 0 for what is none."""
         return self.tag or _REPARSE_TAGS.get(stat.S_IFMT(self.mode), 0)
+
+
+class Kept(NamedTuple):
+    """What is known of a reparse point that is kept beside a file."""
+
+    tag: int
+    kind: int  # S_IFMT bits, or 0
+    rdev: int
+
+
+NOTHING_KEPT: Final = Kept(0, 0, 0)
 
 
 class FsStat(NamedTuple):
@@ -72,7 +89,7 @@ def stat_from(
     birth: int | None,
     hidden: bool = False,
     set_change: int | None = None,
-    tag: int = 0,
+    kept: Kept = NOTHING_KEPT,
 ) -> Stat:
     """Join the kernel's answer with stored *attributes* and *birth* time (None = unknown).
 
@@ -97,7 +114,8 @@ def stat_from(
         change = set_change
     return Stat(
         dev, ino, mode, nlink, uid, gid, size, allocation,
-        birth, access, write, change, attributes, is_directory, st.st_rdev, tag,
+        birth, access, write, change, attributes, is_directory,
+        kept.rdev or st.st_rdev, kept.tag, kept.kind,
     )  # fmt: skip
 
 

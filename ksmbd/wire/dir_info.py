@@ -25,6 +25,8 @@ class EntryStat(Protocol):
     @property
     def mode(self) -> int: ...
     @property
+    def posix_mode(self) -> int: ...
+    @property
     def nlink(self) -> int: ...
     @property
     def rdev(self) -> int: ...
@@ -240,7 +242,7 @@ class Listing:
             0,
             st.nlink,
             reparse_tag,
-            wire_mode(st.mode),
+            wire_mode(st.posix_mode),
         )
         return self._append(fixed + raw)
 

@@ -34,6 +34,7 @@ DURABLE_HANDLES: Final = 0x10
 KERBEROS: Final = 0x10000  # mountd answers SPNEGO_AUTHEN_REQUEST
 BIND_INTERFACES_ONLY: Final = 0x20000
 PERSISTENT_HANDLES: Final = 0x80000  # some share is continuously available
+POSIX_EXTENSIONS: Final = 0x100000  # of SMB 3.1.1
 ENCRYPTION_DESIRED: Final = 0x40000  # every session that can be sealed is
 
 # LoginResponse.status, TreeConnectRequest.account_flags, Logout.account_flags

@@ -32,6 +32,7 @@ _WIRE_TYPE: Final = {
     stat.S_IFSOCK: TYPE_SOCKET,
 }
 PERMISSIONS: Final = 0o7777
+NO_MODE: Final = 0xFFFF  # in a CREATE, or 32 bits of it: as the server likes
 
 _SID: Final = struct.Struct("<BB6sII")  # Revision, count, authority, two sub-authorities
 _UNIX_AUTHORITY: Final = (22).to_bytes(6, "big")
@@ -63,6 +64,16 @@ class PosixCreateResponse(Wire):
     number_of_links: u32
     reparse_tag: u32 = 0
     mode: u32
+
+
+def mode_of_new(mode: int, *, directory: bool) -> int | None:
+    """The permissions that a CREATE's *mode* asks for; None if it leaves them to the server.
+
+    No client makes setuid programs, nor setgid ones.
+    """
+    if mode & NO_MODE == NO_MODE:
+        return None
+    return mode & (0o3777 if directory else 0o1777)
 
 
 def wire_mode(mode: int) -> int:

@@ -109,6 +109,7 @@ GLOBALS: list[tuple[str, list[tuple[str, Any]]]] = [
     ("server string", [('"a  b"', "a  b")]),
     ("share:fake_fscaps", [("64", 64), ("0x40", BAD), ("4294967296", BAD)]),
     ("smb2 leases", [("off", False)]),
+    ("smb3 unix extensions", [("no", False)]),
     ("smb2 max credits", [("8192", 8192), ("0", BAD)]),
     ("smb2 max read", [("64K", 65536), ("8MB", 8 << 20), ("9MB", BAD), ("1K", BAD)]),
     ("smb2 max trans", [("1MB", 1 << 20), ("9MB", BAD)]),

@@ -43,6 +43,7 @@ STARTING_UP = ipc.StartingUp(
     | ipc.ENCRYPTION_OFF
     | ipc.MULTICHANNEL
     | ipc.KERBEROS
+    | ipc.POSIX_EXTENSIONS
     | ipc.BIND_INTERFACES_ONLY,
     signing=Signing.MANDATORY,
     tcp_port=4450,
@@ -109,6 +110,7 @@ def test_starting_up_carries_the_global_parameters(
             False,
         ),
         ("durable handles = no\n[a]\npath = /a\ndurable handles = yes", ipc.DURABLE_HANDLES, True),
+        ("smb3 unix extensions = no", ipc.POSIX_EXTENSIONS, False),
     ],
 )
 def test_a_switch_has_its_flag(tmp_path: Path, conf: str, flag: int, given: bool) -> None:

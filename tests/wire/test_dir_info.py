@@ -20,6 +20,7 @@ from ksmbd.wire.text import EPOCH_1970
 class Stat:
     ino: int = 0x1122334455667788
     mode: int = 0o100644
+    posix_mode: int = 0o100644
     nlink: int = 1
     rdev: int = 0
     size: int = 22
