@@ -31,6 +31,13 @@ IDLE: Final = (100, 1000)  # connections
 BLOCK: Final = 1 << 20
 # what the tests' Samba is stricter in than Debian's
 AS_SHIPPED: Final = {"strict locking": "auto", "posix locking": "yes"}
+# all clients are one user on one host here
+MANY_CLIENTS: Final = {
+    "max connections": "0",
+    "max ip connections": "0",
+    "max active sessions": "2000",
+    "max user sessions": "2000",
+}
 
 
 class Plan(NamedTuple):
@@ -128,7 +135,7 @@ def memory(peers: Mapping[str, Peer]) -> str:
 
 
 def shares(folder: Path) -> list[LiveShare]:
-    return [LiveShare("share", folder / "share", {"read only": "no"})]
+    return [LiveShare("share", folder / "share", {"read only": "no", "max connections": "0"})]
 
 
 def write(found: Sequence[Measurement], peers: Mapping[str, Peer]) -> None:
@@ -170,7 +177,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             samba = SambaServer(reference, shares=shares(reference), globals_=AS_SHIPPED)
             peers[REFERENCE] = stack.enter_context(samba)
         ours = Path(name) / OURS
-        peers[OURS] = stack.enter_context(LiveServer(ours, shares=shares(ours)))
+        peers[OURS] = stack.enter_context(
+            LiveServer(ours, shares=shares(ours), globals_=MANY_CLIENTS)
+        )
         found = run(peers, plan)
         if not smoke:
             write(found, peers)
