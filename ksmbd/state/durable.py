@@ -327,9 +327,13 @@ class Durables:
         """The server ends: close those who are away, but leave what it is to find again."""
         with self._lock:
             opens = list(self._away)
-        self.server.opens.close_all(
-            open for open in opens if open.durable and (persistent or not open.durable.persistent)
-        )
+        acting = credentials.current()
+        try:
+            self.server.opens.close_all(
+                o for o in opens if o.durable and (persistent or not o.durable.persistent)
+            )
+        finally:
+            credentials.become(acting)
 
 
 def _holds_handle(open: Open, inode: Inode) -> bool:

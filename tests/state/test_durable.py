@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ksmbd.vfs import credentials
 from ksmbd.wire import fsctl
 from ksmbd.wire.status import NtStatus
 from tests.support.client import Client, File
@@ -107,6 +108,19 @@ def test_who_is_here_needs_room_and_gets_it(folder: Path) -> None:
         client.open(f"mine{number}")
     assert ask(client, back_v2(file, guid(1)), name="file1").status is NOT_FOUND
     assert client.status(client.frames.create("fifth")) is NtStatus.TOO_MANY_OPENED_FILES
+
+
+def test_who_closes_others_opens_goes_on_as_itself(engine: Engine) -> None:
+    """The main thread, at the end: what follows is not the user's to do."""
+    client = connected(engine)
+    opened(client, 2)
+    client.lose()
+    credentials.become(None)
+    assert engine.server.durables.make_room()
+    assert credentials.current() is None
+    engine.server.durables.close_all()
+    assert credentials.current() is None
+    engine.assert_idle()
 
 
 def test_a_blocked_lock_ends_with_the_session(engine: Engine) -> None:
