@@ -201,8 +201,10 @@ class Work:
     def no_session(self, why: str) -> NtStatusError:
         """USER_SESSION_DELETED, to be raised where there is no session to sign the reply with.
 
-        What came signed is answered with SIGNED and an empty signature, as Windows does: clients
-        check no signature with this status, but some insist on the flag.
+        What came signed is answered with SIGNED and an empty signature, as Windows and Samba do.
+        Samba's clients check no signature with this status, but insist on the flag, whether the
+        session lives on another connection (smb2.session.bind2) or nowhere any more
+        (smb2.session.bind_invalid_auth).
         """
         if self.header.flags & SIGNED:
             self.signer = UNVERIFIABLE
