@@ -88,6 +88,8 @@ SHARE: Final[dict[str, str]] = {
     "available": "`no` takes the share away without deleting its section.",
     "browseable": "Show the share in lists; it can be connected either way.",
     "case_sensitive": "Tell names apart that differ by case alone.",
+    "change_notify": "Tell clients what changes in directories they watch. Without it they are "
+    "told that the server cannot, and look for themselves.",
     "comment": "What clients show beside the name.",
     "continuous_availability": "Offer persistent handles: files stay open over the end of the "
     "server process, with their locks and caches. Each such open, and each change of what it "
@@ -108,6 +110,7 @@ SHARE: Final[dict[str, str]] = {
     "guest_ok": "Let guests in.",
     "guest_only": "Take everybody for a guest; with `guest ok`.",
     "hide_dot_files": "Give names that begin with a dot the attribute hidden.",
+    "hide_files": "Names that are shown with the attribute hidden; * and ? are wildcards.",
     "hide_unreadable": "Leave out of listings what the user may not read.",
     "hosts_allow": "Hosts that may connect; wins over `hosts deny`, and alone it denies everybody "
     "else but this machine itself. In `[global]` it says who may log on, too, whatever a share "

@@ -336,6 +336,7 @@ class ShareParams:
     available: bool = param(boolean, True)
     browseable: bool = param(boolean, True, "browsable")
     case_sensitive: bool = param(choice({**BOOLEANS, "auto": False}), False, "casesignames")
+    change_notify: bool = param(boolean, True)
     comment: str = param(text, "", empty=True)
     continuous_availability: bool = param(boolean, False, "smb3 share cap:continuous availability")
     create_mask: int = param(octal, 0o744, "create mode")
@@ -351,6 +352,7 @@ class ShareParams:
     guest_ok: bool = param(boolean, False, "public")
     guest_only: bool = param(boolean, False, "only guest")
     hide_dot_files: bool = param(boolean, True)
+    hide_files: tuple[str, ...] = param(veto, (), empty=True)
     hide_unreadable: bool = param(boolean, False)
     hosts_allow: Hosts = param(hosts, NOBODY, "allow hosts", empty=True)  # noqa: RUF009
     hosts_deny: Hosts = param(hosts, NOBODY, "deny hosts", empty=True)  # noqa: RUF009

@@ -26,6 +26,7 @@ BOOLEAN_FLAGS: Final = (  # attribute, flag
     ("kernel_oplocks", ipc.SHARE_KERNEL_OPLOCKS),
     ("posix_locking", ipc.SHARE_POSIX_LOCKING),
     ("strict_locking", ipc.SHARE_STRICT_LOCKING),
+    ("change_notify", ipc.SHARE_CHANGE_NOTIFY),
     ("hide_dot_files", ipc.SHARE_HIDE_DOT_FILES),
     ("inherit_owner", ipc.SHARE_INHERIT_OWNER),
     ("follow_symlinks", ipc.SHARE_FOLLOW_SYMLINKS),
@@ -179,6 +180,7 @@ def config_response(handle: int, share: Share, identity: Identity) -> ShareConfi
         volume=params.volume,
         guest_account=params.guest_account,
         veto=params.veto_files,
+        hide=params.hide_files,
         vfs_objects=params.vfs_objects,
         force_groups=identity.groups,
     )

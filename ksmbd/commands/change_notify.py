@@ -29,6 +29,7 @@ def change_notify(work: Work, req: ChangeNotifyRequest) -> Reply:
     The open's first request fixes filter, depth and buffer; later ones bring their buffer only.
     A filter of no known bits waits for nothing, as with Windows (smb2.notify.mask).
 
+    NOT_IMPLEMENTED     the share has `change notify = no`
     INVALID_PARAMETER   no directory, or more than MaxTransactSize
     FILE_CLOSED         the FileId names no open of this session
     ACCESS_DENIED       the open may not list
@@ -42,6 +43,8 @@ def change_notify(work: Work, req: ChangeNotifyRequest) -> Reply:
     if req.output_buffer_length > work.connection.max_transact_size:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "longer than MaxTransactSize")
     open = work.open(req.persistent_id, req.volatile_id)
+    if not work.the_tree().share.change_notify:
+        raise NtStatusError(NtStatus.NOT_IMPLEMENTED, "no notifications on this share")
     if not open.is_directory:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "no directory")
     open.require(FILE_LIST_DIRECTORY)

@@ -272,7 +272,7 @@ def _open_existing(
     if create_app_instance.take_over(work, want, st, contexts):
         raise FileNotFoundError(want.path)  # look again: the file may have gone with the open
     if overwriting and not want.stream:
-        _check_overwrite(want, st)
+        _check_overwrite(tree, want, st)
     reads = bool(granted & _READING)
     writes = bool(granted & _WRITING) or overwriting is not None
     handle: Handle
@@ -334,16 +334,16 @@ def _granted(
     return granted
 
 
-def _check_overwrite(want: Wanted, st: Stat) -> None:
-    """[MS-FSA] 2.1.5.1.2.1: hidden and system files are overwritten only as such."""
+def _check_overwrite(tree: TreeConnect, want: Wanted, st: Stat) -> None:
+    """[MS-FSA] 2.1.5.1.2.1: hidden and system files are overwritten only as such.
+
+    But for those that the share hides by their name, which no client can have meant.
+    """
     kept = st.attributes & (ATTR_HIDDEN | ATTR_SYSTEM)
-    if st.attributes & ATTR_READONLY or kept & ~want.attributes & ~_dot_hidden(want.path):
+    if kept & ATTR_HIDDEN and tree.root.attributes.hides(want.path.rpartition("/")[2]):
+        kept &= ~ATTR_HIDDEN
+    if st.attributes & ATTR_READONLY or kept & ~want.attributes:
         raise NtStatusError(NtStatus.ACCESS_DENIED, "attributes of the file to overwrite")
-
-
-def _dot_hidden(path: str) -> int:
-    """A dot file is hidden by its name, and no client can have meant that."""
-    return ATTR_HIDDEN if path.rpartition("/")[2].startswith(".") else 0
 
 
 def _overwrite(work: Work, open: Open, want: Wanted) -> None:

@@ -64,6 +64,7 @@ class ShareConfig(NamedTuple):
     comment: str
     volume: str  # label; "": the share's name
     veto: tuple[str, ...]
+    hide: tuple[str, ...]  # names that are shown as hidden
     vfs_objects: tuple[str, ...]
     guest_account: str
     create_mask: int
@@ -145,6 +146,7 @@ def share_config(response: ShareConfigResponse) -> ShareConfig | None:
         comment=response.comment,
         volume=response.volume,
         veto=response.veto,
+        hide=response.hide,
         vfs_objects=response.vfs_objects,
         guest_account=response.guest_account,
         create_mask=response.create_mask,

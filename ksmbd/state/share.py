@@ -30,6 +30,7 @@ class Share:
     streams: bool = False
     acl_xattr: bool = False
     hide_unreadable: bool = False
+    change_notify: bool = True
     inherit_owner: bool = False
     continuous_availability: bool = False
     durable_handles: bool = True

@@ -53,6 +53,7 @@ def _build(server: Server, config: ShareConfig) -> Share:
         streams=bool(flags & ipc.SHARE_STREAMS),
         acl_xattr=bool(flags & ipc.SHARE_ACL_XATTR),
         hide_unreadable=bool(flags & ipc.SHARE_HIDE_UNREADABLE),
+        change_notify=bool(flags & ipc.SHARE_CHANGE_NOTIFY),
         inherit_owner=bool(flags & ipc.SHARE_INHERIT_OWNER),
         durable_handles=bool(flags & ipc.SHARE_DURABLE_HANDLES),
         continuous_availability=bool(flags & ipc.SHARE_CONTINUOUS_AVAILABILITY),
@@ -92,6 +93,7 @@ def _open_root(config: ShareConfig) -> ShareRoot:
         hide_dot_files=bool(flags & ipc.SHARE_HIDE_DOT_FILES),
         store_dos_attributes=bool(flags & ipc.SHARE_STORE_DOS_ATTRS),
         veto=config.veto,
+        hide=config.hide,
         samba_streams=bool(flags & ipc.SHARE_STREAMS_SAMBA),
         stored_descriptors=bool(flags & ipc.SHARE_ACL_XATTR),
     )

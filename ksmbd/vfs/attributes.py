@@ -91,10 +91,12 @@ class AttributeStore:
         stored: bool,
         hide_dot_files: bool,
         clock: Clock,
+        hide: Callable[[str], bool] | None = None,
         stored_descriptors: bool = False,
     ) -> None:
         self._stored = stored
         self._hide_dot_files = hide_dot_files
+        self._hide = hide  # of other names
         self._stored_descriptors = stored_descriptors
         self._clock = clock
         self._young: dict[int, _Known] = {}
@@ -104,6 +106,11 @@ class AttributeStore:
     def now(self) -> int:
         """The time that changes are given, ns since 1970."""
         return self._clock()
+
+    def hides(self, name: str) -> bool:
+        """Whether a file of that name is hidden, whatever is stored."""
+        hide = self._hide
+        return (self._hide_dot_files and name[:1] == ".") or (hide is not None and hide(name))
 
     def stat_fd(self, fd: int, name: str, *, path_only: bool) -> Stat:
         """Stat an open file; *name* is its final component, *path_only* an O_PATH descriptor."""
@@ -115,6 +122,8 @@ class AttributeStore:
                 st, lambda name: get_value(item, name), lambda: birth_ns(fd), lambda: _kept(item)
             )
         hidden = self._hide_dot_files and name[:1] == "."
+        if self._hide is not None:
+            hidden = hidden or self._hide(name)
         return stat_from(st, known[1], known[2], hidden, known[3], known[4])
 
     def stat_in(self, dir_fd: int, name: str, reader: NameReader) -> Stat:
@@ -130,6 +139,8 @@ class AttributeStore:
                 lambda: _kept(f"{proc_path(dir_fd)}/{name}"),
             )
         hidden = self._hide_dot_files and name[:1] == "."
+        if self._hide is not None:
+            hidden = hidden or self._hide(name)
         return stat_from(st, known[1], known[2], hidden, known[3], known[4])
 
     def may_override(self, item: Item) -> bool:

@@ -90,7 +90,7 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
     return lambda name: matches(upcase(name)) is not None
 
 
-def compile_veto(patterns: Iterable[str]) -> Callable[[str], bool] | None:
+def compile_patterns(patterns: Iterable[str]) -> Callable[[str], bool] | None:
     """A predicate that is true of names matching any of *patterns*; None if there are none."""
     wanted = [pattern for pattern in patterns if pattern]
     if not wanted:

@@ -13,7 +13,7 @@ from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.names import FoldedNames
 from ksmbd.vfs.path import O_PATH, beneath
-from ksmbd.vfs.pattern import compile_veto, encode_path
+from ksmbd.vfs.pattern import compile_patterns, encode_path
 from ksmbd.vfs.stamps import Clock
 from ksmbd.vfs.stat import FsStat, Stat, fs_stat, is_special
 from ksmbd.vfs.xattr import may_have_user_xattrs, proc_path
@@ -34,6 +34,7 @@ class RootOptions(NamedTuple):
     hide_dot_files: bool = True
     store_dos_attributes: bool = True
     veto: tuple[str, ...] = ()  # patterns with * and ?
+    hide: tuple[str, ...] = ()  # likewise; names that are shown as hidden
     samba_streams: bool = False  # streams lie on disk in Samba's layout, see vfs.streams
     stored_descriptors: bool = False  # they may give rights that mode and POSIX ACL cannot say
 
@@ -62,10 +63,11 @@ class ShareRoot:
         self.clock = clock  # ns since 1970
         self.fd = os.open(path, O_PATH | os.O_DIRECTORY)
         self.location = os.readlink(proc_path(self.fd)).rstrip("/")  # absolute
-        self.vetoed = compile_veto(options.veto)
+        self.vetoed = compile_patterns(options.veto)
         self.attributes = AttributeStore(
             stored=options.store_dos_attributes,
             hide_dot_files=options.hide_dot_files,
+            hide=compile_patterns(options.hide),
             stored_descriptors=options.stored_descriptors,
             clock=clock,
         )

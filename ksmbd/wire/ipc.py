@@ -69,6 +69,7 @@ SHARE_HIDE_UNREADABLE: Final = 1 << 17
 SHARE_TIME_MACHINE: Final = 1 << 18
 SHARE_WIDE_LINKS: Final = 1 << 19
 SHARE_ENCRYPT_DATA: Final = 1 << 20  # sealed or not at all
+SHARE_CHANGE_NOTIFY: Final = 1 << 23  # CHANGE_NOTIFY is answered
 SHARE_CASE_SENSITIVE: Final = 1 << 24
 SHARE_ENCRYPT_DESIRED: Final = 1 << 25  # sealed by the clients that can
 SHARE_STREAMS_SAMBA: Final = 1 << 26  # streams lie on disk in Samba's format
@@ -251,6 +252,7 @@ class ShareConfigResponse(Message):
     volume: text = ""  # label; "": the share's name
     guest_account: text = ""
     veto: texts = ()  # patterns
+    hide: texts = ()  # patterns of names that are shown as hidden
     vfs_objects: texts = ()
     force_groups: ids = ()  # supplementary groups of `force user`
 

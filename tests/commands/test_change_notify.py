@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ksmbd.wire import file_chains, file_info
+from ksmbd.wire import file_chains, file_info, ipc
 from ksmbd.wire.access import (
     ATTR_HIDDEN,
     FILE_ALL_ACCESS,
@@ -423,6 +423,14 @@ def test_a_disposition_ends_the_waiting_too(client: Client) -> None:
     info = file_info.FileDispositionInformation(delete_pending=1)
     responses = client.send(other.frames.set_info(FileInfo.DISPOSITION, info.pack()))
     assert final(responses).status is NtStatus.DELETE_PENDING
+
+
+def test_a_share_without_notifications_says_so(folder: Path) -> None:
+    flags = DISK & ~ipc.SHARE_CHANGE_NOTIFY
+    client = ready(Engine(folder, shares=[share("data", str(folder), flags)]))
+    watched = directory(client)
+    assert client.status(watched.frames.change_notify()) is NtStatus.NOT_IMPLEMENTED
+    assert not client.engine.server.notify._watches
 
 
 def test_a_closed_directory_is_watched_no_more(client: Client, watched: File) -> None:

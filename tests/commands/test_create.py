@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ksmbd.wire import ipc
 from ksmbd.wire.access import (
     ATTR_ARCHIVE,
     ATTR_DIRECTORY,
@@ -54,7 +55,7 @@ from ksmbd.wire.status import NtStatus
 from ksmbd.wire.text import ns_from_filetime
 from tests.support.client import Client, ready
 from tests.support.engine import Engine
-from tests.support.mountd import READ_ONLY, share
+from tests.support.mountd import DISK, READ_ONLY, share
 
 OK = NtStatus.SUCCESS
 INVALID = NtStatus.INVALID_PARAMETER
@@ -214,6 +215,22 @@ def test_a_hidden_file_is_overwritten_only_as_such(client: Client, attribute: in
 def test_a_dot_file_is_overwritten_though_its_name_hides_it(client: Client) -> None:
     client.engine.make_file(".profile", b"x")
     assert action(client, ".profile", FILE_OVERWRITE) == FILE_OVERWRITTEN
+
+
+def test_a_name_of_hide_files_hides_and_is_overwritten_all_the_same(folder: Path) -> None:
+    client = ready(Engine(folder, shares=[share("data", str(folder), hide=("*.bak", "Desktop"))]))
+    for name in ("a.BAK", "desktop"):
+        assert client.open(name).response.body(CreateResponse).file_attributes & ATTR_HIDDEN
+        assert action(client, name, FILE_OVERWRITE) == FILE_OVERWRITTEN
+    assert not client.open("a.txt").response.body(CreateResponse).file_attributes & ATTR_HIDDEN
+
+
+def test_a_dot_file_that_a_client_has_hidden_is_overwritten_only_as_such(folder: Path) -> None:
+    flags = DISK & ~ipc.SHARE_HIDE_DOT_FILES
+    client = ready(Engine(folder, shares=[share("data", str(folder), flags)]))
+    client.open(".profile", file_attributes=ATTR_HIDDEN)
+    frame = client.frames.create(".profile", create_disposition=FILE_OVERWRITE)
+    assert client.status(frame) is DENIED
 
 
 @pytest.mark.parametrize("disposition", REPLACING)

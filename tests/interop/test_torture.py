@@ -134,6 +134,22 @@ def continuous(real_folder: Path) -> Iterator[LiveServer]:
 
 
 @pytest.mark.interop
+def test_smbtorture_on_configured_shares(real_folder: Path) -> None:
+    program("smbtorture")
+    folder = real_folder / "torture-configured"
+    shares = []
+    for suite, (key, value) in torture.CONFIGURED.items():
+        shares.append(LiveShare(suite, folder / suite, {**OPTIONS, key: value}))
+        shares[-1].path.mkdir(parents=True)
+        shares[-1].path.chmod(0o777)
+    with LiveServer(folder, shares=shares) as made:
+        for suite in torture.CONFIGURED:
+            target = torture.Target(made.host, made.port, suite, "tester", PASSWORD)
+            found = torture.run_suite(target, suite)
+            assert [result for result in found if not result.passed] == []
+
+
+@pytest.mark.interop
 def test_the_known_gaps_are_cases_of_the_suites_that_run() -> None:
     target = torture.Target("127.0.0.1", 1, "share", "nobody", "")
     program("smbtorture")

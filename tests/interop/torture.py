@@ -70,6 +70,11 @@ CONTINUOUS: Final = (
     "smb2.durable-v2-open.persistent-open-lease",
     "smb2.replay.replay5",
 )
+# besides, each on a share with a parameter of its own
+CONFIGURED: Final = {
+    "smb2.change_notify_disabled": ("change notify", "no"),
+    "smb2.dosmode": ("hide files", "/hidefile/"),
+}
 GAPS: Final = Path(__file__).with_name("known-gaps.txt")
 SUCCESS: Final = "success"
 CASE_S: Final = 60.0

@@ -23,6 +23,7 @@ DEFAULT_FLAGS = (
     | ipc.SHARE_STREAMS
     | ipc.SHARE_POSIX_LOCKING
     | ipc.SHARE_DURABLE_HANDLES
+    | ipc.SHARE_CHANGE_NOTIFY
 )
 
 
@@ -56,6 +57,7 @@ def test_the_flags_of_a_plain_share(tmp_path: Path) -> None:
         ("posix locking = no", 0, ipc.SHARE_POSIX_LOCKING),
         ("strict locking = yes", ipc.SHARE_STRICT_LOCKING, 0),
         ("strict locking = auto", 0, 0),
+        ("change notify = no", 0, ipc.SHARE_CHANGE_NOTIFY),
         ("hide dot files = no", 0, ipc.SHARE_HIDE_DOT_FILES),
         ("inherit owner = yes", ipc.SHARE_INHERIT_OWNER, 0),
         ("vfs objects = streams_xattr", ipc.SHARE_STREAMS, 0),
@@ -178,6 +180,7 @@ def test_ksmbd_is_told_every_parameter() -> None:
         max_connections=3,
         time_machine_max_size=9,
         veto_files=("*.tmp",),
+        hide_files=("*.bak",),
         vfs_objects=("acl_xattr",),
         volume="V",
     )
@@ -200,6 +203,7 @@ def test_ksmbd_is_told_every_parameter() -> None:
         volume="V",
         guest_account="g",
         veto=("*.tmp",),
+        hide=("*.bak",),
         vfs_objects=("acl_xattr",),
         force_groups=(1000, 50),
     )

@@ -72,6 +72,7 @@ def test_the_pipe_share_has_no_root(engine: Engine) -> None:
         (ipc.SHARE_STRICT_LOCKING, "strict_locking"),
         (ipc.SHARE_ACL_XATTR, "acl_xattr"),
         (ipc.SHARE_HIDE_UNREADABLE, "hide_unreadable"),
+        (ipc.SHARE_CHANGE_NOTIFY, "change_notify"),
         (ipc.SHARE_INHERIT_OWNER, "inherit_owner"),
     ],
 )

@@ -25,6 +25,7 @@ DISK: Final = (
     ipc.SHARE_AVAILABLE | ipc.SHARE_BROWSEABLE | ipc.SHARE_WRITEABLE | ipc.SHARE_STORE_DOS_ATTRS
     | ipc.SHARE_OPLOCKS | ipc.SHARE_HIDE_DOT_FILES | ipc.SHARE_CROSSMNT
     | ipc.SHARE_STREAMS | ipc.SHARE_DURABLE_HANDLES | ipc.SHARE_POSIX_LOCKING
+    | ipc.SHARE_CHANGE_NOTIFY
 )  # fmt: skip
 READ_ONLY: Final = DISK & ~ipc.SHARE_WRITEABLE | ipc.SHARE_READONLY
 
@@ -67,6 +68,7 @@ def share(name: str, path: str, flags: int = DISK, **changes: object) -> ShareCo
         comment="",
         volume="",
         veto=(),
+        hide=(),
         vfs_objects=(),
         guest_account="nobody",
         create_mask=0o744,

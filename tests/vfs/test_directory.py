@@ -47,6 +47,16 @@ def test_the_dot_names_come_first(share: ShareRoot, disk: Path, listing: Lister)
     assert sorted(found[2:]) == [".c", "a", "b"]
 
 
+def test_names_of_hide_files_are_listed_as_hidden(
+    make_share: MakeShare, disk: Path, listing: Lister
+) -> None:
+    for name in ("a.bak", "a.txt", ".dot"):
+        (disk / name).touch()
+    entries = listing(make_share(hide=("*.BAK",))).batch(10)
+    hidden = {entry.name for entry in entries if entry.stat.attributes & ATTR_HIDDEN}
+    assert hidden == {"a.bak", ".dot"}
+
+
 def test_entries_carry_their_stat(share: ShareRoot, disk: Path, listing: Lister) -> None:
     (disk / "d").mkdir()
     (disk / "d/.f").write_bytes(b"12345")

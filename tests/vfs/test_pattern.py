@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ksmbd.vfs.pattern import (
     NameInvalid,
     compile_pattern,
-    compile_veto,
+    compile_patterns,
     encode_path,
     has_wildcards,
     validate_component,
@@ -143,9 +143,9 @@ def test_has_wildcards() -> None:
 
 
 def test_veto_matches_without_case_and_none_means_none() -> None:
-    veto = compile_veto(("Thumbs.db", "*.tmp", ""))
+    veto = compile_patterns(("Thumbs.db", "*.tmp", ""))
     assert veto is not None
     assert veto("THUMBS.DB")
     assert veto("x.TMP")
     assert not veto("x.tmp2")
-    assert compile_veto(("",)) is None
+    assert compile_patterns(("",)) is None
