@@ -62,13 +62,14 @@ class FoldedNames:
         """The on-disk spelling of *name* in the directory, None if it has none.
 
         Spellings in Unicode's other normal form are looked up last. A directory that the
-        user may not list is one without such names.
+        user may not list is one without such names, whoever else has had it read.
         """
         key, stamp = _identify(dir_fd)
         with self._lock:
             table = self._valid(key, stamp)
-            if table is not None:
-                return _look_up(table.names, name)
+            found = None if table is None else _look_up(table.names, name)
+        if table is not None:
+            return found if found is not None and _may_list(dir_fd) else None
         try:
             return _look_up(self._scan(dir_fd, key, stamp), name)
         except PermissionError:
@@ -162,6 +163,10 @@ class FoldedNames:
         self._own.move_to_end(key)
         if len(self._own) > _MAX_OWN:
             self._own.popitem(last=False)
+
+
+def _may_list(dir_fd: int) -> bool:
+    return os.access(proc_path(dir_fd), os.R_OK, effective_ids=True)
 
 
 def _identify(dir_fd: int) -> tuple[_Key, _Stamp]:

@@ -38,6 +38,7 @@ STATX_SIZE: Final = 256
 _STATX_BTIME: Final = 0x800
 _BTIME: Final = struct.Struct("=I76xqI")  # stx_mask, then stx_btime at offset 80
 XATTR_ARGS: Final = struct.Struct("=QII")  # struct xattr_args: value, size, flags
+_MOST_TRIES: Final = 128  # of an open that renames disturb
 _CAPABILITIES: Final = struct.Struct("=6I")  # struct __user_cap_data_struct, twice
 _CAPABILITY_VERSION: Final = struct.pack("=Ii", 0x2008_0522, 0)  # version 3, the calling thread
 
@@ -87,13 +88,22 @@ class OpenHow(ctypes.Structure):
 
 
 def openat2(dir_fd: int, path: bytes, how: OpenHow) -> int:
-    """Open *path* below *dir_fd* under the restrictions of ``how.resolve``; a descriptor."""
+    """Open *path* below *dir_fd* under the restrictions of ``how.resolve``; a descriptor.
+
+    EBUSY   names in the way were renamed each time it was tried
+    """
     address = ctypes.addressof(how)
     fd: int = _openat2(_OPENAT2, dir_fd, path, address, OpenHow.SIZE)
+    tries = 1
     while fd < 0:
         failed = _failure(path)
-        # EAGAIN: a rename elsewhere kept the kernel from proving that we are still beneath
-        if failed.errno not in (errno.EINTR, errno.EAGAIN):
+        if failed.errno == errno.EAGAIN:
+            # a rename elsewhere kept the kernel from proving that we are still beneath
+            if tries == _MOST_TRIES:
+                why = f"renames kept it from being opened {tries} times"
+                raise OSError(errno.EBUSY, why, failed.filename)
+            tries += 1
+        elif failed.errno != errno.EINTR:
             raise failed
         fd = _openat2(_OPENAT2, dir_fd, path, address, OpenHow.SIZE)
     return fd

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ksmbd.vfs import names as module
+from ksmbd.vfs.credentials import Credentials, become
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.names import FoldedNames, is_utf8
 from ksmbd.vfs.root import ShareRoot
@@ -68,6 +69,27 @@ def test_a_settled_directory_is_read_once(clock: Clock, fd: int, scans: list[int
         "three",
         None,
     ]
+    assert len(scans) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as other users")
+def test_who_may_not_list_finds_no_spelling_that_another_has_read(
+    clock: Clock, directory: Path, fd: int, scans: list[int]
+) -> None:
+    directory.chmod(0o711)
+    os.chown(directory, 1001, 1001)
+    clock.now += 60 * SECOND
+    names = FoldedNames(clock)
+
+    def found_by(user: int) -> str | None:
+        try:
+            become(Credentials(user, user, (user,)))
+            return names.find(fd, "ONE")
+        finally:
+            become(None)
+
+    assert [found_by(1002), found_by(1001), found_by(1002)] == [None, "One", None]
+    assert found_by(1001) == "One"
     assert len(scans) == 1
 
 

@@ -52,6 +52,21 @@ def test_interrupted_calls_are_restarted(monkeypatch: pytest.MonkeyPatch) -> Non
     assert answers == []
 
 
+def test_renames_without_end_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = []
+
+    def disturbed(*_: object) -> int:
+        tries.append(1)
+        ctypes.set_errno(errno.EAGAIN)
+        return -1
+
+    monkeypatch.setattr(syscalls, "_openat2", disturbed)
+    with pytest.raises(OSError, match="renames kept it from being opened") as failed:
+        openat2(AT_FDCWD, b"x", OpenHow(0, 0, 0))
+    assert (failed.value.errno, failed.value.filename) == (errno.EBUSY, b"x")
+    assert len(tries) == syscalls._MOST_TRIES
+
+
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.EPERM])
 def test_a_kernel_without_the_calls_is_noticed(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     def missing(*_: object) -> int:
