@@ -33,6 +33,7 @@ _PENDING: Final = 64  # answers under way; a flood is not answered
 _HTTP_CLIENTS: Final = 16  # at a time
 _HTTP_S: Final = 5.0  # for a whole request
 _MAX_HEADER: Final = 8 << 10
+_MAX_DIGITS: Final = 9  # of Content-Length
 _IP_MULTICAST_ALL: Final = 49  # linux/in.h; 0: only of the interfaces that were joined
 _IPV6_MULTICAST_ALL: Final = 29
 
@@ -235,6 +236,7 @@ def _http(status: int, body: bytes = b"") -> bytes:
 def _length(lines: list[str]) -> int | None:
     for line in lines:
         name, _, value = line.partition(":")
-        if name.casefold() == "content-length" and value.strip().isdigit():
-            return int(value)
+        digits = value.strip()
+        if name.casefold() == "content-length" and digits.isascii() and digits.isdigit():
+            return int(digits[: _MAX_DIGITS + 1])  # what has more is too long all the same
     return None

@@ -126,10 +126,13 @@ def _copy(
     source_offset = token.offset + asked.transfer_offset
     _check_unchanged(token)
     ranges.check_read_locks(token.open, source_offset, length)
+    apart = abs(source_offset - asked.file_offset)
+    overlaps = token.open.inode is open.inode and apart < length
+    most = length if overlaps else _SLICE  # a slice must not be read after it was written to
     done = 0
     with work.server.caching.change(open):
         while done < length and not work.given_up():
-            part = min(_SLICE, length - done)
+            part = min(most, length - done)
             at = source_offset + done
             count = copy_range(token.open.file, at, open.file, asked.file_offset + done, part)
             done += count

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
 
 from ksmbd.state.buffers import HEADROOM
 from ksmbd.state.open import Open
@@ -11,11 +10,10 @@ from ksmbd.state.pipe import Pipe
 from ksmbd.state.ranges import check_read_locks
 from ksmbd.state.wait import Wait
 from ksmbd.state.work import Reply, Work
+from ksmbd.vfs.handle import MAX_OFFSET
 from ksmbd.wire.access import FILE_EXECUTE, FILE_READ_DATA
 from ksmbd.wire.read import CHANNEL_NONE, ReadRequest, ReadResponse
 from ksmbd.wire.status import NtStatus, NtStatusError
-
-_MAX_OFFSET: Final = (1 << 63) - 1
 
 
 def read(work: Work, req: ReadRequest) -> Reply:
@@ -38,7 +36,7 @@ def read(work: Work, req: ReadRequest) -> Reply:
     if open.is_directory:
         raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "a directory")
     open.require(FILE_READ_DATA | FILE_EXECUTE)
-    if req.offset > _MAX_OFFSET or req.offset + req.length > _MAX_OFFSET:
+    if req.offset + req.length > MAX_OFFSET:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"offset {req.offset:#x}")
     check_read_locks(open, req.offset, req.length)
 

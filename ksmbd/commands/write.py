@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from ksmbd.state.open import Open
-from ksmbd.state.ranges import check_write_locks
+from ksmbd.state.ranges import check_write_locks, written
 from ksmbd.state.work import Reply, Work
+from ksmbd.vfs.handle import MAX_OFFSET
 from ksmbd.wire.access import (
     FILE_APPEND_DATA,
     FILE_NO_INTERMEDIATE_BUFFERING,
@@ -16,8 +15,6 @@ from ksmbd.wire.access import (
 from ksmbd.wire.read import CHANNEL_NONE
 from ksmbd.wire.status import NtStatus, NtStatusError
 from ksmbd.wire.write import APPEND_OFFSET, WRITE_THROUGH, WriteRequest, WriteResponse
-
-_MAX_OFFSET: Final = (1 << 63) - 1
 
 
 def write(work: Work, req: WriteRequest) -> Reply:
@@ -52,9 +49,7 @@ def write(work: Work, req: WriteRequest) -> Reply:
             count = open.file.append(data)
         else:
             count = open.file.write(data, offset) if req.length else 0
-    open.modified = True
-    open.data_changed()
-    work.server.notify.written(open.file)
+    written(work, open)
     if through:
         open.file.sync()
     return Reply(WriteResponse(count=count))
@@ -70,6 +65,6 @@ def _offset(open: Open, req: WriteRequest) -> int:
         if open.create_options & FILE_NO_INTERMEDIATE_BUFFERING:
             raise NtStatusError(NtStatus.INVALID_PARAMETER, "append without buffering")
         return open.file.stat().size
-    if req.offset > _MAX_OFFSET or req.offset + req.length > _MAX_OFFSET:
+    if req.offset + req.length > MAX_OFFSET:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"offset {req.offset:#x}")
     return req.offset

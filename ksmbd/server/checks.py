@@ -113,8 +113,6 @@ def session(work: Work, spec: Spec) -> None:
             raise NtStatusError(NtStatus.INVALID_PARAMETER, "no session to inherit")
         if found is not None and request.session_id not in (found.session_id, ANY_SESSION):
             raise NtStatusError(NtStatus.INVALID_PARAMETER, "another session in the compound")
-    elif spec.needs == NOTHING:
-        found = work.connection.sessions.get(request.session_id)
     else:
         found = work.connection.sessions.get(request.session_id)
     work.session = found

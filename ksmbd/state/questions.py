@@ -5,7 +5,7 @@
           --sent again and again by TCP---> the connection is dropped: likewise
 
 [MS-SMB2] 3.3.4.6 and 3.3.4.7 have a notification that cannot be sent go over another channel.  A
-dead path shows only when TCP gives up, after minutes; whoever waits for the answer cannot.  So
+dead path shows only when TCP gives up, after half a minute, which is long for who waits.  So
 where the session has another channel, a peer that has not acknowledged the message after some
 attempts of TCP is taken for gone.  The last channel is left to TCP: with it would go what the
 session has open.  The 35 seconds run from the first question.
@@ -50,8 +50,8 @@ class Questions:
             pending.way = connection
         if pending.over.fired:
             withdraw(pending)
-        elif any(len(open.session.channels) > 1 for open in message.opens):
-            self._scheduler.call_later(LOOK_S, self._look, pending, connection)
+        elif _has_another_way(message):
+            self._scheduler.call_later(LOOK_S, self._look, pending, message, connection)
         return True
 
     def lost(self, connection: Connection) -> None:
@@ -63,18 +63,22 @@ class Questions:
                 log.debug("%s: asked again", message.holder)
                 self._send(message)
 
-    def _look(self, pending: Break, connection: Connection) -> None:
+    def _look(self, pending: Break, message: Message, connection: Connection) -> None:
         """From the clockwork, until the peer has the message or is taken for gone."""
         if pending.way is not connection or connection.closed or pending.over.fired:
             return
         resent = connection.transport.resent()
         if resent is None:
             return
-        if resent >= MAX_RESENT:
+        if resent >= MAX_RESENT and _has_another_way(message):  # the other may be lost by now
             log.info("%s: gone: a break is not acknowledged", connection.peer)
             connection.transport.abort()
             return
-        self._scheduler.call_later(LOOK_S, self._look, pending, connection)
+        self._scheduler.call_later(LOOK_S, self._look, pending, message, connection)
+
+
+def _has_another_way(message: Message) -> bool:
+    return any(len(open.session.channels) > 1 for open in message.opens)
 
 
 def withdraw(pending: Break) -> None:

@@ -132,6 +132,19 @@ def test_one_request_writes_only_so_much(
     assert content(client) == DATA[:2048] + b"x" * 6144
 
 
+@pytest.mark.parametrize(("start", "into"), [(0, 512), (512, 0), (0, 1024), (1024, 512)])
+def test_what_overlaps_is_moved_as_it_was(
+    client: Client, monkeypatch: pytest.MonkeyPatch, start: int, into: int
+) -> None:
+    data = b"".join(bytes([sector]) * 512 for sector in range(8))
+    client.engine.make_file("target", data)
+    file = client.open("target")
+    monkeypatch.setattr(fsctl_odx, "_SLICE", 512)
+    _, _, token = read(client, file, start, 2048)
+    assert write(client, file, token, into, 2048) == (OK, 2048)
+    assert content(client) == data[:into] + data[start : start + 2048] + data[into + 2048 :]
+
+
 # -- when they end -----------------------------------------------------------------------
 
 

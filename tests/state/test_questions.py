@@ -168,6 +168,19 @@ def test_the_only_channel_is_left_to_tcp(engine: Engine, one: Client, other: Cli
     assert not one.closed
 
 
+def test_a_channel_that_has_become_the_last_is_left_to_tcp(
+    engine: Engine, one: Client, two: Client, other: Client
+) -> None:
+    cached(one)
+    one.transport.unacknowledged = 0
+    opening(other)
+    two.lose()
+    one.transport.unacknowledged = MAX_RESENT
+    engine.advance(LOOK_S * 10)
+    assert not one.transport.aborted
+    assert not one.closed
+
+
 def test_a_message_that_wants_no_answer_is_no_question(
     one: Client, two: Client, other: Client
 ) -> None:

@@ -1,0 +1,64 @@
+"""HTTP of WS-Discovery without a network: what is no request is refused, whatever it looks like."""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import ip_address
+from uuid import UUID
+
+import pytest
+
+from discovery.addresses import Address
+from discovery.device import Device
+from discovery.multicast import Endpoint
+from discovery.soap import MAX_MESSAGE
+from discovery.wsd import Announcer
+
+OURS = UUID("11111111-2222-3333-4444-555555555555")
+DEVICE = Device(OURS, "Home", "Lab", "files", "MacSamba", 445)
+MOST_DIGITS = "9" * 5000  # more than int() takes
+
+
+def answer(head: str, body: bytes = b"") -> bytes:
+    """The code and phrase of the status line."""
+
+    async def ask() -> bytes:
+        reader = asyncio.StreamReader()
+        reader.feed_data(head.encode("latin-1") + b"\r\n\r\n" + body)
+        reader.feed_eof()
+        announcer = Announcer(DEVICE, 1, lambda: UUID(int=1))
+        return await Endpoint(announcer, Address("lo", 1, ip_address("127.0.0.1")))._respond(reader)
+
+    return asyncio.run(ask()).partition(b"\r\n")[0].removeprefix(b"HTTP/1.1 ")
+
+
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [
+        ("3", b"400 Bad Request"),  # three bytes that are no envelope
+        ("", b"411 Length Required"),
+        ("-3", b"411 Length Required"),
+        ("\xb2", b"411 Length Required"),  # a digit, but no number
+        (str(MAX_MESSAGE + 1), b"413 Content Too Large"),
+        (MOST_DIGITS, b"413 Content Too Large"),
+    ],
+)
+def test_lengths(length: str, status: bytes) -> None:
+    assert answer(f"POST /{OURS} HTTP/1.1\r\nContent-Length: {length}", b"abc") == status
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        ("GET / HTTP/1.1", b"404 Not Found"),
+        (f"GET /{OURS} HTTP/1.1", b"405 Method Not Allowed"),
+        (f"POST /{OURS} HTTP/1.1", b"411 Length Required"),
+        ("", b"404 Not Found"),
+    ],
+)
+def test_requests(request_line: str, status: bytes) -> None:
+    assert answer(request_line) == status
+
+
+def test_a_head_that_is_too_long() -> None:
+    assert answer("X: " + "x" * 9000) == b"431 Request Header Fields Too Large"
