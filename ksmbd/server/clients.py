@@ -91,6 +91,7 @@ class Clients:
             sock,
             self._server.buffers,
             spare=self._loops.spare,
+            patient=self._loops.patient,
             clock=self._clock,
             run=self._pool.run,
         )

@@ -34,6 +34,11 @@ class Loops:
         ]
         self._next = itertools.cycle(self._shared)
 
+    @property
+    def patient(self) -> bool:
+        """Whether each connection has a thread that may wait for it."""
+        return not self._shared
+
     def loop_for(self, number: int, peer: str) -> Loop:
         """Who is to read connection *number*."""
         if self._shared:

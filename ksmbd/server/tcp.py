@@ -68,10 +68,13 @@ class TcpTransport:
         buffers: Buffers,
         *,
         spare: list[bytearray] | None = None,
+        patient: bool = False,
         clock: Callable[[], float] = time.monotonic,
         run: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
         """*spare*: receive buffers that nobody uses now, shared by all connections.
+
+        *patient*: whoever reads has nothing else to read, and may wait for the rest of a frame.
 
         *run* has a kworker call something.
         """
@@ -83,6 +86,7 @@ class TcpTransport:
         self._sock = sock
         self._buffers = buffers
         self._clock = clock
+        self._patient = patient
         self._spare = [] if spare is None else spare
         self._buffer: bytearray = _NO_BUFFER
         self._start = self._end = 0  # unparsed bytes of _buffer
@@ -255,7 +259,7 @@ class TcpTransport:
     def _begin_large(self, length: int) -> None:
         """The rest of a large frame goes straight into a buffer of its own."""
         self.deadline = self._clock() + FRAME_PATIENCE_S + length / MIN_RATE
-        self._large = frame = memoryview(self._buffers.take(length))[:length]
+        self._large = frame = memoryview(self._buffers.take_frame(length))[:length]
         start = self._start + PREFIX
         self._have = have = self._end - start
         frame[:have] = memoryview(self._buffer)[start : self._end]
@@ -267,7 +271,12 @@ class TcpTransport:
     def _receive_large(self, frame: memoryview) -> bool:
         """Some more of a large frame; False at the end of the stream."""
         have = self._have
-        count = self._sock.recv_into(frame[have:] if have else frame, 0, socket.MSG_DONTWAIT)
+        rest = frame[have:] if have else frame
+        if self._patient:
+            count = self._sock.recv_into(rest, 0, socket.MSG_WAITALL)
+            self._have = have + count
+            return count > 0
+        count = self._sock.recv_into(rest, 0, socket.MSG_DONTWAIT)
         self._have = have = have + count
         self._wake_at(max(min(len(frame) - have, WAKE_AT), 1))
         return count > 0

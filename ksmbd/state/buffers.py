@@ -18,6 +18,9 @@ from typing import Final
 HEADROOM: Final = 4 + 52 + 64 + 16  # bytes before the data of a READ reply
 TAILROOM: Final = 16  # bytes after it, for the authentication tag
 
+# Around the data of a READ's reply, and of a WRITE whose frame is received into such a buffer,
+# sealed or not, is less than this.
+_AROUND: Final = 256
 _CLASSES: Final = tuple(1 << n for n in range(15, 24))  # 32 KiB .. 8 MiB of payload
 
 
@@ -34,7 +37,15 @@ class Buffers:
 
     def take(self, payload: int) -> bytearray:
         """A buffer with HEADROOM, at least *payload* bytes, and TAILROOM; contents undefined."""
-        size = HEADROOM + TAILROOM + next((c for c in _CLASSES if c >= payload), payload)
+        return self._take(next((c for c in _CLASSES if c >= payload), payload))
+
+    def take_frame(self, length: int) -> bytearray:
+        """A buffer for a frame of *length* bytes: as large as its payload needs, which is less."""
+        payload = max(length - _AROUND, 0)
+        return self._take(next((c for c in _CLASSES if c >= payload), payload))
+
+    def _take(self, room: int) -> bytearray:
+        size = room + _AROUND
         with self._lock:
             free = self._free.get(size)
             if free:
@@ -48,7 +59,7 @@ class Buffers:
     def give(self, buffer: bytearray) -> None:
         """Return a buffer; nobody may look at it afterwards."""
         size = len(buffer)
-        if size - HEADROOM - TAILROOM not in _CLASSES:
+        if size - _AROUND not in _CLASSES:
             return
         with self._lock:
             free = self._free.setdefault(size, [])

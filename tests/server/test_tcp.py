@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import struct
@@ -239,6 +240,41 @@ def test_the_end_of_the_stream_inside_a_frame_is_an_end(pair: Pair, size: int) -
     pair.client.sendall(framed(b"0123456789")[:size])
     pair.client.close()
     assert pair.next_frame() is None
+
+
+def test_who_may_wait_gets_a_large_frame_by_one_call() -> None:
+    ours, theirs = socket.socketpair()
+    transport = TcpTransport(ours, Buffers(), patient=True)
+    transport.limit = lambda: 16 << 20
+    body = os.urandom(8 << 20)
+    thread = threading.Thread(target=lambda: theirs.sendall(framed(body, b"after")))
+    thread.start()
+    select.select([ours], [], [], SOON)
+    calls = 0
+    while (frame := transport.next_frame()) is None:
+        assert transport.receive()
+        calls += 1
+    assert calls <= 3  # the length, what came with it, and all the rest, however it comes
+    assert bytes(frame) == body
+    thread.join(SOON)
+    assert bytes(next_of(transport) or b"") == b"after"
+    transport.dispose()
+    theirs.close()
+
+
+def test_who_waits_for_the_rest_of_a_frame_hears_of_the_end() -> None:
+    ours, theirs = socket.socketpair()
+    transport = TcpTransport(ours, Buffers(), patient=True)
+    theirs.sendall(struct.pack(">I", 50_000) + bytes(100))
+    assert transport.receive()
+    assert transport.next_frame() is None
+    closing = threading.Thread(target=transport.close)  # as the sweep does when time is over
+    closing.start()
+    while transport.receive():
+        assert transport.next_frame() is None
+    closing.join(SOON)
+    transport.dispose()
+    theirs.close()
 
 
 def test_the_end_of_the_stream_inside_a_large_frame_is_an_end(pair: Pair) -> None:

@@ -33,6 +33,23 @@ def test_a_larger_payload_of_the_same_class_uses_it_too() -> None:
     assert buffers.take(64 * KIB) is first
 
 
+@pytest.mark.parametrize("payload", [64 * KIB, MIB, 8 * MIB])
+@pytest.mark.parametrize("around", [64 + 48, 52 + 64 + 48, 52 + 64 + 48 + 32])
+def test_the_frame_of_a_write_needs_no_larger_buffer_than_its_data(
+    payload: int, around: int
+) -> None:
+    buffers = Buffers()
+    buffer = buffers.take_frame(payload + around)
+    assert payload + around <= len(buffer) == len(buffers.take(payload))
+    buffers.give(buffer)
+    assert buffers.take_frame(payload + around) is buffer
+
+
+@pytest.mark.parametrize("length", [0, 4, 255, 256, 257, 32 * KIB + 256, 9 * MIB])
+def test_a_frame_has_room_whatever_its_length(length: int) -> None:
+    assert len(Buffers().take_frame(length)) >= length
+
+
 def test_nobody_has_the_same_buffer_as_another() -> None:
     buffers = Buffers()
     taken = [buffers.take(100) for _ in range(50)]
