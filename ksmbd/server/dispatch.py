@@ -32,6 +32,7 @@ from ksmbd.wire.header import (
     Command,
     Header,
 )
+from ksmbd.wire.negotiate import SMB_3_1_1
 from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError, from_oserror
 
 log = logging.getLogger("ksmbd.smb")
@@ -48,7 +49,6 @@ _DIRECT: Final = frozenset(command for command, spec in COMMANDS.items() if spec
 # Alone in their frame these wait for nobody: a CANCEL has nothing to find.
 _NEVER_WAITS: Final = frozenset((Command.CLOSE, Command.ECHO, Command.QUERY_INFO))
 _NO_MORE: Final = bytes(4)  # NextCommand
-_DIALECT_311: Final = 0x0311
 
 
 def is_direct(frame: Buffer, alone: bool = True) -> bool:
@@ -274,7 +274,7 @@ def _call(work: Work, spec: Spec) -> Reply:
 
 def _refused(work: Work, refused: NtStatusError) -> Reply:
     log.debug("command %#x: %s", work.header.command, refused)
-    if refused.data and work.connection.dialect == _DIALECT_311:
+    if refused.data and work.connection.dialect == SMB_3_1_1:
         return refusal(refused.status, pack_contexts([(0, refused.data)]), contexts=1)
     return refusal(refused.status, refused.data)
 

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 MAX_SPEED: Final = 1 << 50  # bits a second, far beyond any
 _MAX_INDEX: Final = 0xFFFF_FFFF
+_MAX_DIGITS: Final = 20
 
 
 class InterfaceWord(NamedTuple):
@@ -62,9 +63,12 @@ def parse(word: str) -> InterfaceWord:
 
 
 def _number(text: str, limit: int) -> int:
-    if not text.isdecimal() or not text.isascii() or not 1 <= int(text[:20]) <= limit:
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
         raise _expected()
-    return int(text)
+    number = int(text)
+    if not 1 <= number <= limit:
+        raise _expected()
+    return number
 
 
 def _expected() -> ValueError:

@@ -30,7 +30,7 @@ def test_a_word_has_a_pattern_and_options(word: str, parsed: InterfaceWord) -> N
     "word",
     ["", ";speed=1", "eth0;speed", "eth0;speed=0", "eth0;speed=fast", "eth0;speed=-1",
      "eth0;speed=99999999999999999999999", "eth0;capability=RDMA", "eth0;if_index=4294967296",
-     "eth0;colour=blue", "eth0;speed=\u0663"],
+     "eth0;colour=blue", "eth0;speed=\u0663", f"eth0;if_index={1:020}{9:020}"],
 )  # fmt: skip
 def test_what_makes_no_sense_is_an_error_that_says_what_does(word: str) -> None:
     with pytest.raises(ValueError, match="capability=RSS"):
