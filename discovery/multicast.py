@@ -11,7 +11,8 @@ import logging
 import random
 import socket
 import struct
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from discovery.addresses import Address
 from discovery.soap import MAX_MESSAGE, Malformed
@@ -63,11 +64,12 @@ class Endpoint(asyncio.DatagramProtocol):
         """Listen, and say hello.  Raises OSError, with nothing left open."""
         loop = asyncio.get_running_loop()
         try:
-            self._sender, _ = await loop.create_datagram_endpoint(lambda: self, sock=self._own())
-            self._receiver, _ = await loop.create_datagram_endpoint(
-                lambda: self, sock=self._joined()
-            )
-            self._web = await asyncio.start_server(self._serve, sock=self._listening())
+            own = self._prepared(socket.SOCK_DGRAM, self._bind_own)
+            self._sender, _ = await loop.create_datagram_endpoint(lambda: self, sock=own)
+            joined = self._prepared(socket.SOCK_DGRAM, self._join)
+            self._receiver, _ = await loop.create_datagram_endpoint(lambda: self, sock=joined)
+            listening = self._prepared(socket.SOCK_STREAM, self._bind_web)
+            self._web = await asyncio.start_server(self._serve, sock=listening)
         except OSError:
             self.close()
             raise
@@ -88,9 +90,8 @@ class Endpoint(asyncio.DatagramProtocol):
                 transport.close()
         self._sender = self._receiver = self._web = None
 
-    def _own(self) -> socket.socket:
-        """Bound to our address: what all senders reach by it, and what others see us send from."""
-        sock = self._socket()
+    def _bind_own(self, sock: socket.socket) -> None:
+        """To our address: what all senders reach by it, and what others see us send from."""
         if self._v6:
             index = self._address.number
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
@@ -100,11 +101,9 @@ class Endpoint(asyncio.DatagramProtocol):
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, self._address.ip.packed)
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
             sock.bind((str(self._address.ip), UDP_PORT))
-        return sock
 
-    def _joined(self) -> socket.socket:
-        """Bound to the group, and a member of it on our interface only."""
-        sock = self._socket()
+    def _join(self, sock: socket.socket) -> None:
+        """Bind to the group, and be a member of it on our interface only."""
         index = self._address.number
         if self._v6:
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL, 0)
@@ -116,27 +115,21 @@ class Endpoint(asyncio.DatagramProtocol):
             wanted = socket.inet_aton(GROUP_4) + own + struct.pack("=i", index)
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, wanted)
         sock.bind(self._group)
-        return sock
 
-    def _listening(self) -> socket.socket:
-        sock = socket.socket(self._family, socket.SOCK_STREAM)
+    def _bind_web(self, sock: socket.socket) -> None:
+        scope = (0, self._address.number) if self._v6 else ()
+        sock.bind((str(self._address.ip), HTTP_PORT, *scope))
+
+    def _prepared(self, kind: int, prepare: Callable[[socket.socket], None]) -> socket.socket:
+        """A socket that *prepare* has bound; closed if it cannot be."""
+        sock = socket.socket(socket.AF_INET6 if self._v6 else socket.AF_INET, kind)
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            scope = (0, self._address.number) if self._v6 else ()
-            sock.bind((str(self._address.ip), HTTP_PORT, *scope))
+            sock.setblocking(False)
+            prepare(sock)
         except OSError:
             sock.close()
             raise
-        return sock
-
-    @property
-    def _family(self) -> socket.AddressFamily:
-        return socket.AF_INET6 if self._v6 else socket.AF_INET
-
-    def _socket(self) -> socket.socket:
-        sock = socket.socket(self._family, socket.SOCK_DGRAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setblocking(False)
         return sock
 
     # -- UDP -----------------------------------------------------------------------------
@@ -167,8 +160,8 @@ class Endpoint(asyncio.DatagramProtocol):
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
 
-    def _later(self, work: asyncio.Future[None] | object) -> None:
-        task: asyncio.Task[None] = asyncio.ensure_future(work)  # type: ignore[arg-type]
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

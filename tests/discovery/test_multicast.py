@@ -60,5 +60,13 @@ def test_requests(request_line: str, status: bytes) -> None:
     assert answer(request_line) == status
 
 
+def test_nothing_is_left_open_on_an_address_that_is_not_ours() -> None:
+    """pytest makes an error of the warning that a socket was not closed."""
+    announcer = Announcer(DEVICE, 1, lambda: UUID(int=1))
+    for address in ("192.0.2.1", "2001:db8::1"):
+        with pytest.raises(OSError, match=r"."):
+            asyncio.run(Endpoint(announcer, Address("lo", 1, ip_address(address))).start())
+
+
 def test_a_head_that_is_too_long() -> None:
     assert answer("X: " + "x" * 9000) == b"431 Request Header Fields Too Large"
