@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from typing import Final, NamedTuple, NoReturn
 
+from ksmbd.state import channel_sequence
 from ksmbd.state.durable import V1_S, AppInstance, Durable, Stamp
 from ksmbd.state.inode import Inode, Inodes
 from ksmbd.state.lease import Lease
@@ -163,6 +164,7 @@ def take_back(work: Work, open: Open, durable: Durable) -> None:
     """
     _check_file(work, open, durable)
     work.server.durables.reclaim(work, work.the_tree(), open)
+    channel_sequence.begin_again(open, work.header.channel_sequence)
     log.info("%s: %s is back", work.connection.peer, open.path)
 
 

@@ -50,6 +50,17 @@ def verify(work: Work, open: Open) -> None:
         )
 
 
+def begin_again(open: Open, sequence: int) -> None:
+    """A client has come back for its open, with a session of its own *sequence*.
+
+    One that begins at 0 again could be behind the former for good.
+    """
+    with open.lock:
+        if sequence != open.channel_sequence:
+            open.channel_sequence = sequence
+            open.outstanding_pre_request_count = open.users + open.parked
+
+
 def wait(work: Work, held: list[Open]) -> None:
     """The command goes to wait, and is outstanding even so."""
     sequence = work.header.channel_sequence

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from ksmbd.vfs import access, acl, credentials
 from ksmbd.wire.access import FILE_ALL_ACCESS, MAXIMUM_ALLOWED
-from ksmbd.wire.security import SecurityDescriptor
+from ksmbd.wire.security import (
+    OWNER_SECURITY_INFORMATION,
+    SELF_RELATIVE,
+    SecurityDescriptor,
+    Sid,
+)
 from ksmbd.wire.status import NtStatus, NtStatusError
 
 if TYPE_CHECKING:
@@ -90,15 +95,21 @@ def give_to_new(
 ) -> None:
     """Owner and descriptor of a file just made: asked for, inherited, or as the kernel made it."""
     share = tree.share
+    domain = tree.session.domain
+    heir: Sid | None = None
+    if share.inherit_owner:
+        heir = domain.uid_to_sid(os.fstat(entry.parent).st_uid)
     if explicit is not None or share.acl_xattr:
         acl.settle(
             open.file,
             _Descriptor(entry.parent),
             tree.the_token,
-            tree.session.domain,
+            domain,
             share.acl_xattr,
             explicit,
+            heir,
         )
-    if share.inherit_owner:  # which takes more than its maker may
+    if heir is not None:  # which takes more than its maker may
+        owned = SecurityDescriptor(SELF_RELATIVE, heir, None, None, None)
         with credentials.privileged():
-            open.file.set_owner(os.fstat(entry.parent).st_uid, -1)
+            acl.store(open.file, owned, OWNER_SECURITY_INFORMATION, domain, share.acl_xattr)

@@ -223,13 +223,15 @@ def settle(
     domain: Domain,
     use_xattr: bool,
     explicit: SecurityDescriptor | None = None,
+    heir: Sid | None = None,
 ) -> None:
     """Give a file just created its descriptor: what was asked for, else what it inherits.
 
     *explicit* is the descriptor of the SecD create context; its SACL counts only if the
     token is privileged.  With *use_xattr* the rest comes from the stored descriptor of
     *parent*; otherwise, and if nothing is stored there, the file keeps what the kernel
-    gave it from create mask, umask and default ACL.  Errors as of `store`.
+    gave it from create mask, umask and default ACL.  *heir* is who will own it instead of its
+    maker, and is the CREATOR OWNER of what is inherited.  Errors as of `store`.
     """
     above = stored(parent, domain) if use_xattr else None
     if above is None and explicit is None:
@@ -238,10 +240,11 @@ def settle(
     new = _from_posix(state, domain)
     if above is not None:
         group = domain.gid_to_sid(state.gid)
-        handed = inherited(above, token, domain, state.is_directory, group=group)
+        handed = inherited(above, token, domain, state.is_directory, group=group, owner=heir)
         if handed is None and explicit is None:
             return
         if handed is not None:
+            handed = handed._replace(owner=new.owner) if heir else handed
             new = handed if handed.dacl_present else new._replace(sacl=handed.sacl)
     if explicit is not None:
         info = _EVERYTHING if token.privileged and use_xattr else _EVERYTHING & ~_IN_SACL

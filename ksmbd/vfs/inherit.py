@@ -49,15 +49,17 @@ def inherited(
     is_directory: bool,
     *,
     group: Sid | None = None,
+    owner: Sid | None = None,
 ) -> SecurityDescriptor | None:
     """The descriptor of a file that *token* creates below *parent_sd*.
 
-    *group* is the file's group if it is not the token's, as below a setgid directory.
+    *group* is the file's group if it is not the token's, as below a setgid directory; *owner*
+    its owner if that is not the token's user.
     None when the parent has nothing to hand down: the file system's own rules decide.
     The DACL may be absent when only a SACL is inherited.
     OSError (E2BIG) when a list would exceed the 64 KiB of an ACL.
     """
-    owner, group = token.user, group or domain.gid_to_sid(token.gid)
+    owner, group = owner or token.user, group or domain.gid_to_sid(token.gid)
     control = parent_sd.control & (DACL_AUTO_INHERITED | SACL_AUTO_INHERITED) | SELF_RELATIVE
     mark = INHERITED_ACE if control & DACL_AUTO_INHERITED else 0
     dacl = _child_acl(parent_sd.dacl, owner, group, is_directory, mark)

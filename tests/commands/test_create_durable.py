@@ -18,6 +18,7 @@ from ksmbd.wire.create import (
     OPLOCK_NONE,
     CreateResponse,
 )
+from ksmbd.wire.header import REPLAY
 from ksmbd.wire.logoff import LogoffResponse
 from ksmbd.wire.negotiate import SMB_2_0_2, SMB_2_1, SMB_3_0, SMB_3_1_1
 from ksmbd.wire.status import NtStatus
@@ -142,6 +143,19 @@ def test_after_a_lost_connection_the_open_is_as_it_was(engine: Engine, dialect: 
     (open,) = engine.server.opens.all()
     assert open.inode is not None
     assert open.inode.locks.of(open, 9) == [(0, 10, True)]
+
+
+def test_a_new_session_begins_with_a_channel_sequence_of_its_own(engine: Engine) -> None:
+    client = connected(engine)
+    file = durable(client, V1)
+    assert client.status(file.frames.write(b"x").set(status=5)) is OK
+    client.lose()
+    client = connected(engine)
+    reopened(client, back_v1(file))
+    mine = client.frames.on(*file.ids)
+    assert client.status(mine.write(b"more")) is OK
+    assert client.status(mine.write(b"more").set(header_flags=REPLAY)) is OK
+    assert client.status(mine.write(b"late").set(status=0xFFFF)) is NtStatus.FILE_NOT_AVAILABLE
 
 
 def test_a_lease_comes_back_with_its_state_and_epoch(engine: Engine) -> None:

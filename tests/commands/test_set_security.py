@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ksmbd.vfs.sid import EVERYONE, Domain
+from ksmbd.vfs.sid import CREATOR_OWNER, EVERYONE, Domain
 from ksmbd.wire import ipc
 from ksmbd.wire.access import (
     DELETE,
     FILE_ALL_ACCESS,
+    FILE_DIRECTORY_FILE,
     FILE_GENERIC_READ,
     FILE_GENERIC_WRITE,
     FILE_READ_DATA,
@@ -25,11 +26,13 @@ from ksmbd.wire.security import (
     ACCESS_ALLOWED,
     ATTRIBUTE_SECURITY_INFORMATION,
     BACKUP_SECURITY_INFORMATION,
+    CONTAINER_INHERIT,
     DACL_PRESENT,
     DACL_PROTECTED,
     DACL_SECURITY_INFORMATION,
     GROUP_SECURITY_INFORMATION,
     LABEL_SECURITY_INFORMATION,
+    OBJECT_INHERIT,
     OWNER_SECURITY_INFORMATION,
     PROTECTED_DACL_SECURITY_INFORMATION,
     PROTECTED_SACL_SECURITY_INFORMATION,
@@ -99,6 +102,37 @@ def test_a_dacl_that_is_set_is_told_again(stored: Engine) -> None:
     assert setting(client, file, DACL, wanted) is NtStatus.SUCCESS
     assert told(client, file).dacl == wanted.dacl
     assert (stored.folder / "file").stat().st_mode & 0o007 == 0o004
+
+
+@root_only
+def test_what_a_file_inherits_holds_though_its_owner_is_inherited_too(
+    stored: Engine, folder: Path
+) -> None:
+    """`inherit owner`: who owns the directory is the CREATOR OWNER of what others make there."""
+    flags = DISK | ipc.SHARE_ACL_XATTR | ipc.SHARE_INHERIT_OWNER
+    users = [User("joe"), User("jane", uid=JANE, gid=JANE)]
+    engine = Engine(folder, users=users, shares=[share("data", str(folder), flags)])
+    joe, jane = ready(engine), ready(engine, user="jane")
+    directory = joe.open("folder", create_options=FILE_DIRECTORY_FILE)
+    inheritable = OBJECT_INHERIT | CONTAINER_INHERIT
+    hers = FILE_GENERIC_READ | FILE_GENERIC_WRITE | DELETE  # which no mode and POSIX ACL can say
+    aces = (
+        Ace(ACCESS_ALLOWED, inheritable, FILE_ALL_ACCESS, CREATOR_OWNER),
+        Ace(ACCESS_ALLOWED, inheritable, hers, DOMAIN.uid_to_sid(JANE)),
+        *(Ace(ACCESS_ALLOWED, 0, FILE_ALL_ACCESS, who) for who in (JOE, DOMAIN.uid_to_sid(JANE))),
+    )
+    wanted = SecurityDescriptor(SELF_RELATIVE | DACL_PRESENT, None, None, None, Acl(aces))
+    assert setting(joe, directory, DACL, wanted) is NtStatus.SUCCESS
+    file = jane.open(r"folder\file", desired_access=hers)
+    assert (folder / "folder/file").stat().st_uid == unprivileged_id()
+    found = told(jane, file)
+    assert found.owner == JOE
+    assert found.dacl is not None
+    assert [(ace.sid, ace.mask) for ace in found.dacl.aces] == [
+        FULL,
+        (DOMAIN.uid_to_sid(JANE), hers),
+    ]
+    joe.open(r"folder\file", desired_access=FILE_GENERIC_WRITE)
 
 
 def test_a_dacl_takes_effect_at_the_next_open(stored: Engine) -> None:
