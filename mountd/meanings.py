@@ -133,6 +133,16 @@ SHARE: Final[dict[str, str]] = {
     "theirs are in the clients' way.",
     "read_list": "Accounts, `@groups` and `+groups` that may only read, whatever `read only` says.",
     "read_only": "Nobody may write.",
+    "shadow_basedir": "With `shadow_copy2`: the directory that each snapshot is a copy of, in "
+    "which the share lies; empty: the mount point of its file system.",
+    "shadow_format": "With `shadow_copy2`: how strftime(3) makes the name of a snapshot's "
+    "directory of its time. Directories with other names are no snapshots.",
+    "shadow_localtime": "With `shadow_copy2`: the times in these names are the machine's own, not "
+    "UTC.",
+    "shadow_snapdir": "With `shadow_copy2`: the directory that holds the snapshots; relative to "
+    "the mount point of the share's file system if it is not absolute.",
+    "shadow_sort": "With `shadow_copy2`: clients are told the newest snapshot first (`desc`) or "
+    "last.",
     "smb_encrypt": "`required` (`mandatory`): the share is only used encrypted, and clients that "
     "cannot, guests among them, are refused. `desired`: clients that can use it encrypted. "
     "Otherwise, also with `off`, `smb3 encryption` of `[global]` and the client decide.",
@@ -148,9 +158,10 @@ SHARE: Final[dict[str, str]] = {
     "veto_files": "Names that are neither shown nor opened nor created; * and ? are wildcards.",
     "vfs_objects": "`acl_xattr`: Windows' access control lists are kept whole, in the xattr "
     "security.NTACL. `streams_xattr`: files and directories have alternate data streams, kept in "
-    "the xattrs user.DosStream.*, if the file system has user xattrs. Who sets this parameter "
-    "names all that is wanted: without `streams_xattr` there are no streams then. Other names "
-    "are ignored with a warning.",
+    "the xattrs user.DosStream.*, if the file system has user xattrs. `shadow_copy2`: clients see "
+    "previous versions of files, out of the snapshots that the parameters `shadow:` name. Who sets "
+    "this parameter names all that is wanted: without `streams_xattr` there are no streams then. "
+    "Other names are ignored with a warning.",
     "volume": "The label of the volume; empty: the share's name.",
     "write_list": "Accounts, `@groups` and `+groups` that may write, whatever `read only` says.",
 }

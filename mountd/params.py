@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, NamedTuple, TypeVar
@@ -74,7 +75,9 @@ OWNERS: Final = {
 }
 CIPHERS: Final = ("AES-128-GCM", "AES-256-GCM", "AES-128-CCM", "AES-256-CCM")  # cheapest first
 SIGNATURES: Final = ("AES-128-GMAC", "AES-128-CMAC", "HMAC-SHA256")
-VFS_OBJECTS: Final = ("acl_xattr", "streams_xattr")
+VFS_OBJECTS: Final = ("acl_xattr", "shadow_copy2", "streams_xattr")
+SNAPSHOTS: Final = "@GMT-%Y.%m.%d-%H.%M.%S"
+ORDERS: Final = {"desc": "desc", "asc": "asc"}
 _SIZE: Final = re.compile(r"(\d+)\s*([kmgtpe]?)(?:i?b)?", re.IGNORECASE)
 _SIZES: Final = {unit: 10 * power for power, unit in enumerate(("", "k", "m", "g", "t", "p", "e"))}
 _DURATION: Final = re.compile(r"(\d+)\s*([a-z]*)", re.IGNORECASE)
@@ -232,6 +235,15 @@ def veto(value: str) -> tuple[str, ...]:
     return tuple(item for item in text(value).split("/") if item)
 
 
+def time_format(value: str) -> str:
+    """How strftime(3) makes a directory's name of a time, none of it across a slash."""
+    value = text(value)
+    shown = time.strftime(value, time.gmtime(0))
+    if "%" not in value or "/" in shown or not 1 <= len(shown.encode()) <= 255:
+        raise ValueError("the name of a directory with parts of a time, such as %Y-%m-%d")
+    return value
+
+
 def guest(value: str) -> str:
     """The name of a system user."""
     return name(47)(value)  # type: ignore[no-any-return]
@@ -365,6 +377,11 @@ class ShareParams:
     read_list: tuple[str, ...] = param(words, (), empty=True)
     posix_locking: bool = param(boolean, True)
     read_only: bool = param(boolean, True, inverse=("writable", "writeable", "write ok"))
+    shadow_basedir: str = param(directory, "", key="shadow:basedir", empty=True)
+    shadow_format: str = param(time_format, SNAPSHOTS, key="shadow:format")
+    shadow_localtime: bool = param(boolean, False, key="shadow:localtime")
+    shadow_snapdir: str = param(name(1024), ".snapshots", key="shadow:snapdir")
+    shadow_sort: str = param(choice(ORDERS), "desc", key="shadow:sort")
     smb_encrypt: int = param(
         choice(ENCRYPTION), Encryption.AUTO, "smb3 encryption", "server smb encrypt"
     )

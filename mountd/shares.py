@@ -43,6 +43,10 @@ ENCRYPT_FLAGS: Final[dict[int, int]] = {
     Encryption.DESIRED: ipc.SHARE_ENCRYPT_DESIRED,
     Encryption.REQUIRED: ipc.SHARE_ENCRYPT_DATA,
 }
+SNAPSHOT_FLAGS: Final = (  # attribute, value, flag
+    ("shadow_localtime", True, ipc.SNAPSHOT_LOCAL_TIME),
+    ("shadow_sort", "asc", ipc.SNAPSHOT_ASCENDING),
+)
 VFS_FLAGS: Final = {"acl_xattr": ipc.SHARE_ACL_XATTR, "streams_xattr": ipc.SHARE_STREAMS}
 
 
@@ -163,6 +167,7 @@ def forced(params: ShareParams, system: System) -> tuple[Identity, str]:
 def config_response(handle: int, share: Share, identity: Identity) -> ShareConfigResponse:
     """What ksmbd is told about *share*; *identity* as ``forced`` gave it."""
     params = share.params
+    snapshots = "shadow_copy2" in params.vfs_objects
     return ShareConfigResponse(
         handle=handle,
         flags=share.flags,
@@ -183,4 +188,10 @@ def config_response(handle: int, share: Share, identity: Identity) -> ShareConfi
         hide=params.hide_files,
         vfs_objects=params.vfs_objects,
         force_groups=identity.groups,
+        snapshot_dir=params.shadow_snapdir if snapshots else "",
+        snapshot_base=params.shadow_basedir,
+        snapshot_format=params.shadow_format,
+        snapshot_flags=sum(
+            flag for name, value, flag in SNAPSHOT_FLAGS if getattr(params, name) == value
+        ),
     )

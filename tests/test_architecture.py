@@ -102,6 +102,7 @@ TESTED_BY: Final[dict[str, str]] = {
     "ksmbd/state/lease.py": "tests/state/test_transcripts.py",
     "ksmbd/state/local_locks.py": "tests/commands/test_lock_local.py",
     "ksmbd/state/local_opens.py": "tests/commands/test_create_local.py",
+    "ksmbd/state/snapshot.py": "tests/commands/test_create_twrp.py",
     "ksmbd/state/transport.py": "tests/server/test_tcp.py",
     "discovery/addresses.py": "tests/discovery/test_device.py",
     "discovery/bonjour.py": "tests/discovery/test_neighbourhood.py",

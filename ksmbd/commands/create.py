@@ -22,6 +22,7 @@ from ksmbd.commands import (
     create_reparse,
     create_replay,
     create_stream,
+    create_twrp,
 )
 from ksmbd.commands.create_contexts import Contexts
 from ksmbd.commands.create_durable import Claim
@@ -30,6 +31,7 @@ from ksmbd.commands.create_request import Wanted, wanted
 from ksmbd.state import rights
 from ksmbd.state.local_opens import Wish
 from ksmbd.state.open import Open
+from ksmbd.state.snapshot import SnapshotOpen, SnapshotTree, inode_key
 from ksmbd.state.tree import TreeConnect
 from ksmbd.state.work import Reply, Work
 from ksmbd.vfs.abilities import COMPRESSES, abilities
@@ -115,13 +117,14 @@ def create(work: Work, req: CreateRequest) -> Reply:
     NOT_SUPPORTED            open by file id, an opfilter
     BAD_IMPERSONATION_LEVEL  there are four
     OBJECT_NAME_INVALID      a name no file can have
-    OBJECT_NAME_NOT_FOUND    no such file; a stream where there are none
+    OBJECT_NAME_NOT_FOUND    no such file; a stream where there are none; no such previous version
     OBJECT_PATH_NOT_FOUND    a parent is missing or no directory
     OBJECT_NAME_COLLISION    FILE_CREATE of what exists
     FILE_IS_A_DIRECTORY, NOT_A_DIRECTORY   the options want the other kind
     ACCESS_DENIED            the descriptor, the share, an attribute, or the kernel says no; the
                              session has another user than the tree connect
     CANNOT_DELETE            delete-on-close of a read-only file
+    MEDIA_WRITE_PROTECTED    a previous version would be changed
     STOPPED_ON_SYMLINK       a symlink that is the client's to follow, at the end or on the way
     IO_REPARSE_TAG_NOT_HANDLED   a special file, or what only its client understands
     DELETE_PENDING           somebody has deleted it already
@@ -139,6 +142,8 @@ def create(work: Work, req: CreateRequest) -> Reply:
         return _reconnect(work, req, contexts)
     want = wanted(work, req, posix=contexts.posix_mode is not None)
     contexts.wish = create_caching.wish(work, req, contexts.lease)
+    if contexts.timewarp or create_twrp.TOKEN in want.path:
+        tree, want = create_twrp.past(tree, want, contexts)
     with create_replay.under_way(work, req, contexts) as before:
         if before is None:
             return _new(work, tree, want, contexts)
@@ -369,6 +374,7 @@ def _create_stream(
     st = entry.stat
     assert st is not None
     create_stream.check_new(work, want, st)
+    tree.require_writable()
     granted = _granted(work, tree, want, entry, st, FILE_WRITE_DATA)
     handle = open_stream(tree.root, entry, want.stream, read=True, write=True, create=True)
     try:
@@ -461,12 +467,15 @@ def _attach(
     Raises Wait while a cache is in the way; CREATE runs again, and nothing has been done yet.
     """
     inodes = work.server.inodes
-    inode = inodes.hold((handle.dev, handle.ino), handle.stream)
+    kind, key, live = Open, (handle.dev, handle.ino), tree
+    if isinstance(tree, SnapshotTree):
+        kind, key, live = SnapshotOpen, inode_key(handle), tree.live
+    inode = inodes.hold(key, handle.stream)
     if work.server.durables.persistent_away and work.connection.dialect >= SMB_3_0:
         create_durable.make_way(inodes, inode, handle)
-    open = Open(
+    open = kind(
         connection=work.connection,
-        tree=tree,
+        tree=live,
         granted_access=granted,
         share_access=want.share_access,
         create_options=want.options,

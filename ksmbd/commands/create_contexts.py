@@ -33,7 +33,8 @@ class Contexts:
 
     __slots__ = (
         "allocation", "app_instance_id", "app_instance_version", "durable", "eas", "lease",
-        "maximal_access", "on_disk_id", "posix_mode", "reconnect", "security", "timestamp", "wish",
+        "maximal_access", "on_disk_id", "posix_mode", "reconnect", "security", "timestamp",
+        "timewarp", "wish",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -50,13 +51,19 @@ class Contexts:
         self.app_instance_version: tuple[int, int] | None = None
         self.durable: wire.DurableHandleRequest | wire.DurableHandleRequestV2 | None = None
         self.reconnect: wire.DurableHandleReconnect | wire.DurableHandleReconnectV2 | None = None
+        self.timewarp = 0  # FILETIME of the previous version that is meant; 0: the present
+
+    def forgo(self) -> None:
+        """Ask for nothing that outlives the open or lets its client cache."""
+        self.lease = self.durable = None
+        self.wish = 0
+        self.app_instance_id = b""
 
 
 def parse(work: Work, req: CreateRequest) -> Contexts:
     """Read the chain.  The first of several equal contexts counts.
 
     INVALID_PARAMETER       a malformed chain or context, durable requests that exclude each other
-    OBJECT_NAME_NOT_FOUND   a previous version that is not there
     ACCESS_DENIED           EAs from a client that says it knows none
     """
     found = Contexts()
@@ -119,9 +126,7 @@ def _on_disk_id(found: Contexts, req: CreateRequest, data: Buffer) -> None:
 
 
 def _timewarp(found: Contexts, req: CreateRequest, data: Buffer) -> None:
-    """There are no previous versions."""
-    if wire.unpack_exact(wire.TimewarpToken, data).timestamp:
-        raise NtStatusError(NtStatus.OBJECT_NAME_NOT_FOUND, "no previous version")
+    found.timewarp = wire.unpack_exact(wire.TimewarpToken, data).timestamp
 
 
 def _durable(

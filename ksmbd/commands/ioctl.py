@@ -13,6 +13,7 @@ from ksmbd.commands import (
     fsctl_pipe,
     fsctl_reparse,
     fsctl_resiliency,
+    fsctl_snapshots,
     fsctl_sparse,
 )
 from ksmbd.state.open import Open
@@ -76,6 +77,7 @@ FSCTLS: Final[dict[int, Fsctl]] = {
     fsctl.DELETE_REPARSE_POINT: Fsctl(
         fsctl_reparse.delete_reparse_point, access=_ANY_CHANGE, changes=True
     ),
+    fsctl.SRV_ENUMERATE_SNAPSHOTS: Fsctl(fsctl_snapshots.enumerate_snapshots),
     fsctl.SRV_REQUEST_RESUME_KEY: Fsctl(fsctl_copy.request_resume_key),
     fsctl.SRV_COPYCHUNK: Fsctl(
         fsctl_copy.copychunk, min_input=32, access=_WRITE_DATA, changes=True
@@ -115,6 +117,7 @@ def ioctl(work: Work, req: IoctlRequest) -> Reply:
                              FileId where none belongs
     FILE_CLOSED              the FileId names no open of this session
     ACCESS_DENIED            the share is read-only, or the open was not granted what it needs
+    MEDIA_WRITE_PROTECTED    it would change a previous version
     """
     if req.flags != IS_FSCTL:
         raise NtStatusError(NtStatus.NOT_SUPPORTED, f"flags {req.flags:#x}")
@@ -155,5 +158,5 @@ def _check_rights(open: Open, entry: Fsctl) -> None:
     if open.handle is None:
         raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "a pipe, not a file")
     if entry.changes:
-        open.tree.require_writable()
+        open.require_writable()
     open.require(entry.access)

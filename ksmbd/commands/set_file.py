@@ -294,6 +294,7 @@ FILE_SETTINGS: Final[dict[int, Setting]] = {
     FileInfo.RENAME_EX: Setting(set_rename.rename_ex, 20, DELETE),
     FileInfo.LINK_EX: Setting(set_rename.link_ex, 20),
 }
+_MOVES: Final = frozenset((FileInfo.RENAME, FileInfo.RENAME_EX, FileInfo.LINK, FileInfo.LINK_EX))
 PIPE_SETTINGS: Final[dict[int, Setting]] = {FileInfo.PIPE: Setting(_pipe, 8, FILE_WRITE_ATTRIBUTES)}
 
 
@@ -303,6 +304,7 @@ def set_file(work: Work, open: Open, req: SetInfoRequest, data: memoryview) -> N
     INVALID_INFO_CLASS     no such class
     NOT_SUPPORTED          a class that pipes do not have
     ACCESS_DENIED          the share is read-only, or the open was not granted what it needs
+    MEDIA_WRITE_PROTECTED  a previous version; NOT_SAME_DEVICE if it is to be renamed or linked
     INFO_LENGTH_MISMATCH   *data* is shorter than the class
     """
     info_class = req.file_info_class
@@ -314,7 +316,7 @@ def set_file(work: Work, open: Open, req: SetInfoRequest, data: memoryview) -> N
         setting = FILE_SETTINGS.get(info_class)
         if setting is None:
             raise NtStatusError(NtStatus.INVALID_INFO_CLASS, f"file class {info_class}")
-        open.tree.require_writable()
+        open.require_writable(moves=info_class in _MOVES)
     if len(data) < setting.fixed:
         raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{len(data)} bytes")
     open.require(setting.access)

@@ -55,11 +55,12 @@ _NEEDS: Final = (
 def set_security(work: Work, open: Open, req: SetInfoRequest, data: memoryview) -> None:
     """Replace the parts that AdditionalInformation names.
 
+    MEDIA_WRITE_PROTECTED    a previous version
     ACCESS_DENIED            a part's right was not granted, or the kernel refuses the owner
     INVALID_SECURITY_DESCR   malformed
     INVALID_OWNER            an owner nobody here has, or may give
     """
-    open.tree.require_writable()
+    open.require_writable()
     wanted = req.additional_information
     for bits, access in _NEEDS:
         if wanted & (bits | BACKUP_SECURITY_INFORMATION):

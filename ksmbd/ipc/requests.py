@@ -76,6 +76,10 @@ class ShareConfig(NamedTuple):
     force_groups: tuple[int, ...]  # supplementary groups of `force user`
     max_connections: int  # 0: no limit
     time_machine_max_size: int  # bytes; 0: no limit
+    snapshot_dir: str = ""  # where previous versions lie; "": there are none
+    snapshot_base: str = ""  # what each is a copy of; "": the mount point
+    snapshot_format: str = ""  # of their names, as strftime(3) has it
+    snapshot_flags: int = 0  # SNAPSHOT_LOCAL_TIME ... of ksmbd.wire.ipc
 
     @property
     def is_pipe(self) -> bool:
@@ -158,6 +162,10 @@ def share_config(response: ShareConfigResponse) -> ShareConfig | None:
         force_groups=response.force_groups,
         max_connections=response.max_connections,
         time_machine_max_size=response.time_machine_max_size,
+        snapshot_dir=response.snapshot_dir,
+        snapshot_base=response.snapshot_base,
+        snapshot_format=response.snapshot_format,
+        snapshot_flags=response.snapshot_flags,
     )
 
 

@@ -172,6 +172,13 @@ class Open:
             raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "a pipe, not a file")
         return self.handle
 
+    def require_writable(self, *, moves: bool = False) -> None:
+        """ACCESS_DENIED   the share, or this user's use of it, is read-only
+
+        *moves* says that it is the file's name that is to change.
+        """
+        self.tree.require_writable()
+
     def freeze_write_time(self, when: int | None) -> None:
         """What this open changes leaves the write time at *when*, ns; None: moves it again."""
         self.frozen_write_time = when

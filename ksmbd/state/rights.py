@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ksmbd.state.open import Open
     from ksmbd.state.tree import TreeConnect
     from ksmbd.vfs.entry import Entry
+    from ksmbd.vfs.root import ShareRoot
     from ksmbd.vfs.stat import Stat
 
 
@@ -37,11 +38,11 @@ def identity_of(fd: int) -> tuple[int, int]:
     return st.st_dev, st.st_ino
 
 
-def _parent(tree: TreeConnect, path: str) -> SecurityDescriptor | None:
+def _parent(tree: TreeConnect, root: ShareRoot, path: str) -> SecurityDescriptor | None:
     """The parent directory's descriptor; the share's root has no parent that matters."""
     if not path:
         return None
-    fd = tree.root.open_directory(path.rpartition("/")[0])
+    fd = root.open_directory(path.rpartition("/")[0])
     try:
         return acl.descriptor(_Descriptor(fd), tree.session.domain, tree.share.acl_xattr)
     finally:
@@ -62,7 +63,9 @@ def granted(tree: TreeConnect, entry: Entry, st: Stat, desired: int, besides: in
         return wanted | FILE_ALL_ACCESS if desired & MAXIMUM_ALLOWED else wanted
     sd = acl.descriptor(entry, tree.session.domain, tree.share.acl_xattr)
     try:
-        mask = access.granted(sd, token, desired | besides, lambda: _parent(tree, entry.path))
+        mask = access.granted(
+            sd, token, desired | besides, lambda: _parent(tree, tree.root, entry.path)
+        )
     except access.PrivilegeNotHeld as refused:
         raise NtStatusError(NtStatus.PRIVILEGE_NOT_HELD, str(refused)) from None
     if desired & MAXIMUM_ALLOWED:
@@ -77,7 +80,7 @@ def maximal(tree: TreeConnect, open: Open) -> int:
         held = FILE_ALL_ACCESS
     else:
         sd = acl.descriptor(open.file, tree.session.domain, tree.share.acl_xattr)
-        held = access.maximum(sd, token, lambda: _parent(tree, open.path))
+        held = access.maximum(sd, token, lambda: _parent(tree, open.file.root, open.path))
     return held & tree.maximal_access
 
 

@@ -9,6 +9,7 @@ from ksmbd.wire.policy import Encryption
 
 if TYPE_CHECKING:
     from ksmbd.vfs.root import ShareRoot
+    from ksmbd.vfs.snapshots import Snapshots
 
 
 @dataclass(slots=True)
@@ -46,3 +47,4 @@ class Share:
     volume_guid: bytes = bytes(16)
     flags: int = 0  # mountd's flag word, for those who need a bit that has no name here
     root: ShareRoot | None = field(default=None, compare=False)  # None for a pipe share
+    snapshots: Snapshots | None = field(default=None, compare=False)  # its previous versions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,15 @@ from ksmbd.ipc.requests import ShareConfig
 from ksmbd.state.share import Share
 from ksmbd.vfs import credentials
 from ksmbd.vfs.root import RootOptions, ShareRoot
+from ksmbd.vfs.snapshots import LABEL, Layout, Snapshots
 from ksmbd.wire import ipc
 from ksmbd.wire.policy import Encryption
 from ksmbd.wire.status import NtStatus, NtStatusError
 
 if TYPE_CHECKING:
     from ksmbd.state.server import Server
+
+log = logging.getLogger("ksmbd.vfs")
 
 
 def find(server: Server, name: str, *, fresh: bool = False) -> Share:
@@ -70,7 +74,8 @@ def _build(server: Server, config: ShareConfig) -> Share:
         flags=flags,
     )
     if not share.is_pipe:
-        share.root = _open_root(config)
+        share.snapshots = _snapshots(config)
+        share.root = _open_root(config, share.snapshots.hidden if share.snapshots else ())
         share.streams = share.streams and share.root.has_user_xattrs()
     return share
 
@@ -83,7 +88,25 @@ def _encryption(flags: int) -> Encryption:
     return Encryption.AUTO
 
 
-def _open_root(config: ShareConfig) -> ShareRoot:
+def _snapshots(config: ShareConfig) -> Snapshots | None:
+    """Where the share's previous versions are; None if it has none."""
+    if not config.snapshot_dir:
+        return None
+    layout = Layout(
+        config.snapshot_dir,
+        config.snapshot_base,
+        config.snapshot_format or LABEL,
+        local_time=bool(config.snapshot_flags & ipc.SNAPSHOT_LOCAL_TIME),
+        ascending=bool(config.snapshot_flags & ipc.SNAPSHOT_ASCENDING),
+    )
+    try:
+        return Snapshots(config.path, layout)
+    except ValueError as wrong:
+        log.warning("%s: no previous versions: %s", config.name, wrong)
+        return None
+
+
+def _open_root(config: ShareConfig, hidden: tuple[str, ...]) -> ShareRoot:
     flags = config.flags
     options = RootOptions(
         case_sensitive=bool(flags & ipc.SHARE_CASE_SENSITIVE),
@@ -92,8 +115,8 @@ def _open_root(config: ShareConfig) -> ShareRoot:
         crossmnt=bool(flags & ipc.SHARE_CROSSMNT),
         hide_dot_files=bool(flags & ipc.SHARE_HIDE_DOT_FILES),
         store_dos_attributes=bool(flags & ipc.SHARE_STORE_DOS_ATTRS),
-        veto=config.veto,
         hide=config.hide,
+        veto=config.veto + hidden,
         samba_streams=bool(flags & ipc.SHARE_STREAMS_SAMBA),
         stored_descriptors=bool(flags & ipc.SHARE_ACL_XATTR),
     )

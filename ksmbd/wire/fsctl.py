@@ -196,13 +196,14 @@ class NetworkResiliencyRequest(Wire):
 def pack_snapshots(labels: list[str], max_output: int) -> bytes:
     """SRV_SNAPSHOT_ARRAY, [MS-SMB2] 2.2.32.2, of ``@GMT-…`` *labels*.
 
-    If the array does not fit into *max_output* it is left out; its size and the number of
-    snapshots are told, and two empty characters stand in, so that 16 bytes hold the answer.
+    If there is none, or the array does not fit into *max_output*, it is left out; its size and
+    the number of snapshots are told, and two empty characters stand in: 16 bytes, as clients
+    expect at least.
     """
     array = b"".join(utf16(label) + b"\0\0" for label in labels) + b"\0\0"
     returned = len(labels)
     size = len(array)
-    if 12 + size > max_output:
+    if not labels or 12 + size > max_output:
         returned, array = 0, bytes(4)
     return struct.pack("<III", len(labels), returned, size) + array
 

@@ -78,6 +78,10 @@ SHARE_POSIX_LOCKING: Final = 1 << 27  # local programs see clients' byte-range l
 SHARE_KERNEL_OPLOCKS: Final = 1 << 29  # behind what clients cache is a lease of the kernel
 SHARE_STRICT_LOCKING: Final = 1 << 28  # READ and WRITE heed those of local programs
 
+# ShareConfigResponse.snapshot_flags
+SNAPSHOT_LOCAL_TIME: Final = 0x1  # the times in the names are the machine's, not UTC
+SNAPSHOT_ASCENDING: Final = 0x2  # told oldest first
+
 # TreeConnectRequest.flags
 PEER_IPV6: Final = 0x1
 PEER_SMB2: Final = 0x2
@@ -246,6 +250,7 @@ class ShareConfigResponse(Message):
     force_gid: u32 = NO_ID
     max_connections: u32 = 0  # 0: no limit
     time_machine_max_size: u64 = 0  # bytes; 0: no limit
+    snapshot_flags: u32 = 0  # SNAPSHOT_LOCAL_TIME ...
     name: text = ""  # as spelled in the configuration
     comment: text = ""
     path: text = ""  # `root directory` in front; empty for a pipe share
@@ -254,6 +259,9 @@ class ShareConfigResponse(Message):
     veto: texts = ()  # patterns
     hide: texts = ()  # patterns of names that are shown as hidden
     vfs_objects: texts = ()
+    snapshot_dir: text = ""  # where previous versions lie; "": there are none
+    snapshot_base: text = ""  # what each is a copy of; "": the mount point
+    snapshot_format: text = ""  # of their names, as strftime(3) has it
     force_groups: ids = ()  # supplementary groups of `force user`
 
 

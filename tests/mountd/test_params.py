@@ -158,6 +158,17 @@ SHARES: list[tuple[str, list[tuple[str, Any]]]] = [
     ("posix locking", [("no", False), ("auto", BAD)]),
     ("read list", USERS),
     ("read only", [("no", False)]),
+    ("shadow:basedir", [("/srv", "/srv"), ("srv", BAD)]),
+    (
+        "shadow:format",
+        [
+            *(("daily_%Y-%m-%d", "daily_%Y-%m-%d"), ('"at %s"', "at %s")),
+            *(("daily", BAD), ("%Y/%m", BAD), ("%D", BAD), ("x" * 260 + "%Y", BAD)),
+        ],
+    ),
+    ("shadow:localtime", [("yes", True)]),
+    ("shadow:snapdir", [(".zfs/snapshot", ".zfs/snapshot")]),
+    ("shadow:sort", [("asc", "asc"), ("Desc", "desc"), ("name", BAD)]),
     ("smb encrypt", ENCRYPTION_WORDS),
     ("store dos attributes", [("no", False)]),
     ("strict locking", [("yes", True), ("auto", False), ("Off", False), ("never", BAD)]),

@@ -10,6 +10,7 @@ from mountd import shares
 from mountd.conf import load
 from mountd.params import ShareParams
 from mountd.shares import Share, Shares, config_response, forced, on_list
+from mountd.system import Identity
 from tests.mountd.fakes import FakeSystem
 
 DEFAULT_FLAGS = (
@@ -181,8 +182,13 @@ def test_ksmbd_is_told_every_parameter() -> None:
         time_machine_max_size=9,
         veto_files=("*.tmp",),
         hide_files=("*.bak",),
-        vfs_objects=("acl_xattr",),
+        vfs_objects=("acl_xattr", "shadow_copy2"),
         volume="V",
+        shadow_snapdir="/s",
+        shadow_basedir="/b",
+        shadow_format="%s",
+        shadow_sort="asc",
+        shadow_localtime=True,
     )
     share = Share("A", params, "/a")
     identity, _ = forced(ShareParams(force_user="alice"), FakeSystem())
@@ -204,6 +210,15 @@ def test_ksmbd_is_told_every_parameter() -> None:
         guest_account="g",
         veto=("*.tmp",),
         hide=("*.bak",),
-        vfs_objects=("acl_xattr",),
+        vfs_objects=("acl_xattr", "shadow_copy2"),
         force_groups=(1000, 50),
+        snapshot_dir="/s",
+        snapshot_base="/b",
+        snapshot_format="%s",
+        snapshot_flags=ipc.SNAPSHOT_LOCAL_TIME | ipc.SNAPSHOT_ASCENDING,
     )
+
+
+def test_no_previous_versions_are_told_of_without_shadow_copy2() -> None:
+    told = config_response(5, Share("A", ShareParams(), "/a"), Identity(NO_ID, NO_ID))
+    assert told.snapshot_dir == ""

@@ -121,7 +121,8 @@ def state(folder: Path) -> list[tuple[object, ...]]:
         st = path.lstat()
         attributes = [(name, os.getxattr(path, name)) for name in sorted(os.listxattr(path))]
         ids = (st.st_mode, st.st_uid, st.st_gid, st.st_nlink, st.st_size, st.st_blocks)
-        found.append((str(path), ids, st.st_mtime_ns, attributes, path.read_bytes()))
+        content = path.read_bytes() if path.is_file() else b""
+        found.append((str(path), ids, st.st_mtime_ns, attributes, content))
     return found
 
 

@@ -204,6 +204,10 @@ def test_snapshots_that_do_not_fit_are_only_counted(limit: int) -> None:
     assert pack_snapshots([SNAPSHOT], limit) == bytes.fromhex("01000000 00000000 34000000 00000000")
 
 
+def test_no_snapshots_take_sixteen_bytes() -> None:
+    assert pack_snapshots([], 1024) == bytes.fromhex("00000000 00000000 02000000 00000000")
+
+
 @pytest.mark.parametrize(("hexbytes", "sparse"), [("", True), ("01", True), ("00", False)])
 def test_an_empty_sparse_buffer_means_true(hexbytes: str, sparse: bool) -> None:
     assert unpack_sparse(bytes.fromhex(hexbytes)) is sparse
