@@ -273,7 +273,8 @@ def _open_existing(
         return _create_stream(work, tree, want, entry, contexts)
     _check_kind(want, entry, st)
     overwriting = _OVERWRITING.get(want.disposition)
-    granted = _granted(work, tree, want, entry, st, overwriting[1] if overwriting else 0)
+    besides = overwriting[1] if overwriting else 0
+    granted = _granted(work, tree, want, entry, st, besides)
     if create_app_instance.take_over(work, want, st, contexts):
         raise FileNotFoundError(want.path)  # look again: the file may have gone with the open
     if overwriting and not want.stream:
@@ -285,10 +286,9 @@ def _open_existing(
         handle = open_stream(tree.root, entry, want.stream, read=reads, write=writes, create=False)
     else:
         handle = create_local.open_file(
-            work, tree, want, entry, granted, contexts.wish, read=reads, write=writes
+            work, tree, want, entry, granted | besides, contexts.wish, read=reads, write=writes
         )
-    wish, overwrites = contexts.wish, overwriting is not None
-    open = _attach(work, tree, want, handle, granted, wish, overwrites=overwrites)
+    open = _attach(work, tree, want, handle, granted, contexts.wish, overwrites=besides)
     if overwriting is None:
         return open, FILE_OPENED
     try:
@@ -459,7 +459,7 @@ def _attach(
     granted: int,
     wish: Wish,
     *,
-    overwrites: bool = False,
+    overwrites: int = 0,
     new: bool = False,
 ) -> Open:
     """Join the others who have the file open, if their share modes and caches allow.

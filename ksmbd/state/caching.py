@@ -100,12 +100,13 @@ class Caching:
         if isinstance(wish, LeaseWish):
             self.leases.check(inode, work.connection.client_guid, wish.key)
 
-    def enter(self, work: Work, open: Open, wish: Wish, *, overwrites: bool, new: bool) -> None:
+    def enter(self, work: Work, open: Open, wish: Wish, *, overwrites: int, new: bool) -> None:
         """Join the others who have the file open, and grant what *wish* can have.
 
         Raises Wait while somebody must give up a cache first; then nothing has been done but
         asking.  A *new* file is there already, and its maker waits for nobody.  One that
-        *overwrites* goes on as after :meth:`change`, and ends it by :meth:`overwritten`.
+        *overwrites* goes on as after :meth:`change`, and ends it by :meth:`overwritten`; that is
+        the access which the others must share although it is not granted, 0 if it does not.
 
         DELETE_PENDING      the file is going to be removed
         SHARING_VIOLATION   another open does not share, and holds on to its handle
@@ -124,7 +125,7 @@ class Caching:
             if open.kernel_lease is not None:
                 self.local.settle((open,))
 
-    def _enter(self, work: Work, open: Open, wish: Wish, *, overwrites: bool, new: bool) -> None:
+    def _enter(self, work: Work, open: Open, wish: Wish, *, overwrites: int, new: bool) -> None:
         inode = open.inode
         assert inode is not None
         size = open.file.stat().size if inode.locks and not overwrites else 0
@@ -134,7 +135,7 @@ class Caching:
                 raise NtStatusError(NtStatus.DELETE_PENDING, open.path)
             self.check_key(work, wish, inode)
             own = self.lease_of(work, wish)
-            violated = inode.conflicting(open.granted_access, open.share_access)
+            violated = inode.conflicting(open.granted_access | overwrites, open.share_access)
             if violated:
                 wait = self.demand_all(inode, Cause.HANDLE, after, own=own, among=violated)
             elif overwrites:
@@ -149,7 +150,7 @@ class Caching:
                 # A change under way is as good as a lock: what is read now may be old at once.
                 locked = inode.changing > 0 or inode.locks.conflicts_write(self, 0, size)
                 inode.opens.append(open)
-                inode.changing += overwrites
+                inode.changing += overwrites != 0
                 if wish:
                     others = self._others(open, inode, own, locked)
                     open.grant = self._grant(work, open, wish, others)

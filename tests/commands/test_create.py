@@ -38,6 +38,8 @@ from ksmbd.wire.access import (
     FILE_OVERWRITTEN,
     FILE_READ_ATTRIBUTES,
     FILE_READ_DATA,
+    FILE_SHARE_DELETE,
+    FILE_SHARE_READ,
     FILE_SUPERSEDE,
     FILE_SUPERSEDED,
     FILE_WRITE_ATTRIBUTES,
@@ -472,6 +474,27 @@ def test_an_open_that_is_refused_truncates_nothing(client: Client) -> None:
         frame = client.frames.create("file", create_disposition=disposition)
         assert client.status(frame) is NtStatus.SHARING_VIOLATION
     assert (client.engine.folder / "file").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("shared", [FILE_SHARE_READ, FILE_SHARE_READ | FILE_SHARE_DELETE])
+@pytest.mark.parametrize("access", [FILE_READ_DATA, FILE_READ_ATTRIBUTES])
+def test_overwriting_takes_what_others_share_even_for_who_reads(
+    client: Client, access: int, shared: int
+) -> None:
+    """The disposition writes, or deletes what it supersedes, whatever access is asked for."""
+    client.engine.make_file("file", b"content")
+    client.open("file", share_access=shared, desired_access=FILE_READ_DATA)
+    other = ready(client.engine)
+    for disposition in REPLACING:
+        allowed = disposition == FILE_SUPERSEDE and bool(shared & FILE_SHARE_DELETE)
+        if not allowed:
+            frame = other.frames.create(
+                "file", create_disposition=disposition, desired_access=access
+            )
+            assert other.status(frame) is NtStatus.SHARING_VIOLATION
+    assert (client.engine.folder / "file").read_bytes() == b"content"
+    if shared & FILE_SHARE_DELETE:
+        assert action(other, "file", FILE_SUPERSEDE, desired_access=access) == FILE_SUPERSEDED
 
 
 def test_hard_links_share_one_file(client: Client) -> None:
