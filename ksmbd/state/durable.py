@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -109,6 +110,8 @@ class Durables:
         self._apps: dict[bytes, list[Open]] = {}  # by self._lock; AppInstanceId
         self._away: dict[Open, str] = {}  # by self._lock; its user, longest away first
         self._timer: Cancellable | None = None  # by self._lock
+        self._of_users: Counter[str] = Counter()  # by self._lock; how many of each user
+        self._told_full = False  # by self._lock; until one is back or ends
         self.persistent_away = 0  # by self._lock; so many of those who are away
         self._next = 0.0  # by self._lock; when it fires
 
@@ -164,7 +167,8 @@ class Durables:
         durable.deadline = self.server.clock() + durable.timeout_s
         self.register(open)
         with self._lock:
-            self._away[open] = open.session.account.casefold()
+            self._away[open] = user = open.session.account.casefold()
+            self._of_users[user] += 1
             self.persistent_away += 1
         self._set_timer(durable.deadline)
 
@@ -214,17 +218,25 @@ class Durables:
         user = open.session.account.casefold()
         limit = self.server.opens.limit
         with self._lock:
-            of_user = sum(other == user for other in self._away.values())
+            of_user = self._of_users[user]
             if len(self._away) >= limit // _ALL or of_user >= limit // _ONE_USERS:
-                log.warning("%s: too many opens wait for their clients", open.session.account)
+                if not self._told_full:
+                    log.warning("%s: too many opens wait for their clients", open.session.account)
+                self._told_full = True
                 return False
             self._away[open] = user
+            self._of_users[user] += 1
             self.persistent_away += open.durable is not None and open.durable.persistent
             return True
 
     def _not_away(self, open: Open) -> None:
         """Under the table's lock."""
-        if self._away.pop(open, None) is not None:
+        user = self._away.pop(open, None)
+        if user is not None:
+            self._of_users[user] -= 1
+            if not self._of_users[user]:
+                del self._of_users[user]
+            self._told_full = False
             self.persistent_away -= open.durable is not None and open.durable.persistent
 
     # -- away -> here --------------------------------------------------------------------
