@@ -72,10 +72,11 @@ class ControlServer:
         if sock is None:
             return
         self._closed = True
-        for each in (sock, self._client):
+        # Whoever is being answered gets the answer; a "kill" brought us here, as a rule.
+        for each, how in ((sock, socket.SHUT_RDWR), (self._client, socket.SHUT_RD)):
             if each is not None:
                 with contextlib.suppress(OSError):
-                    each.shutdown(socket.SHUT_RDWR)
+                    each.shutdown(how)
         if threading.current_thread() is not self._thread:
             self._thread.join(0.5)
         sock.close()

@@ -179,3 +179,23 @@ def test_close_from_a_command_does_not_wait_for_itself(path: Path) -> None:
     control._thread.join(SOON)
     assert not control._thread.is_alive()
     assert not path.exists()
+
+
+def test_who_is_being_answered_when_it_closes_gets_the_answer(path: Path) -> None:
+    """As with "kill": the server ends while its answer is still to be written."""
+    asked, ending = threading.Event(), threading.Event()
+
+    def end(_: Mapping[str, Any]) -> str:
+        asked.set()
+        assert ending.wait(SOON)
+        return "shutting down"
+
+    made = ControlServer(str(path), {"end": end})
+    made.start()
+    with connect(path) as client, client.makefile("rb") as answers:
+        client.sendall(b'{"command": "end"}\n')
+        assert asked.wait(SOON)
+        made.close()  # does not wait for long
+        ending.set()
+        assert json.loads(answers.readline()) == {"ok": True, "result": "shutting down"}
+        assert answers.readline() == b""
