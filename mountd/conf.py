@@ -26,11 +26,13 @@ from mountd.params import (
     fold,
     text,
 )
+from mountd.variables import CLIENT, SERVER, SHARE, expand, in_globals, of_host, used
 
 SEARCH: Final = ("/etc/ksmbd/ksmbd.conf", "/etc/ksmbd/smb.conf")
 GLOBAL: Final = "global"
 IPC: Final = "ipc$"
-UNSUPPORTED: Final = frozenset({"homes", "printers", "print$"})
+HOMES: Final = "homes"
+UNSUPPORTED: Final = frozenset({"printers", "print$"})
 MAX_SHARE_NAME: Final = 80  # characters, [MS-SRVS] 2.2.4
 P = TypeVar("P", GlobalParams, ShareParams)
 
@@ -101,6 +103,7 @@ def load(path: str) -> Configuration:
     of_shares = [entry for entry in general.entries if entry.key not in GLOBAL_KEYS]
     parameters, origin = _apply(GlobalParams(), GLOBAL_KEYS, of_globals, warnings)
     _check_protocols(parameters, general)
+    parameters = in_globals(parameters)
     defaults, of_defaults = _apply(ShareParams(), SHARE_KEYS, of_shares, warnings)
     origins = {GLOBAL: of_defaults | origin}
     shares = {}
@@ -207,9 +210,9 @@ def _include(
     section: Section,
     parents: tuple[str, ...],
 ) -> None:
-    target = os.path.join(os.path.dirname(path), text(value))
     if not value:
         raise ConfError(path, line, "include: expected a file")
+    target = os.path.join(os.path.dirname(path), expand(text(value), of_host()))
     if os.path.realpath(target) in parents:
         raise ConfError(path, line, f"{target} includes itself")
     if not os.path.isfile(target):
@@ -287,11 +290,14 @@ def _usable(folded: str, section: Section, share: ShareParams, warnings: list[st
     where = f"{section.file}:{section.line}: [{section.name}]"
     if unknown := [name for name in share.vfs_objects if name not in VFS_OBJECTS]:
         warnings.append(f"{where}: vfs objects {' '.join(unknown)} are not known and ignored")
+    if unknown := sorted(used(share) - SERVER.keys() - CLIENT.keys() - {SHARE}):
+        names = " ".join(f"%{letter}" for letter in unknown)
+        warnings.append(f"{where}: {names} in its parameters stands for nothing and stays")
     if folded == IPC:
         return True
+    if folded == HOMES and not share.path:
+        share.path = "%H"
     if not share.path:
         warnings.append(f"{where} has no path and is not served")
         return False
-    if "%" in share.path:
-        warnings.append(f"{where}: % in a path is taken as it stands")
     return True

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ksmbd.wire.access import FILE_APPEND_DATA, FILE_READ_DATA, FILE_WRITE_DATA
+from mountd import variables
 from mountd.questions import Questions
 from mountd.rpc.interface import (
     DISK,
@@ -24,9 +25,11 @@ from mountd.rpc.interface import (
     Share,
 )
 from mountd.sessions import Tree
+from mountd.shares import Share as Served
 from mountd.shares import on_list
 from mountd.state import State
 from mountd.system import Identity
+from mountd.variables import Client
 
 NOBODY: Final = Identity(65534, 65534)
 VERSION: Final = (6, 1)  # what Samba shows, too: newer clients behave best with it
@@ -81,7 +84,7 @@ class RpcContext:
     def minutes_west(self) -> int:
         return -(time.localtime(self._state.clock()).tm_gmtoff // 60)
 
-    def shares(self) -> Sequence[Share]:
+    def shares(self, caller: Caller) -> Sequence[Share]:
         return [
             Share(
                 name=share.name,
@@ -92,9 +95,25 @@ class RpcContext:
                 max_users=share.params.max_connections,
                 current_users=self._state.sessions.count(share.name),
             )
-            for share in self._state.files.shares
+            for share in self._shares_of(caller)
             if share.params.available
         ]
+
+    def _shares_of(self, caller: Caller) -> Iterator[Served]:
+        """Shares as the caller would get them; [homes] is the caller's own."""
+        account = "" if caller.is_guest or caller.is_anonymous else caller.account
+        for share in self._state.files.shares:
+            own = share.of_account(account) if share.is_homes else share
+            if not own.variables and not own.is_home:
+                yield own
+            elif account:
+                try:
+                    values = variables.of_share(
+                        own.params, Client(account, caller.peer), self._state
+                    )
+                except variables.Unsafe:
+                    continue
+                yield own.of_client(values)
 
     def sessions(self) -> Sequence[SessionInfo]:
         first: dict[int, Tree] = {}

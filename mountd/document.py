@@ -19,6 +19,8 @@ from mountd import params
 from mountd.meanings import GLOBAL, PLANNED, SHARE
 from mountd.params import DIALECTS, GlobalParams, ShareParams
 from mountd.spelling import RANGES, default, key
+from mountd.variables import CLIENT, SERVER
+from mountd.variables import SHARE as SHARE_NAME
 
 NO_FORM: Final = {  # converters that refuse nothing
     params.text: "text",
@@ -113,12 +115,28 @@ or what `--config` names. The accounts are in a file of their own, `/etc/ksmbd/k
 - Of equal keys in a section the first that is not empty counts, and the other is told in a warning.
 - Parameters of a share that stand in `[global]` are the defaults of every share.
 - `include = FILE` reads another file at that place, relative to the one that names it.
-- `[homes]`, `[printers]` and `[print$]` are not served, and there is no `%` substitution.
+- `[homes]` is the home directory of whoever connects: see below. `[printers]` and `[print$]` are
+  not served.
 - An unknown parameter is a warning with file and line. A value that cannot be is an error with
   file, line and what was expected: at start mountd ends with it, at a reload what was stays.
 
 Where a parameter takes yes or no it takes `true`, `false`, `1`, `0`, `on` and `off` as well. Sizes
 count K, M, G and T in steps of 1024.
+
+## Variables
+
+VARIABLES
+
+`%%` is a `%`. They are replaced in `comment`, `path`, `volume`, `force user`, `force group`, the
+lists of users, `shadow:basedir` and `shadow:snapdir`; the first four of the table in `server
+string` and `root directory`, too, and `%h` and `%v` in `include`. Which of them a share uses, the
+client's among them, decides how many shares it is: one for each set of values, made when the first
+such client connects. A name never leads anywhere else: who has one with a slash, a backslash or a
+control character in it, or that begins with a dot or the mark of a group, does not get a share
+with it in its path. `%H` is used only if it is a directory's absolute path and not `/`.
+
+`[homes]` is a share of each account under the account's own name, and under `homes`: its home
+directory, or what `path` says, such as `/srv/homes/%S`. Nobody gets another's, and guests get none.
 
 After `ksmbd-control --reload` global parameters hold for new connections, those of a share for new
 tree connects; `tcp port`, `interfaces` and `bind interfaces only` need a new start.
@@ -127,9 +145,17 @@ tree connects; `tcp port`, `interfaces` and `bind interfaces only` need a new st
 TABLE_HEAD: Final = "| Parameter | Value | Default | Meaning |\n|---|---|---|---|\n"
 
 
+def _variables() -> str:
+    """What each variable stands for, the server's first."""
+    rows = [(letter, SERVER[letter]) for letter in sorted(SERVER)]
+    rows += sorted({**CLIENT, SHARE_NAME: "the share's name; the account's in `[homes]`"}.items())
+    lines = [f"| `%{letter}` | {meaning} |\n" for letter, meaning in rows]
+    return "| Variable | Stands for |\n|---|---|\n" + "".join(lines)
+
+
 def markdown() -> str:
     """The text of docs/configuration.md."""
-    parts = [INTRODUCTION]
+    parts = [INTRODUCTION.replace("VARIABLES\n", _variables())]
     sections = (("Global parameters", GlobalParams), ("Parameters of a share", ShareParams))
     for title, section in sections:
         parts.append(
@@ -185,6 +211,20 @@ that is not empty counts.
 .B [global]
 holds what concerns the server, and the defaults of all shares; every other section is a share.
 An unknown parameter is a warning, a value that cannot be is an error, both with file and line.
+.PP
+.B [homes]
+is a share of each account under its own name: its home directory, or what
+.B path
+says.
+"""
+MAN_VARIABLES: Final = r""".SH VARIABLES
+In
+.BR comment ", " path ", " volume ", " "force user" ", " "force group" ,
+the lists of users,
+.BR shadow:basedir " and " shadow:snapdir
+stand, and
+.B %%
+for %:
 """
 MAN_TAIL: Final = r""".SH EXAMPLE
 .nf
@@ -203,7 +243,11 @@ MAN_TAIL: Final = r""".SH EXAMPLE
 
 def man() -> str:
     """The text of docs/man/ksmbd.conf.5."""
-    parts = [MAN_HEAD, ".SH GLOBAL PARAMETERS\n"]
+    parts = [MAN_HEAD, MAN_VARIABLES]
+    every = {**SERVER, **CLIENT, SHARE_NAME: "the share's name; the account's in [homes]"}
+    for letter, meaning in every.items():
+        parts.append(f".TP\n.B %{letter}\n{escape(meaning.replace('`', ''))}\n")
+    parts.append(".SH GLOBAL PARAMETERS\n")
     parts += [_man_row(row) for row in rows(GlobalParams)]
     parts.append(".SH PARAMETERS OF A SHARE\n")
     parts += [_man_row(row) for row in rows(ShareParams)]

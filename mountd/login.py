@@ -15,12 +15,13 @@ from ksmbd.wire.ipc import (
     TreeStatus,
 )
 from ksmbd.wire.policy import MapToGuest
-from mountd import hosts, krb5, users
+from mountd import hosts, krb5, users, variables
 from mountd.sessions import Limits, Tree
 from mountd.shares import Share, forced, on_list
 from mountd.state import Files, State
 from mountd.system import Identity
 from mountd.throttle import MAX_HOLD_S
+from mountd.variables import Client
 
 log = logging.getLogger("mountd")
 
@@ -227,6 +228,9 @@ def _tree_connect(state: State, request: TreeConnectRequest) -> TreeConnectRespo
         raise Refused(TreeStatus.INVALID_USER, "wrong password")
     share = _share(state, files, request)
     member = _member(state, files, share, request)
+    share, variant = _of_client(state, share, member, request)
+    if problem := forced(share.params, state.system)[1]:
+        raise Refused(TreeStatus.ERROR, problem)
     flags = _rights(state, share, member)
     tree = Tree(
         request.session_id,
@@ -248,13 +252,15 @@ def _tree_connect(state: State, request: TreeConnectRequest) -> TreeConnectRespo
         connection_flags=flags,
         uid=identity.uid if identity else ipc.NO_ID,
         gid=identity.gid if identity else ipc.NO_ID,
+        variant=variant,
         groups=identity.groups if identity else (),
     )
 
 
 def _share(state: State, files: Files, request: TreeConnectRequest) -> Share:
     """The share, if it has room and the peer may reach it."""
-    share = files.shares.get(request.share)
+    is_guest = bool(request.account_flags & ipc.USER_GUEST) or _mapped(request.account_flags)
+    share = files.shares.of_account(request.share, "" if is_guest else request.account)
     if share is None or not share.params.available:
         raise Refused(TreeStatus.NO_SHARE, "there is no such share")
     if state.sessions.share_room(share.name, share.params.max_connections):
@@ -263,9 +269,25 @@ def _share(state: State, files: Files, request: TreeConnectRequest) -> Share:
         request.peer, share.params.hosts_allow, share.params.hosts_deny, state.host_names
     ):
         raise Refused(TreeStatus.HOST_DENIED, "hosts allow, hosts deny")
-    if problem := forced(share.params, state.system)[1]:
-        raise Refused(TreeStatus.ERROR, problem)
     return share
+
+
+def _of_client(
+    state: State, share: Share, member: Member, request: TreeConnectRequest
+) -> tuple[Share, str]:
+    """The share with the client's variables in it, and what tells it apart from other clients'."""
+    if not share.variables and not share.is_home:
+        return share, ""
+    client = Client(request.account, request.peer, request.machine, member.account)
+    try:
+        values = variables.of_share(share.params, client, state)
+        if share.is_home:
+            variables.check_component(share.name, "the share's name")
+    except variables.Unsafe as unsafe:
+        raise Refused(TreeStatus.NO_SHARE, str(unsafe)) from None
+    if share.is_home:
+        values[variables.SHARE] = share.name
+    return share.of_client(values), variables.pack(values)
 
 
 def _member(state: State, files: Files, share: Share, request: TreeConnectRequest) -> Member:

@@ -221,9 +221,9 @@ def subset(allowed: tuple[str, ...]) -> Converter:
 
 
 def directory(value: str) -> str:
-    """An absolute path without a slash at its end."""
+    """An absolute path without a slash at its end; a home directory is one."""
     value = text(value)
-    if value and not value.startswith("/"):
+    if value and not value.startswith(("/", "%H")):
         raise ValueError("an absolute path")
     if "\0" in value:
         raise ValueError("a path without NUL")

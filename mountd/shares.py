@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ksmbd.wire import ipc
 from ksmbd.wire.ipc import NO_ID, ShareConfigResponse
 from ksmbd.wire.policy import Encryption
-from mountd.conf import IPC, Configuration
+from mountd import variables
+from mountd.conf import HOMES, IPC, Configuration
 from mountd.params import ShareParams
 from mountd.system import Identity, System
 
@@ -59,6 +60,25 @@ class Share:
     path: str = ""  # `root directory` in front
     is_pipe: bool = False
     updated: bool = False  # since ksmbd last asked for its parameters
+    root: str = ""
+    is_home: bool = False  # of an account: a share of [homes]
+    known: Mapping[str, str] = field(default_factory=dict)  # the server's variables
+    variables: frozenset[str] = frozenset()  # the client's, which ``params`` still has in it
+
+    @property
+    def is_homes(self) -> bool:
+        """Whether it stands for a share of each account: ``of_account`` gives that."""
+        return self.name.casefold() == HOMES and not self.is_home
+
+    def of_account(self, account: str) -> Share:
+        """The share of ``[homes]`` for *account*, by its name."""
+        return replace(self, name=account, is_home=True)
+
+    def of_client(self, values: Mapping[str, str]) -> Share:
+        """The share with the client's *values* in the place of the variables."""
+        every = {**self.known, variables.SHARE: self.name, **values}
+        params = variables.in_share(self.params, every)
+        return replace(self, params=params, path=self.root + params.path, variables=frozenset())
 
     @property
     def flags(self) -> int:
@@ -74,7 +94,8 @@ class Share:
         return flags | (ipc.SHARE_UPDATE if self.updated else 0)
 
     def same(self, other: Share) -> bool:
-        return (self.name, self.path, self.params) == (other.name, other.path, other.params)
+        mine = (self.name, self.path, self.root, self.params, self.known)
+        return mine == (other.name, other.path, other.root, other.params, other.known)
 
 
 class Shares:
@@ -85,6 +106,37 @@ class Shares:
 
     def get(self, name: str) -> Share | None:
         return self._shares.get(name.casefold())
+
+    def of_account(self, name: str, account: str) -> Share | None:
+        """The share that *account* means by *name*; ``[homes]`` has one for it alone."""
+        share = self.get(name)
+        if share is None and name.casefold() == account.casefold():
+            share = self.get(HOMES)
+        if share is not None and share.is_homes:
+            return share.of_account(account) if account else None
+        return share
+
+    def of_variant(self, name: str, variant: str) -> Share | None:
+        """The share as :func:`mountd.login.tree_connect` gave it to a client.
+
+        None if there is none, or not any more one of such variables.
+        """
+        values = variables.unpack(variant)
+        share = self.get(name) or (self.get(HOMES) if variant else None)
+        if share is None or share.variables - values.keys():
+            return None
+        if share.is_homes:
+            account = values.get(variables.SHARE)
+            if account is None:
+                return None
+            share = share.of_account(account)
+        return share.of_client(values) if variant else share
+
+    def taken(self, share: Share) -> None:
+        """ksmbd knows *share* as it is now."""
+        known = self.get(HOMES if share.is_home else share.name)
+        if known is not None:
+            known.updated = False
 
     def __iter__(self) -> Iterator[Share]:
         return iter(self._shares.values())
@@ -109,8 +161,9 @@ class Shares:
 def build(configuration: Configuration) -> Shares:
     """The shares of a configuration, ``IPC$`` among them."""
     root = configuration.globals.root_directory.rstrip("/")
+    known = variables.of_server(configuration.globals)
     shares = {
-        folded: Share(name, params, root + params.path)
+        folded: _share(Share(name, params, root=root, known=known))
         for folded, (name, params) in configuration.shares.items()
     }
     _, params = configuration.shares.get(IPC, (IPC, replace(configuration.defaults)))
@@ -123,8 +176,16 @@ def build(configuration: Configuration) -> Shares:
         max_connections=0,
         vfs_objects=(),
     )
-    shares[IPC] = Share("IPC$", params, is_pipe=True)
+    shares[IPC] = _share(Share("IPC$", replace(params, path=""), is_pipe=True, known=known))
     return Shares(shares)
+
+
+def _share(share: Share) -> Share:
+    """With its path, unless that is another for each client."""
+    wanted = variables.used(share.params) & variables.CLIENT.keys()
+    if not wanted and not share.is_homes:
+        return replace(share.of_client({}), known={})
+    return replace(share, variables=wanted)
 
 
 def on_list(name: str, items: tuple[str, ...], identity: Identity | None, system: System) -> bool:

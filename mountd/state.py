@@ -107,6 +107,19 @@ class State:
         """Whom the guest *account* acts as; nobody stands in for a guest."""
         return self.server_identity or self.system.user(account)
 
+    def home(self, name: str) -> str:
+        """The home directory of a system user, or an empty text."""
+        return self.system.home(name)
+
+    def first_group(self, name: str) -> str:
+        """The name of a system user's first group, or an empty text."""
+        user = self.system.user(name)
+        return (self.system.group_name(user.gid) if user else None) or ""
+
+    def host_name(self, address: str) -> str:
+        """The name of a host, or an empty text."""
+        return self.host_names.of(address)
+
     def _kept_handles(self) -> int:
         """Whether some share lets clients have durable handles, or even persistent ones."""
         durable = [share.params for share in self.files.shares if share.params.durable_handles]
@@ -159,9 +172,10 @@ class State:
         found = list(self.files.configuration.warnings)
         found += [self._stranger(name) for name in self.files.accounts if self._unknown(name)]
         for share in self.files.shares:
-            if share.path and not os.path.isdir(share.path):
+            if share.path and not share.variables and not os.path.isdir(share.path):
                 found.append(f"share {share.name}: {share.path} is no directory")
-            if problem := shares.forced(share.params, self.system)[1]:
+            problem = shares.forced(share.params, self.system)[1]
+            if problem and not share.variables:
                 found.append(f"share {share.name}: {problem}; nobody can connect")
         guest = self.files.globals.guest_account
         if self.guest_identity(guest) is None:

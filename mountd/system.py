@@ -28,6 +28,9 @@ class System(Protocol):
     def user(self, name: str) -> Identity | None:
         """The system user *name*."""
 
+    def home(self, name: str) -> str:
+        """The home directory of the system user *name*, or an empty text."""
+
     def user_id(self, name: str) -> int | None: ...
 
     def user_name(self, uid: int) -> str | None: ...
@@ -53,6 +56,12 @@ class UnixSystem:
             log.warning("%s is in %d groups: only %d count", name, len(groups), MAX_GROUPS)
         full_name = found.pw_gecos.partition(",")[0]
         return Identity(found.pw_uid, found.pw_gid, tuple(groups[:MAX_GROUPS]), full_name)
+
+    def home(self, name: str) -> str:
+        try:
+            return pwd.getpwnam(name).pw_dir
+        except (KeyError, ValueError, UnicodeEncodeError):
+            return ""
 
     def user_id(self, name: str) -> int | None:
         try:

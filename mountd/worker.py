@@ -116,7 +116,8 @@ def logout(services: Services, message: ipc.Logout) -> None:
 
 def share_config(services: Services, message: ipc.ShareConfigRequest) -> Message:
     """The share's parameters; none of that name, not available or misconfigured: flags 0."""
-    share = services.state.files.shares.get(message.name)
+    found = services.state.files.shares
+    share = found.of_variant(message.name, message.variant)
     if share is None or not share.params.available:
         return ipc.ShareConfigResponse(handle=message.handle)
     identity, problem = shares.forced(share.params, services.state.system)
@@ -124,7 +125,7 @@ def share_config(services: Services, message: ipc.ShareConfigRequest) -> Message
         log.warning("share %s: %s", share.name, problem)
         return ipc.ShareConfigResponse(handle=message.handle)
     response = shares.config_response(message.handle, share, identity)
-    share.updated = False
+    found.taken(share)
     return response
 
 

@@ -16,6 +16,7 @@ class Identity:
     groups: tuple[int, ...] = ()
     guest: bool = False  # let in without proof: SessionFlags IS_GUEST
     anonymous: bool = False  # null session: SessionFlags IS_NULL
+    workstation: str = ""  # what the client calls itself; Kerberos' do not say
     session_key: bytes = field(default=b"", repr=False)  # the mechanism's, whole
 
     @property

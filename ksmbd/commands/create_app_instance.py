@@ -45,7 +45,7 @@ def take_over(work: Work, want: Wanted, st: Stat, contexts: Contexts) -> bool:
         if open.inode is not None
         and open.inode.key == (st.dev, st.ino)
         and open.inode.stream == upcase(want.stream)
-        and open.tree.share.name == work.the_tree().share.name
+        and open.tree.share.is_same(work.the_tree().share)
         and open.durable is not None
         and open.durable.client_guid != work.connection.client_guid
     ]

@@ -142,7 +142,7 @@ def reconnect(work: Work, req: CreateRequest, claim: Claim) -> Open:
     if open is None or open.durable is None or not open.durable.reconnectable:
         _not_found("no such durable open")
     tree = work.the_tree()
-    if open.tree.share.name.casefold() != tree.share.name.casefold():
+    if not open.tree.share.is_same(tree.share):
         _not_found("of another share")
     durable = open.durable
     _check_kind(work, durable, claim.asked)

@@ -72,7 +72,8 @@ def tree_connect(work: Work, req: TreeConnectRequest) -> Reply:
     identity = session.identity
     decision = _ask(work, session, name, tree_id)
     try:
-        share = shares.find(work.server, name, fresh=bool(decision.flags & TREE_UPDATE))
+        fresh = bool(decision.flags & TREE_UPDATE)
+        share = shares.find(work.server, name, decision.variant, fresh=fresh)
         _require_encryption(session, share)
         tree = _connect(work, session, share, tree_id, decision, identity)
     except NtStatusError:
@@ -127,6 +128,7 @@ def _ask(work: Work, session: Session, name: str, tree_id: int) -> TreeConnectRe
         peer=peer,
         account_flags=session.account_flags,
         ipv6=":" in peer,
+        machine=session.identity.workstation if session.identity else "",
     )
     if decision.status != TreeStatus.OK:
         raise NtStatusError(_REFUSALS[decision.status], f"{name}: {decision.status.name}")

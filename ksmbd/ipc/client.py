@@ -126,10 +126,10 @@ class Mountd:
         )
         return login_reply(answer)
 
-    def share_config(self, name: str) -> ShareConfig | None:
+    def share_config(self, name: str, variant: str = "") -> ShareConfig | None:
         """The share's parameters, None if there is none; statuses as ``login``."""
         answer = self._ask(
-            lambda handle: ipc.ShareConfigRequest(handle=handle, name=name),
+            lambda handle: ipc.ShareConfigRequest(handle=handle, name=name, variant=variant),
             ipc.ShareConfigResponse,
         )
         return share_config(answer)
@@ -144,10 +144,12 @@ class Mountd:
         peer: str,
         account_flags: int,
         ipv6: bool,
+        machine: str = "",
     ) -> TreeConnectReply:
         """May the session connect? *account_flags* is its LoginReply.status. Statuses as ``login``.
 
-        *connect_id* names the tree connect until ``tree_disconnect``.
+        *connect_id* names the tree connect until ``tree_disconnect``; *machine* is what the client
+        calls itself.
         """
         answer = self._ask(
             lambda handle: ipc.TreeConnectRequest(
@@ -159,6 +161,7 @@ class Mountd:
                 account=account,
                 share=share,
                 peer=peer,
+                machine=machine,
             ),
             ipc.TreeConnectResponse,
         )

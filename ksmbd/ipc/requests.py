@@ -94,6 +94,7 @@ class TreeConnectReply(NamedTuple):
     """Whether a session may connect to a share.
 
     With ``uid`` the tree acts as that identity (a guest's on this share) instead of the session's.
+    With ``variant`` it uses a share that is not the same for all clients.
     """
 
     status: TreeStatus
@@ -101,6 +102,7 @@ class TreeConnectReply(NamedTuple):
     uid: int | None = None
     gid: int | None = None
     groups: tuple[int, ...] = ()
+    variant: str = ""
 
 
 class RpcReply(NamedTuple):
@@ -177,6 +179,7 @@ def tree_connect_reply(response: TreeConnectResponse) -> TreeConnectReply:
         uid=_id(response.uid),
         gid=_id(response.gid),
         groups=response.groups,
+        variant=response.variant,
     )
 
 

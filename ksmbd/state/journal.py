@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple, Self
 
 log = logging.getLogger("ksmbd.smb")
 
-VERSION: Final = 1  # of the records
+VERSION: Final = 2  # of the records
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS store (version INTEGER NOT NULL, boot TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS opens (id INTEGER PRIMARY KEY, record TEXT NOT NULL);
@@ -34,6 +34,7 @@ class Record(NamedTuple):
     persistent_id: int
     volatile_id: int
     share: str
+    variant: str
     path: str
     stream: str
     dev: int

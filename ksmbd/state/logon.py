@@ -153,6 +153,7 @@ class Logon:
             gid=login.gid,
             groups=login.groups,
             guest=guest,
+            workstation=result.workstation,
             session_key=result.session_key,
         )
         if guest:
@@ -171,6 +172,7 @@ class Logon:
             gid=login.gid,
             groups=login.groups,
             anonymous=True,
+            workstation=result.workstation,
             session_key=result.session_key,
         )
         return LoggedOn(identity, login._replace(status=login.status | USER_GUEST))

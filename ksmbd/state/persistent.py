@@ -157,7 +157,7 @@ class Persistence:
 
     def _tree(self, record: Record) -> TreeConnect:
         """What stands for the connection, session and tree connect that are gone."""
-        share = shares.find(self.server, record.share)
+        share = shares.find(self.server, record.share, record.variant)
         connection = Connection(self.server, _Gone(), 0)
         connection.closed = True
         connection.client_guid = bytes.fromhex(record.client_guid)
@@ -229,6 +229,7 @@ def _record(open: Open) -> Record:
         persistent_id=open.persistent_id,
         volatile_id=open.volatile_id,
         share=open.tree.share.name,
+        variant=open.tree.share.variant,
         path=handle.path,
         stream=handle.stream,
         dev=handle.dev,

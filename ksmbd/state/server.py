@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from ksmbd.state.buffers import Buffers
 from ksmbd.state.caching import Caching
@@ -78,6 +79,8 @@ class Server:
         self.sessions: dict[int, Session] = {}  # by self.lock; GlobalSessionTable
         self._of_user: Counter[str] = Counter()  # by self.lock; folded account -> sessions
         self.shares: dict[str, Share] = {}  # by self.lock; folded name -> as mountd last said
+        # by self.lock; those of one client each, for as long as they are used
+        self.variants: WeakValueDictionary[tuple[str, str], Share] = WeakValueDictionary()
         self._next_connection = 1  # by self.lock
         self._next_pipe = 1  # by self.lock
         self.inodes = Inodes()
@@ -239,15 +242,21 @@ class Server:
 
     # -- shares --------------------------------------------------------------------------
 
-    def cached_share(self, name: str) -> Share | None:
+    def cached_share(self, name: str, variant: str = "") -> Share | None:
         with self.lock:
+            if variant:
+                return self.variants.get((name.casefold(), variant))
             return self.shares.get(name.casefold())
 
     def keep_share(self, share: Share) -> None:
         with self.lock:
-            self.shares[share.name.casefold()] = share
+            if share.variant:
+                self.variants[share.name.casefold(), share.variant] = share
+            else:
+                self.shares[share.name.casefold()] = share
 
     def forget_shares(self) -> None:
         """After a reload: new tree connects ask mountd again."""
         with self.lock:
             self.shares.clear()
+            self.variants.clear()

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from ksmbd.vfs.snapshots import Snapshots
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Share:
     """One share.  Never changed after it was made: a reload makes a new one."""
 
     name: str
+    variant: str = ""  # which of this name: some are another directory for each client
     path: str = ""
     comment: str = ""
     volume: str = ""  # label
@@ -48,3 +49,8 @@ class Share:
     flags: int = 0  # mountd's flag word, for those who need a bit that has no name here
     root: ShareRoot | None = field(default=None, compare=False)  # None for a pipe share
     snapshots: Snapshots | None = field(default=None, compare=False)  # its previous versions
+
+    def is_same(self, other: Share) -> bool:
+        """Whether both are one share, maybe before and after a reload."""
+        mine, theirs = self.name.casefold(), other.name.casefold()
+        return (mine, self.variant) == (theirs, other.variant)

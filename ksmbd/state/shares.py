@@ -21,28 +21,29 @@ if TYPE_CHECKING:
 log = logging.getLogger("ksmbd.vfs")
 
 
-def find(server: Server, name: str, *, fresh: bool = False) -> Share:
-    """The share of that name, from the cache unless *fresh*.
+def find(server: Server, name: str, variant: str = "", *, fresh: bool = False) -> Share:
+    """The share of that name, from the cache unless *fresh*; *variant* as mountd said it.
 
     BAD_NETWORK_NAME    there is none, or its directory cannot be opened
     NO_LOGON_SERVERS    mountd is away and the share is not known yet
     """
-    share = None if fresh else server.cached_share(name)
+    share = None if fresh else server.cached_share(name, variant)
     if share is not None:
         return share
-    config = server.mountd.share_config(name)
+    config = server.mountd.share_config(name, variant)
     if config is None:
         raise NtStatusError(NtStatus.BAD_NETWORK_NAME, name)
-    share = _build(server, config)
+    share = _build(server, config, variant)
     server.keep_share(share)
     return share
 
 
-def _build(server: Server, config: ShareConfig) -> Share:
+def _build(server: Server, config: ShareConfig, variant: str) -> Share:
     flags = config.flags
     serial = zlib.crc32(f"{config.name}:{config.path}".encode() + server.guid)
     share = Share(
         name=config.name,
+        variant=variant,
         path=config.path,
         comment=config.comment,
         volume=config.volume or config.name,

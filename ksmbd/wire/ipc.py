@@ -234,6 +234,7 @@ class ShareConfigRequest(Message):
 
     handle: u32
     name: text
+    variant: text = ""  # as TreeConnectResponse said
 
 
 @message(Event.SHARE_CONFIG_RESPONSE)
@@ -277,6 +278,7 @@ class TreeConnectRequest(Message):
     account: text
     share: text
     peer: text  # the client's address
+    machine: text = ""  # what the client calls itself; "": it did not say
 
 
 @message(Event.TREE_CONNECT_RESPONSE)
@@ -288,6 +290,7 @@ class TreeConnectResponse(Message):
     connection_flags: u32 = 0  # TREE_GUEST ...
     uid: u32 = NO_ID  # whom to act as instead of the session's user; NO_ID: the session's user
     gid: u32 = NO_ID
+    variant: text = ""  # which of the shares of that name; "": there is one for all clients
     groups: ids = ()
 
 

@@ -140,7 +140,8 @@ class Context(Protocol):
     def minutes_west(self) -> int:
         """Minutes the local time zone lies west of UTC."""
 
-    def shares(self) -> Sequence[Share]: ...
+    def shares(self, caller: Caller) -> Sequence[Share]:
+        """Those there are for the caller, as the caller would get them."""
 
     def sessions(self) -> Sequence[SessionInfo]: ...
 

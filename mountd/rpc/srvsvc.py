@@ -38,12 +38,13 @@ def net_share_enum(call: Call, r: NdrReader, w: NdrWriter) -> int:
     BUF_TOO_SMALL  not even one share fits PreferedMaximumLength
     MORE_DATA      not all did; ResumeHandle says where to go on
     """
-    return _enum(call, r, w, call.context.shares)
+    return _enum(call, r, w, lambda: call.context.shares(call.caller))
 
 
 def net_share_enum_sticky(call: Call, r: NdrReader, w: NdrWriter) -> int:
     """NetrShareEnumSticky, opnum 36, [MS-SRVS] 3.1.4.9: without IPC$ and hidden shares."""
-    return _enum(call, r, w, lambda: [s for s in call.context.shares() if s.name[-1:] != "$"])
+    shares = call.context.shares
+    return _enum(call, r, w, lambda: [s for s in shares(call.caller) if s.name[-1:] != "$"])
 
 
 def _enum(call: Call, r: NdrReader, w: NdrWriter, shares: srvsvc_lists.Source[Share]) -> int:
@@ -68,7 +69,7 @@ def net_share_get_info(call: Call, r: NdrReader, w: NdrWriter) -> int:
         raise RpcError(Win32.INVALID_LEVEL, str(call.level))
     if call.level in ADMIN_SHARE_LEVELS:
         require_admin(call)
-    share = find_share(call.context.shares(), name)
+    share = find_share(call.context.shares(call.caller), name)
     if share is None:
         raise RpcError(Win32.NET_NAME_NOT_FOUND, name)
     w.u32(call.level)

@@ -211,7 +211,7 @@ def net_connection_enum(call: Call, r: NdrReader, w: NdrWriter) -> int:
         found = [c for c in call.context.connections() if c.client.casefold() == wanted]
         rows = [ConnectionRow(connection, connection.share) for connection in found]
     else:
-        if all(share.name.casefold() != wanted for share in call.context.shares()):
+        if all(share.name.casefold() != wanted for share in call.context.shares(call.caller)):
             raise RpcError(Win32.NET_NAME_NOT_FOUND, qualifier)
         found = [c for c in call.context.connections() if c.share.casefold() == wanted]
         rows = [ConnectionRow(connection, connection.client) for connection in found]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.clients import SmbClient
+from tests.interop.clients import SmbClient, account, program, run
 from tests.support.live import PASSWORD, LiveServer, LiveShare
 
 pytestmark = [
@@ -41,6 +41,8 @@ def shares(folder: Path) -> list[LiveShare]:
         share("public", guest_ok="yes"),
         share("two", max_connections="2"),
         share("elsewhere", hosts_deny="127.0.0.0/8"),
+        share("own-%U", comment="of %U at %m"),
+        LiveShare("homes", folder / "home" / "%S", {"read only": "no", "valid users": "%S"}),
     ]
 
 
@@ -187,3 +189,32 @@ def test_a_client_that_begins_with_smb1_comes_up_to_smb2(
     server: LiveServer, tmp_path: Path
 ) -> None:
     client(server, "public", ONE, tmp_path, "--option=client min protocol=NT1").ok("ls")
+
+
+def test_each_account_has_a_directory_of_its_own(server: LiveServer, tmp_path: Path) -> None:
+    """``path = .../own-%U``: two sessions, one name of a share, two directories."""
+    (tmp_path / "a").write_text("data")
+    for user in (ONE, OTHER):
+        own = server.folder / f"own-{user}"
+        own.mkdir(mode=0o700)
+        os.chown(own, pwd.getpwnam(user).pw_uid, -1)
+        client(server, "own-%U", user, tmp_path).ok(f"put a of-{user}")
+        assert [path.name for path in own.iterdir()] == [f"of-{user}"]
+        assert owner(own / f"of-{user}") == user
+
+
+def test_homes_is_a_share_of_each_account(server: LiveServer, tmp_path: Path) -> None:
+    home = server.folder / "home" / ONE
+    home.mkdir(mode=0o700)
+    os.chown(home, pwd.getpwnam(ONE).pw_uid, -1)
+    (tmp_path / "a").write_text("data")
+    client(server, "homes", ONE, tmp_path).ok("put a")
+    assert "a" in client(server, ONE, ONE, tmp_path).ok("ls")
+    command = [program("smbclient"), "-g", "-L", f"//{server.host}", "-p", str(server.port)]
+    listed = run([*command, *account(ONE)]).text
+    assert f"Disk|{ONE}|" in listed
+    assert f"Disk|own-%U|of {ONE} at " in listed
+    assert "homes" not in listed
+    for share in (ONE, "homes"):  # another's, and one that has no directory
+        refused = client(server, share, OTHER, tmp_path).run("ls")
+        assert "NT_STATUS_BAD_NETWORK_NAME" in refused

@@ -21,10 +21,14 @@ class FakeSystem:
             "bob": Identity(1001, 1001, (1001,)),
             "nobody": Identity(65534, 65534, (65534,)),
         }
+        self.homes = {"root": "/root", "alice": "/home/alice", "nobody": "/"}
         self.groups = {"staff": (50, frozenset[str]()), "cooks": (60, frozenset({"bob", "eve"}))}
 
     def user(self, name: str) -> Identity | None:
         return self.users.get(name)
+
+    def home(self, name: str) -> str:
+        return self.homes.get(name, "")
 
     def user_id(self, name: str) -> int | None:
         found = self.users.get(name)

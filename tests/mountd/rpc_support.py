@@ -65,7 +65,7 @@ class FakeDaemon:
     def minutes_west(self) -> int:
         return -60
 
-    def shares(self) -> list[Share]:
+    def shares(self, _caller: Caller) -> list[Share]:
         return self.share_list
 
     def sessions(self) -> list[SessionInfo]:

@@ -103,10 +103,10 @@ def test_an_empty_value_leaves_the_default(tmp_path: Path) -> None:
         ("[a]\npath=/a\nbogus = 1\n", "3: unknown parameter 'bogus' is ignored"),
         ("[a]\npath=/a\ntcp port=1\n", "3: 'tcp port' belongs into [global] and is ignored here"),
         ("[global]\nrealm = X\n", "2: unknown parameter 'realm' is ignored"),
-        ("[homes]\nwritable=yes\n", "1: [homes] is not supported"),
+        ("[printers]\nwritable=yes\n", "1: [printers] is not supported"),
         ("\n[a]\ncomment = x\n", "2: [a] has no path and is not served"),
         ("[a]\npath=/a\nvfs objects = fruit acl_xattr\n", "1: [a]: vfs objects fruit are not"),
-        ("[a]\npath=/home/%U\n", "1: [a]: % in a path is taken as it stands"),
+        ("[a]\npath=/home/%2\n", "1: [a]: %2 in its parameters stands for nothing and stays"),
     ],
 )
 def test_what_has_no_effect_is_told(tmp_path: Path, text: str, warning: str) -> None:

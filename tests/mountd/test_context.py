@@ -61,7 +61,7 @@ def test_the_server_describes_itself(state: State, clock: Clock) -> None:
 def test_shares_are_told_with_their_users(state: State) -> None:
     state.sessions.add(Tree(1, 1, "alice", "data", "::1", False, 0.0), Limits(0, 0))
     comment = "IPC Service (S)"
-    assert RpcContext(state, Questions()).shares() == [
+    assert RpcContext(state, Questions()).shares(Caller("alice")) == [
         Share("data", DISK, "C", "/srv", False, 5, 1),
         Share("IPC$", IPC | SPECIAL, comment, "", True, 0, 0),
     ]

@@ -186,9 +186,9 @@ def test_calls_on_different_pipes_run_side_by_side():
     meeting = threading.Barrier(4, timeout=30)
 
     class Meeting(FakeDaemon):
-        def shares(self):
+        def shares(self, caller):
             meeting.wait()
-            return super().shares()
+            return super().shares(caller)
 
     pipes = make_pipes(Meeting())
     clients = [Client(pipes, "srvsvc", SRVSVC, USER) for _ in range(4)]
@@ -214,7 +214,7 @@ def test_closing_during_a_call_leaves_nothing_behind():
     started, go = threading.Event(), threading.Event()
 
     class Slow(FakeDaemon):
-        def shares(self):
+        def shares(self, caller):
             started.set()
             assert go.wait(30)
             return [Share(f"share{i}") for i in range(500)]

@@ -47,6 +47,24 @@ def test_a_share_without_a_directory(engine: Engine, folder: Path) -> None:
     assert shares.find(engine.server, "gone").name == "gone"
 
 
+def test_a_share_of_one_client_lives_as_long_as_it_is_used(engine: Engine, folder: Path) -> None:
+    for user in ("alice", "bob"):
+        (folder / user).mkdir()
+        engine.mountd.configs[f"home?u={user}"] = share("home", str(folder / user))
+    alice = shares.find(engine.server, "home", "U=alice")
+    bob = shares.find(engine.server, "HOME", "U=bob")
+    assert (alice.path, bob.path) == (str(folder / "alice"), str(folder / "bob"))
+    assert not alice.is_same(bob)
+    assert shares.find(engine.server, "home", "U=alice") is alice
+    assert len(engine.server.variants) == 2
+    del alice
+    assert list(engine.server.variants.values()) == [bob]
+    engine.server.forget_shares()
+    again = shares.find(engine.server, "home", "U=bob")
+    assert again is not bob
+    assert again.is_same(bob)
+
+
 def test_without_mountd_only_known_shares_are_there(engine: Engine) -> None:
     shares.find(engine.server, "data")
     engine.mountd.away = True

@@ -115,9 +115,9 @@ class MemoryMountd:
             return LoginReply(ipc.USER_BAD_USER, ipc.NO_ID, ipc.NO_ID, (), b"", account)
         return user.reply()
 
-    def share_config(self, name: str) -> ShareConfig | None:
+    def share_config(self, name: str, variant: str = "") -> ShareConfig | None:
         self._ask("share_config")
-        return self.configs.get(name.casefold())
+        return self.configs.get(f"{name}?{variant}".casefold() if variant else name.casefold())
 
     def tree_connect(
         self,
@@ -129,6 +129,7 @@ class MemoryMountd:
         peer: str,
         account_flags: int,
         ipv6: bool,
+        machine: str = "",
     ) -> TreeConnectReply:
         self._ask("tree_connect")
         self.connecting.append((account, account_flags))
