@@ -128,12 +128,12 @@ count K, M, G and T in steps of 1024.
 VARIABLES
 
 `%%` is a `%`. They are replaced in `comment`, `path`, `volume`, `force user`, `force group`, the
-lists of users, `shadow:basedir` and `shadow:snapdir`; the first four of the table in `server
-string` and `root directory`, too, and `%h` and `%v` in `include`. Which of them a share uses, the
-client's among them, decides how many shares it is: one for each set of values, made when the first
-such client connects. A name never leads anywhere else: who has one with a slash, a backslash or a
-control character in it, or that begins with a dot or the mark of a group, does not get a share
-with it in its path. `%H` is used only if it is a directory's absolute path and not `/`.
+lists of users, `shadow:basedir`, `shadow:snapdir` and `recycle:repository`; the first four of the
+table in `server string` and `root directory`, too, and `%h` and `%v` in `include`. Which of them a
+share uses, the client's among them, decides how many shares it is: one for each set of values, made
+when the first such client connects. A name never leads anywhere else: who has one with a slash, a
+backslash or a control character in it, or that begins with a dot or the mark of a group, does not
+get a share with it in its path. `%H` is used only if it is a directory's absolute path and not `/`.
 
 `[homes]` is a share of each account under the account's own name, and under `homes`: its home
 directory, or what `path` says, such as `/srv/homes/%S`. Nobody gets another's, and guests get none.
@@ -221,7 +221,7 @@ MAN_VARIABLES: Final = r""".SH VARIABLES
 In
 .BR comment ", " path ", " volume ", " "force user" ", " "force group" ,
 the lists of users,
-.BR shadow:basedir " and " shadow:snapdir
+.BR shadow:basedir ", " shadow:snapdir " and " recycle:repository
 stand, and
 .B %%
 for %:

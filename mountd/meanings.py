@@ -133,6 +133,25 @@ SHARE: Final[dict[str, str]] = {
     "theirs are in the clients' way.",
     "read_list": "Accounts, `@groups` and `+groups` that may only read, whatever `read only` says.",
     "read_only": "Nobody may write.",
+    "recycle_directory_mode": "With `recycle`: mode bits of the repository, which belongs to "
+    "whoever deletes first. Who cannot write in it deletes for good, so let all write who delete.",
+    "recycle_exclude": "With `recycle`: names that are deleted for good; * and ? are wildcards.",
+    "recycle_exclude_dir": "With `recycle`: names of directories in which, and below which, files "
+    "are deleted for good; * and ? are wildcards.",
+    "recycle_keeptree": "With `recycle`: keep a file in the repository in the directories that it "
+    "was in.",
+    "recycle_maxsize": "With `recycle`: bigger files are deleted for good; 0: none.",
+    "recycle_minsize": "With `recycle`: smaller files are deleted for good; 1: empty ones.",
+    "recycle_noversions": "With `recycle:versions`: names of which only the last file is kept; * "
+    "and ? are wildcards.",
+    "recycle_repository": "With `recycle`: the directory of the share where deleted files go; made "
+    "at need, and never through a symbolic link. What is deleted there is deleted for good.",
+    "recycle_subdir_mode": "With `recycle`: mode bits of directories in the repository; 0: those "
+    "of the repository.",
+    "recycle_touch": "With `recycle`: the access time becomes the time of the deletion.",
+    "recycle_touch_mtime": "With `recycle`: the write time becomes that, too.",
+    "recycle_versions": "With `recycle`: keep a file though the repository has one of its name "
+    "already, as `Copy #1 of` it; without, the last one replaces the one before.",
     "shadow_basedir": "With `shadow_copy2`: the directory that each snapshot is a copy of, in "
     "which the share lies; empty: the mount point of its file system.",
     "shadow_format": "With `shadow_copy2`: how strftime(3) makes the name of a snapshot's "
@@ -158,10 +177,11 @@ SHARE: Final[dict[str, str]] = {
     "veto_files": "Names that are neither shown nor opened nor created; * and ? are wildcards.",
     "vfs_objects": "`acl_xattr`: Windows' access control lists are kept whole, in the xattr "
     "security.NTACL. `streams_xattr`: files and directories have alternate data streams, kept in "
-    "the xattrs user.DosStream.*, if the file system has user xattrs. `shadow_copy2`: clients see "
-    "previous versions of files, out of the snapshots that the parameters `shadow:` name. Who sets "
-    "this parameter names all that is wanted: without `streams_xattr` there are no streams then. "
-    "Other names are ignored with a warning.",
+    "the xattrs user.DosStream.*, if the file system has user xattrs. `recycle`: files that "
+    "clients delete are moved into a directory of the share, as the parameters `recycle:` say. "
+    "`shadow_copy2`: clients see previous versions of files, out of the snapshots that the "
+    "parameters `shadow:` name. Who sets this parameter names all that is wanted: without "
+    "`streams_xattr` there are no streams then. Other names are ignored with a warning.",
     "volume": "The label of the volume; empty: the share's name.",
     "write_list": "Accounts, `@groups` and `+groups` that may write, whatever `read only` says.",
 }

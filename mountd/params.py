@@ -75,7 +75,7 @@ OWNERS: Final = {
 }
 CIPHERS: Final = ("AES-128-GCM", "AES-256-GCM", "AES-128-CCM", "AES-256-CCM")  # cheapest first
 SIGNATURES: Final = ("AES-128-GMAC", "AES-128-CMAC", "HMAC-SHA256")
-VFS_OBJECTS: Final = ("acl_xattr", "shadow_copy2", "streams_xattr")
+VFS_OBJECTS: Final = ("acl_xattr", "recycle", "shadow_copy2", "streams_xattr")
 SNAPSHOTS: Final = "@GMT-%Y.%m.%d-%H.%M.%S"
 ORDERS: Final = {"desc": "desc", "asc": "asc"}
 _SIZE: Final = re.compile(r"(\d+)\s*([kmgtpe]?)(?:i?b)?", re.IGNORECASE)
@@ -230,6 +230,16 @@ def directory(value: str) -> str:
     return value.rstrip("/") or value[:1]
 
 
+def below(value: str) -> str:
+    """The path of a directory inside a share."""
+    value = text(value).rstrip("/")
+    if value and (
+        {"", ".", ".."} & set(value.split("/")) or re.search(r'[\x00-\x1f"*:<>?\\|]|%H', value)
+    ):
+        raise ValueError("a path inside the share, such as .recycle, without . and ..")
+    return value
+
+
 def veto(value: str) -> tuple[str, ...]:
     """Patterns between slashes: ``/*.tmp/Thumbs.db/``."""
     return tuple(item for item in text(value).split("/") if item)
@@ -376,6 +386,18 @@ class ShareParams:
     path: str = param(directory, "", "directory", empty=True)
     read_list: tuple[str, ...] = param(words, (), empty=True)
     posix_locking: bool = param(boolean, True)
+    recycle_directory_mode: int = param(octal, 0o700, key="recycle:directory_mode")
+    recycle_exclude: tuple[str, ...] = param(words, (), key="recycle:exclude", empty=True)
+    recycle_exclude_dir: tuple[str, ...] = param(words, (), key="recycle:exclude_dir", empty=True)
+    recycle_keeptree: bool = param(boolean, False, key="recycle:keeptree")
+    recycle_maxsize: int = param(size, 0, key="recycle:maxsize")  # bytes; 0: no limit
+    recycle_minsize: int = param(size, 0, key="recycle:minsize")  # bytes
+    recycle_noversions: tuple[str, ...] = param(words, (), key="recycle:noversions", empty=True)
+    recycle_repository: str = param(below, ".recycle", key="recycle:repository", empty=True)
+    recycle_subdir_mode: int = param(octal, 0, key="recycle:subdir_mode")
+    recycle_touch: bool = param(boolean, False, key="recycle:touch")
+    recycle_touch_mtime: bool = param(boolean, False, key="recycle:touch_mtime")
+    recycle_versions: bool = param(boolean, False, key="recycle:versions")
     read_only: bool = param(boolean, True, inverse=("writable", "writeable", "write ok"))
     shadow_basedir: str = param(directory, "", key="shadow:basedir", empty=True)
     shadow_format: str = param(time_format, SNAPSHOTS, key="shadow:format")

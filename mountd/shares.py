@@ -48,6 +48,12 @@ SNAPSHOT_FLAGS: Final = (  # attribute, value, flag
     ("shadow_localtime", True, ipc.SNAPSHOT_LOCAL_TIME),
     ("shadow_sort", "asc", ipc.SNAPSHOT_ASCENDING),
 )
+RECYCLE_FLAGS: Final = (  # attribute, flag
+    ("recycle_keeptree", ipc.RECYCLE_KEEP_TREE),
+    ("recycle_versions", ipc.RECYCLE_VERSIONS),
+    ("recycle_touch", ipc.RECYCLE_TOUCH),
+    ("recycle_touch_mtime", ipc.RECYCLE_TOUCH_MTIME),
+)
 VFS_FLAGS: Final = {"acl_xattr": ipc.SHARE_ACL_XATTR, "streams_xattr": ipc.SHARE_STREAMS}
 
 
@@ -229,6 +235,7 @@ def config_response(handle: int, share: Share, identity: Identity) -> ShareConfi
     """What ksmbd is told about *share*; *identity* as ``forced`` gave it."""
     params = share.params
     snapshots = "shadow_copy2" in params.vfs_objects
+    recycles = "recycle" in params.vfs_objects
     return ShareConfigResponse(
         handle=handle,
         flags=share.flags,
@@ -255,4 +262,13 @@ def config_response(handle: int, share: Share, identity: Identity) -> ShareConfi
         snapshot_flags=sum(
             flag for name, value, flag in SNAPSHOT_FLAGS if getattr(params, name) == value
         ),
+        recycle_repository=params.recycle_repository if recycles else "",
+        recycle_flags=sum(flag for name, flag in RECYCLE_FLAGS if getattr(params, name)),
+        recycle_minsize=params.recycle_minsize,
+        recycle_maxsize=params.recycle_maxsize,
+        recycle_exclude=params.recycle_exclude,
+        recycle_exclude_dir=params.recycle_exclude_dir,
+        recycle_noversions=params.recycle_noversions,
+        recycle_directory_mode=params.recycle_directory_mode,
+        recycle_subdir_mode=params.recycle_subdir_mode or params.recycle_directory_mode,
     )

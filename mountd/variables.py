@@ -47,6 +47,7 @@ OF_SHARES: Final = (
     "invalid_users",
     "path",
     "read_list",
+    "recycle_repository",
     "shadow_basedir",
     "shadow_snapdir",
     "valid_users",

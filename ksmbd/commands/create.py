@@ -198,7 +198,7 @@ def _new(work: Work, tree: TreeConnect, want: Wanted, contexts: Contexts) -> Rep
         answers = create_contexts.answer(work, open, st, contexts)
     except BaseException:
         if action == FILE_CREATED:
-            open.delete_on_close = True
+            open.discard()
         work.let_go()
         work.server.opens.close(open)
         raise
@@ -386,7 +386,7 @@ def _create_stream(
         work.server.notify.created(handle)
         create_contexts.prepare(open, contexts)
     except BaseException:
-        open.delete_on_close = True
+        open.discard()
         work.server.opens.close(open)
         raise
     return open, FILE_CREATED
@@ -434,7 +434,7 @@ def _create(
         create_contexts.prepare(open, contexts)
         work.server.notify.modified(handle, 0)
     except BaseException:
-        open.delete_on_close = True
+        open.discard()
         create_stream.delete_file_too(open)
         work.server.opens.close(open)
         raise

@@ -80,6 +80,15 @@ class ShareConfig(NamedTuple):
     snapshot_base: str = ""  # what each is a copy of; "": the mount point
     snapshot_format: str = ""  # of their names, as strftime(3) has it
     snapshot_flags: int = 0  # SNAPSHOT_LOCAL_TIME ... of ksmbd.wire.ipc
+    recycle_repository: str = ""  # where deleted files are kept; "": nowhere
+    recycle_flags: int = 0  # RECYCLE_KEEP_TREE ... of ksmbd.wire.ipc
+    recycle_minsize: int = 0  # bytes
+    recycle_maxsize: int = 0  # bytes; 0: no limit
+    recycle_exclude: tuple[str, ...] = ()
+    recycle_exclude_dir: tuple[str, ...] = ()
+    recycle_noversions: tuple[str, ...] = ()
+    recycle_directory_mode: int = 0o700
+    recycle_subdir_mode: int = 0o700
 
     @property
     def is_pipe(self) -> bool:
@@ -168,6 +177,15 @@ def share_config(response: ShareConfigResponse) -> ShareConfig | None:
         snapshot_base=response.snapshot_base,
         snapshot_format=response.snapshot_format,
         snapshot_flags=response.snapshot_flags,
+        recycle_repository=response.recycle_repository,
+        recycle_flags=response.recycle_flags,
+        recycle_minsize=response.recycle_minsize,
+        recycle_maxsize=response.recycle_maxsize,
+        recycle_exclude=response.recycle_exclude,
+        recycle_exclude_dir=response.recycle_exclude_dir,
+        recycle_noversions=response.recycle_noversions,
+        recycle_directory_mode=response.recycle_directory_mode,
+        recycle_subdir_mode=response.recycle_subdir_mode,
     )
 
 

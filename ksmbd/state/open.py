@@ -41,6 +41,7 @@ class Open:
         "create_options",
         "creation_time",
         "delete_on_close",
+        "discarded",
         "durable",
         "enumeration",
         "frozen_write_time",
@@ -112,6 +113,7 @@ class Open:
         self.outstanding_pre_request_count = 0
         self.parked = 0  # commands that wait and will work on it again
         self.delete_on_close = False  # by inode.lock
+        self.discarded = False  # its file was made in vain: see discard()
         self.posix = False  # opened with the POSIX extensions: case counts in names
         self.posix_delete = False  # by inode.lock: the name goes when this open is closed
         # state/caching.py: what the CREATE response says, who caches (by inode.lock), the key of
@@ -178,6 +180,10 @@ class Open:
         *moves* says that it is the file's name that is to change.
         """
         self.tree.require_writable()
+
+    def discard(self) -> None:
+        """Have the file go for good when this open, which has made it and failed, is closed."""
+        self.delete_on_close = self.discarded = True
 
     def freeze_write_time(self, when: int | None) -> None:
         """What this open changes leaves the write time at *when*, ns; None: moves it again."""

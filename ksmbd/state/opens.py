@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from ksmbd.state import local_locks
 from ksmbd.state.holder import After
 from ksmbd.vfs import credentials
+from ksmbd.wire.change_notify import ACTION_ADDED, CHANGE_FILE_NAME
 from ksmbd.wire.status import NtStatus, NtStatusError
 
 if TYPE_CHECKING:
     from ksmbd.state.inode import Inode, Inodes
     from ksmbd.state.notify import Notify
     from ksmbd.state.open import Open
+    from ksmbd.vfs.handle import Handle
 
 log = logging.getLogger("ksmbd.vfs")
 
@@ -171,13 +173,14 @@ class Opens:
             watches = inode.watches() if inode.delete_pending else []
         try:
             self.notify.end(watches, NtStatus.DELETE_PENDING)
-            for each in removed:
-                self._delete(open, each)
+            kept = [self._delete(open, each) for each in removed]
             if open.handle is not None and (removed or open.modified):
                 # Who deletes by two opens with different keys for the directory breaks all its
                 # leases: smbtorture's smb2.dirlease.unlink_different_set_and_close.
                 same = all(each.delete_key == open.parent_key for each in removed)
                 caching.listing_changed(open, open.path, later, spare=same)
+            for path in filter(None, kept):
+                caching.listing_changed(open, path, later, spare=False)
         finally:
             self.inodes.drop(inode)
             if open.handle is not None:
@@ -185,18 +188,25 @@ class Opens:
                 open.handle.close()
             caching.finish(after)  # those who wait find the open gone
 
-    def _delete(self, open: Open, inode: Inode) -> None:
+    def _delete(self, open: Open, inode: Inode) -> str | None:
+        """Remove the name; where the recycle bin keeps the file, if it does."""
         handle = open.file if inode.base is not None else open.file.of_file()
         if inode.delete_path:
             handle.path = inode.delete_path  # another open's name of it, if a hard link's
+        kept = None if open.discarded else _recycled(open, handle)
+        if kept is not None:
+            self.notify.removed(handle)
+            self.notify.report(handle.root, kept, ACTION_ADDED, CHANGE_FILE_NAME)
+            return kept
         try:
             handle.root.unlink(handle)
         except OSError as failed:
             log.warning(
                 "%s/%s was to be deleted: %s", open.tree.share.name, inode.delete_path, failed
             )
-            return
+            return None
         self.notify.removed(handle)
+        return None
 
     def close_all(self, opens: Iterable[Open], status: NtStatus = NtStatus.FILE_CLOSED) -> None:
         """End many, as TREE_DISCONNECT, LOGOFF and a lost connection do."""
@@ -205,3 +215,16 @@ class Opens:
                 self.close(open, status)
             except Exception:
                 log.exception("closing open %#x: a bug in the server", open.volatile_id)
+
+
+def _recycled(open: Open, handle: Handle) -> str | None:
+    """Where the share's recycle bin has put the file; None if it does not keep it."""
+    recycle = open.tree.share.recycle
+    if recycle is None:
+        return None
+    try:
+        return recycle.keep(handle)
+    except OSError as failed:
+        name = f"{open.tree.share.name}/{handle.path}"
+        log.warning("%s is deleted for good, for the recycle bin cannot have it: %s", name, failed)
+        return None

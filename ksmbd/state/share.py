@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ksmbd.wire.policy import Encryption
 
 if TYPE_CHECKING:
+    from ksmbd.vfs.recycle import RecycleBin
     from ksmbd.vfs.root import ShareRoot
     from ksmbd.vfs.snapshots import Snapshots
 
@@ -49,6 +50,7 @@ class Share:
     flags: int = 0  # mountd's flag word, for those who need a bit that has no name here
     root: ShareRoot | None = field(default=None, compare=False)  # None for a pipe share
     snapshots: Snapshots | None = field(default=None, compare=False)  # its previous versions
+    recycle: RecycleBin | None = field(default=None, compare=False)  # what takes deleted files
 
     def is_same(self, other: Share) -> bool:
         """Whether both are one share, maybe before and after a reload."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ksmbd.ipc.requests import ShareConfig
 from ksmbd.state.share import Share
 from ksmbd.vfs import credentials
+from ksmbd.vfs.recycle import RecycleBin, Rules
 from ksmbd.vfs.root import RootOptions, ShareRoot
 from ksmbd.vfs.snapshots import LABEL, Layout, Snapshots
 from ksmbd.wire import ipc
@@ -77,6 +78,7 @@ def _build(server: Server, config: ShareConfig, variant: str) -> Share:
     if not share.is_pipe:
         share.snapshots = _snapshots(config)
         share.root = _open_root(config, share.snapshots.hidden if share.snapshots else ())
+        share.recycle = _recycle_bin(config)
         share.streams = share.streams and share.root.has_user_xattrs()
     return share
 
@@ -104,6 +106,32 @@ def _snapshots(config: ShareConfig) -> Snapshots | None:
         return Snapshots(config.path, layout)
     except ValueError as wrong:
         log.warning("%s: no previous versions: %s", config.name, wrong)
+        return None
+
+
+def _recycle_bin(config: ShareConfig) -> RecycleBin | None:
+    """What takes the files that are deleted; None if they are gone."""
+    if not config.recycle_repository:
+        return None
+    flags = config.recycle_flags
+    rules = Rules(
+        config.recycle_repository,
+        keep_tree=bool(flags & ipc.RECYCLE_KEEP_TREE),
+        versions=bool(flags & ipc.RECYCLE_VERSIONS),
+        touch=bool(flags & ipc.RECYCLE_TOUCH),
+        touch_mtime=bool(flags & ipc.RECYCLE_TOUCH_MTIME),
+        minsize=config.recycle_minsize,
+        maxsize=config.recycle_maxsize,
+        exclude=config.recycle_exclude,
+        exclude_dir=config.recycle_exclude_dir,
+        no_versions=config.recycle_noversions,
+        directory_mode=config.recycle_directory_mode,
+        subdir_mode=config.recycle_subdir_mode,
+    )
+    try:
+        return RecycleBin(rules)
+    except ValueError as wrong:
+        log.warning("%s: no recycle bin: %s", config.name, wrong)
         return None
 
 

@@ -34,16 +34,16 @@ def rename(root: ShareRoot, handle: Handle, target: Entry, *, replace: bool) -> 
     _refuse_stream(handle)
     wanted = target.asked.rpartition("/")[2]
     root.refuse_vetoed(wanted, target.asked)
-    with _located(root, handle) as source, _parent(root, target) as parent:
+    with located(root, handle) as source, _parent(root, target) as parent:
         if target.exists:
             _rename_over(root, source, parent, target, wanted, replace=replace)
         else:
-            _move(root, source.parent, source.name, parent, wanted, replace=False)
+            move(root, source.parent, source.name, parent, wanted, replace=False)
         handle.path = target.asked
 
 
 def _rename_over(
-    root: ShareRoot, source: _Name, parent: int, target: Entry, wanted: str, *, replace: bool
+    root: ShareRoot, source: Name, parent: int, target: Entry, wanted: str, *, replace: bool
 ) -> None:
     """Move to a name that exists, perhaps in another spelling, perhaps as the same file."""
     there = os.stat(target.name, dir_fd=parent, follow_symlinks=False)
@@ -51,7 +51,7 @@ def _rename_over(
         together = os.path.samestat(os.fstat(source.parent), os.fstat(parent))
         if together and upcase(source.name) == upcase(target.name):  # a change of case alone
             if source.name != wanted:
-                _move(root, source.parent, source.name, parent, wanted, replace=True)
+                move(root, source.parent, source.name, parent, wanted, replace=True)
             return
         if not replace:
             raise _exists(target.asked)
@@ -60,9 +60,9 @@ def _rename_over(
     elif not replace:
         raise _exists(target.asked)
     else:
-        _move(root, source.parent, source.name, parent, target.name, replace=True)
+        move(root, source.parent, source.name, parent, target.name, replace=True)
     if target.name != wanted:
-        _move(root, parent, target.name, parent, wanted, replace=False)
+        move(root, parent, target.name, parent, wanted, replace=False)
 
 
 def link(root: ShareRoot, handle: Handle, target: Entry, *, replace: bool) -> None:
@@ -81,7 +81,7 @@ def link(root: ShareRoot, handle: Handle, target: Entry, *, replace: bool) -> No
         temporary = f"{TEMPORARY}{handle.ino:x}-{handle.fd:x}"
         _link(root, handle, parent, temporary)
         try:
-            _move(root, parent, temporary, parent, target.name, replace=True)
+            move(root, parent, temporary, parent, target.name, replace=True)
         except OSError:
             os.unlink(temporary, dir_fd=parent)
             raise
@@ -92,11 +92,11 @@ def unlink(root: ShareRoot, handle: Handle) -> None:
     if handle.stream:
         remove_stream(handle.item, handle.stream)
         return
-    with _located(root, handle) as name:
+    with located(root, handle) as name:
         _remove(root, name)
 
 
-class _Name(NamedTuple):
+class Name(NamedTuple):
     """Where a file's name is now."""
 
     parent: int  # descriptor of the directory
@@ -105,7 +105,7 @@ class _Name(NamedTuple):
 
 
 @contextmanager
-def _located(root: ShareRoot, handle: Handle) -> Iterator[_Name]:
+def located(root: ShareRoot, handle: Handle) -> Iterator[Name]:
     """The name by which the file was opened, if it still is the file's, or its new one."""
     if not handle.path:
         raise PermissionError(errno.EACCES, "the root of a share")
@@ -120,7 +120,7 @@ def _located(root: ShareRoot, handle: Handle) -> Iterator[_Name]:
         try:
             st = _named(root, parent, path, handle)
             if st is not None:
-                yield _Name(parent, name, st)
+                yield Name(parent, name, st)
                 return
         finally:
             os.close(parent)
@@ -161,9 +161,10 @@ def _parent(root: ShareRoot, target: Entry) -> Iterator[int]:
         os.close(fd)
 
 
-def _move(
+def move(
     root: ShareRoot, source: int, name: str, parent: int, wanted: str, *, replace: bool
 ) -> None:
+    """Rename a name of the open directory *source* into the open directory *parent*."""
     from_token = root.names.before_change(source)
     to_token = root.names.before_change(parent)
     try:
@@ -186,7 +187,7 @@ def _link(root: ShareRoot, handle: Handle, parent: int, name: str) -> None:
     root.names.changed(token, parent, added=name)
 
 
-def _remove(root: ShareRoot, name: _Name) -> None:
+def _remove(root: ShareRoot, name: Name) -> None:
     token = root.names.before_change(name.parent)
     if stat.S_ISDIR(name.stat.st_mode):
         os.rmdir(name.name, dir_fd=name.parent)

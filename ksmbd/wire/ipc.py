@@ -82,6 +82,12 @@ SHARE_STRICT_LOCKING: Final = 1 << 28  # READ and WRITE heed those of local prog
 SNAPSHOT_LOCAL_TIME: Final = 0x1  # the times in the names are the machine's, not UTC
 SNAPSHOT_ASCENDING: Final = 0x2  # told oldest first
 
+# ShareConfigResponse.recycle_flags
+RECYCLE_KEEP_TREE: Final = 0x1  # the directories of a file are made in the repository, too
+RECYCLE_VERSIONS: Final = 0x2  # several files of one name are all kept
+RECYCLE_TOUCH: Final = 0x4  # the access time becomes that of the deletion
+RECYCLE_TOUCH_MTIME: Final = 0x8  # and the write time with it
+
 # TreeConnectRequest.flags
 PEER_IPV6: Final = 0x1
 PEER_SMB2: Final = 0x2
@@ -252,6 +258,11 @@ class ShareConfigResponse(Message):
     max_connections: u32 = 0  # 0: no limit
     time_machine_max_size: u64 = 0  # bytes; 0: no limit
     snapshot_flags: u32 = 0  # SNAPSHOT_LOCAL_TIME ...
+    recycle_flags: u32 = 0  # RECYCLE_KEEP_TREE ...
+    recycle_directory_mode: u32 = 0o700
+    recycle_subdir_mode: u32 = 0o700
+    recycle_minsize: u64 = 0  # bytes; smaller files are not kept
+    recycle_maxsize: u64 = 0  # bytes, nor are bigger ones; 0: no limit
     name: text = ""  # as spelled in the configuration
     comment: text = ""
     path: text = ""  # `root directory` in front; empty for a pipe share
@@ -263,6 +274,10 @@ class ShareConfigResponse(Message):
     snapshot_dir: text = ""  # where previous versions lie; "": there are none
     snapshot_base: text = ""  # what each is a copy of; "": the mount point
     snapshot_format: text = ""  # of their names, as strftime(3) has it
+    recycle_repository: text = ""  # where deleted files are kept; "": nowhere
+    recycle_exclude: texts = ()  # patterns of names
+    recycle_exclude_dir: texts = ()  # patterns of names of directories
+    recycle_noversions: texts = ()  # patterns of names
     force_groups: ids = ()  # supplementary groups of `force user`
 
 

@@ -222,3 +222,54 @@ def test_ksmbd_is_told_every_parameter() -> None:
 def test_no_previous_versions_are_told_of_without_shadow_copy2() -> None:
     told = config_response(5, Share("A", ShareParams(), "/a"), Identity(NO_ID, NO_ID))
     assert told.snapshot_dir == ""
+
+
+def test_ksmbd_is_told_all_of_the_recycle_bin() -> None:
+    params = ShareParams(
+        vfs_objects=("recycle",),
+        recycle_repository="r",
+        recycle_keeptree=True,
+        recycle_versions=True,
+        recycle_touch=True,
+        recycle_touch_mtime=True,
+        recycle_minsize=10,
+        recycle_maxsize=11,
+        recycle_exclude=("e",),
+        recycle_exclude_dir=("d",),
+        recycle_noversions=("n",),
+        recycle_directory_mode=12,
+        recycle_subdir_mode=13,
+    )
+    told = config_response(5, Share("A", params, "/a"), Identity(NO_ID, NO_ID))
+    assert told.recycle_repository == "r"
+    assert told.recycle_flags == 0xF
+    assert (told.recycle_minsize, told.recycle_maxsize) == (10, 11)
+    assert (told.recycle_directory_mode, told.recycle_subdir_mode) == (12, 13)
+    patterns = told.recycle_exclude, told.recycle_exclude_dir, told.recycle_noversions
+    assert patterns == (("e",), ("d",), ("n",))
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("recycle_keeptree", ipc.RECYCLE_KEEP_TREE),
+        ("recycle_versions", ipc.RECYCLE_VERSIONS),
+        ("recycle_touch", ipc.RECYCLE_TOUCH),
+        ("recycle_touch_mtime", ipc.RECYCLE_TOUCH_MTIME),
+    ],
+)
+def test_each_word_about_the_recycle_bin_has_its_flag(name: str, flag: int) -> None:
+    params = ShareParams(**{name: True})  # type: ignore[arg-type]
+    told = config_response(5, Share("A", params, "/a"), Identity(NO_ID, NO_ID))
+    assert told.recycle_flags == flag
+
+
+def test_files_are_deleted_for_good_without_recycle() -> None:
+    told = config_response(5, Share("A", ShareParams(), "/a"), Identity(NO_ID, NO_ID))
+    assert told.recycle_repository == ""
+
+
+def test_directories_in_the_recycle_bin_have_its_mode() -> None:
+    params = ShareParams(recycle_directory_mode=0o770)
+    told = config_response(5, Share("A", params, "/a"), Identity(NO_ID, NO_ID))
+    assert told.recycle_subdir_mode == 0o770

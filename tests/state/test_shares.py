@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ksmbd.state import shares
+from ksmbd.vfs.recycle import Rules
 from ksmbd.wire import ipc
 from ksmbd.wire.status import NtStatus, NtStatusError
 from tests.support.engine import Engine
@@ -128,3 +129,28 @@ def test_a_volume_keeps_its_serial_number(folder: Path) -> None:
     assert len(first.volume_guid) == 16
     other = shares.find(Engine(folder).server, "ro")
     assert other.volume_serial != first.volume_serial
+
+
+def test_the_recycle_bin_is_as_mountd_says(engine: Engine, folder: Path) -> None:
+    engine.mountd.configs["bin"] = share(
+        "bin",
+        str(folder),
+        recycle_repository="trash",
+        recycle_flags=ipc.RECYCLE_KEEP_TREE | ipc.RECYCLE_TOUCH,
+        recycle_minsize=1,
+        recycle_maxsize=2,
+        recycle_exclude=("*.tmp",),
+        recycle_exclude_dir=("tmp",),
+        recycle_noversions=("*.log",),
+        recycle_directory_mode=0o777,
+        recycle_subdir_mode=0o770,
+    )
+    found = shares.find(engine.server, "bin").recycle
+    assert found is not None
+    assert found.rules == Rules(
+        *("trash", True, False, True, False, 1, 2),
+        *(("*.tmp",), ("tmp",), ("*.log",), 0o777, 0o770),
+    )
+    assert shares.find(engine.server, "data").recycle is None
+    engine.mountd.configs["out"] = share("out", str(folder), recycle_repository="../out")
+    assert shares.find(engine.server, "out").recycle is None
