@@ -1,7 +1,8 @@
-"""python -m bench: ksmbd and Samba's smbd side by side.
+"""python -m bench: ksmbd, Samba's smbd and impacket's server side by side.
 
 Every row is measured in several rounds, the servers turn by turn in alternating order, so that
-what else the machine does meets both.  Results go to bench/out/ as TSV and as a markdown table.
+what else the machine does meets all.  Results go to bench/out/ as TSV, as markdown tables and as
+charts (SVG).  ``--profile ROW`` loads ksmbd alone with that row and draws where its time goes.
 """
 
 from __future__ import annotations
@@ -18,61 +19,71 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench import cpu, load
-from bench.report import Measurement, markdown, tsv
-from bench.rows import ROWS, Row
-from tests.support.live import LiveServer, LiveShare
+from bench import bulk, cpu, load
+from bench.chart import Bar, chart
+from bench.contenders import CONTENDERS, OURS, REFERENCE, TOY
+from bench.report import Measurement, cell, markdown, tsv
+from bench.rows import HUGE, ROWS, Bulk, Row
 from tests.support.peers import Peer
-from tests.support.samba import SambaServer
 
 OUT: Final = Path(__file__).parent / "out"
-OURS, REFERENCE = "ksmbd", "samba"
 IDLE: Final = (100, 1000)  # connections
 BLOCK: Final = 1 << 20
-# what the tests' Samba is stricter in than Debian's
-AS_SHIPPED: Final = {"strict locking": "auto", "posix locking": "yes"}
-# all clients are one user on one host here
-MANY_CLIENTS: Final = {
-    "max connections": "0",
-    "max ip connections": "0",
-    "max active sessions": "2000",
-    "max user sessions": "2000",
-}
 
 
 class Plan(NamedTuple):
     """How much is done."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[Row | Bulk, ...]
     rounds: int
     seconds: float  # of load, for each row, server and round
     file_mib: int
     entries: int  # of the large folder
+    huge: int  # of the larger one
+
+    @property
+    def folders(self) -> dict[str, int]:
+        """The folders that are listed, by how many entries they have."""
+        wanted = {"bench_dir": self.entries, "bench_few": FEW}
+        if any(row.name == HUGE for row in self.rows):
+            wanted["bench_huge"] = self.huge
+        return wanted
 
 
-SMOKE: Final = Plan(ROWS, rounds=1, seconds=0.2, file_mib=4, entries=300)
+FEW: Final = 20
+SMOKE: Final = Plan(ROWS, rounds=1, seconds=0.2, file_mib=4, entries=300, huge=1000)
 
 
 def prepare(folder: Path, plan: Plan) -> None:
-    """The file that is read and the folder that is listed, on the disk of the share."""
+    """The file that is read and the folders that are listed, on the disk of the share."""
     pattern = os.urandom(BLOCK)
-    with (folder / "bench_big.dat").open("wb") as file:
+    big = folder / "bench_big.dat"
+    with big.open("wb") as file:
         for number in range(plan.file_mib):
             file.write(number.to_bytes(8, "little") + pattern[8:])
-    listed = folder / "bench_dir"
-    listed.mkdir()
-    for number in range(plan.entries):
-        (listed / f"file_{number:06}.txt").touch()
-    few = folder / "bench_few"
-    few.mkdir()
-    for number in range(20):
-        (few / f"letter_{number}.odt").touch()
-    for path in (folder / "bench_big.dat", listed, few):
-        path.chmod(0o777)
+    big.chmod(0o777)
+    for name, count in plan.folders.items():
+        listed = folder / name
+        listed.mkdir()
+        listed.chmod(0o777)
+        for number in range(count):
+            os.close(os.open(listed / f"file_{number:06}.txt", os.O_CREAT | os.O_WRONLY, 0o644))
 
 
-def measure(generator: Sequence[str], peer: Peer, row: Row, plan: Plan) -> tuple[load.Load, float]:
-    """The generator's figures, and the processor seconds of the server meanwhile."""
+def measure(
+    generator: Sequence[str], peer: Peer, row: Row | Bulk, plan: Plan
+) -> tuple[load.Load, float]:
+    """The client's figures, and the processor seconds of the server meanwhile."""
+    if isinstance(row, Bulk):
+        return bulk.run(
+            peer,
+            bulk.WAYS[row.way],
+            writing=row.writing,
+            clients=row.clients,
+            blocks=plan.file_mib,
+            seconds=plan.seconds,
+            used_s=lambda: cpu.used_s(peer.pid),
+        )
     shutil.rmtree(peer.path() / "bench_create", ignore_errors=True)
     before = cpu.used_s(peer.pid)
     seen = load.run(generator, peer, row.command(plan.file_mib), plan.seconds)
@@ -80,13 +91,13 @@ def measure(generator: Sequence[str], peer: Peer, row: Row, plan: Plan) -> tuple
 
 
 def one(
-    generator: Sequence[str], name: str, peer: Peer, row: Row, plan: Plan, number: int
+    generator: Sequence[str], name: str, peer: Peer, row: Row | Bulk, plan: Plan, number: int
 ) -> Measurement:
     try:
         seen, server_s = measure(generator, peer, row, plan)
     except load.LoadError as failed:
         reason = re.sub(r"\s+", " ", str(failed))
-        return Measurement(row.name, row.unit, name, number, 0.0, 0.0, 0.0, 0.0, 0.0, reason)
+        return Measurement(row.name, row.unit, name, number, *[0.0] * 6, reason)
     return Measurement(
         row=row.name,
         unit=row.unit,
@@ -97,6 +108,7 @@ def one(
         client_us=1e6 * seen.client_cpu_s / seen.operations,
         median_us=seen.median_us,
         late_us=seen.late_us,
+        cores=server_s / seen.wall_s,
     )
 
 
@@ -106,15 +118,20 @@ def run(peers: Mapping[str, Peer], plan: Plan) -> list[Measurement]:
     for peer in peers.values():
         prepare(peer.path(), plan)
     found = []
+    failed: set[tuple[str, str]] = set()  # not tried again
     for row in plan.rows:
         for number in range(plan.rounds):
             order = list(peers.items())[:: -1 if number % 2 else 1]
             for name, peer in order:
+                if (row.name, name) in failed:
+                    continue
                 result = one(generator, name, peer, row, plan, number)
                 found.append(result)
+                if result.error:
+                    failed.add((row.name, name))
                 value = result.error or f"{result.value:12,.1f} {result.unit}"
                 cost = "" if result.error else f"{result.server_us:10.1f} us/op"
-                print(f"{row.name:40} {name:6} {value} {cost}", flush=True)
+                print(f"{row.name:40} {name:8} {value} {cost}", flush=True)
     return found
 
 
@@ -134,58 +151,69 @@ def memory(peers: Mapping[str, Peer]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def shares(folder: Path) -> list[LiveShare]:
-    return [LiveShare("share", folder / "share", {"read only": "no", "max connections": "0"})]
+def bars(found: Sequence[Measurement], base: str) -> list[Bar]:
+    """OURS to *base*, row by row where both have a figure."""
+    made = []
+    for row in dict.fromkeys(one.row for one in found):
+        left, right = cell(found, row, base), cell(found, row, OURS)
+        if left and right and left.value and left.server_us:
+            made.append(Bar(row, right.value / left.value, right.server_us / left.server_us))
+    return made
 
 
-def write(found: Sequence[Measurement], peers: Mapping[str, Peer]) -> None:
-    """bench/out/bench.{tsv,md}, and the table once more for who watches."""
-    table = markdown(found, REFERENCE, OURS) + "\nMemory, MiB:\n\n" + memory(peers)
-    afterwards = ", ".join(f"{n} {cpu.memory_mib(p.pid):.1f} MiB" for n, p in peers.items())
-    facts = (
-        f"{os.cpu_count()} processors, Linux {platform.release()}, Python {sys.version.split()[0]}"
-    )
-    text = f"{facts}; memory afterwards (PSS): {afterwards}\n\n{table}"
+def write(found: Sequence[Measurement], peers: Mapping[str, Peer], plan: Plan) -> None:
+    """bench/out/, and the tables once more for who watches."""
     OUT.mkdir(exist_ok=True)
+    python = f"Python {sys.version.split()[0]}"
+    text = f"{os.cpu_count()} processors, Linux {platform.release()}, {python}, "
+    text += f"{plan.rounds} rounds of {plan.seconds:g} s\n"
+    for base in peers:
+        if base != OURS and OURS in peers:
+            worked = [one for one in found if base == REFERENCE or cell(found, one.row, base)]
+            text += f"\n{markdown(worked, base, OURS)}"
+            title = f"ksmbd to {base}: rate, and below it 1 / CPU per operation"
+            (OUT / f"bench-{base}.svg").write_text(chart(title, bars(found, base)))
+    text += f"\nMemory, MiB:\n\n{memory(peers)}"
     (OUT / "bench.md").write_text(text)
     (OUT / "bench.tsv").write_text(tsv(found))
     print("\n" + text)
 
 
-def parse(arguments: Sequence[str] | None = None) -> tuple[Plan, bool]:
-    """What to do, and whether only ksmbd is to be tried."""
+def parse(arguments: Sequence[str] | None = None) -> tuple[Plan, argparse.Namespace]:
+    """What to do with which servers."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of load in each round")
     parser.add_argument("--file-mib", type=int, default=256)
     parser.add_argument("--entries", type=int, default=10_000)
+    parser.add_argument("--huge", type=int, default=100_000, help="entries of the larger folder")
     parser.add_argument("--only", default="", help="rows whose name this expression finds")
+    parser.add_argument("--servers", default=",".join(CONTENDERS), help="default: %(default)s")
     parser.add_argument("--smoke", action="store_true", help="every row once, briefly, ksmbd only")
+    parser.add_argument("--profile", metavar="ROW", help="draw flame graphs of these rows")
     chosen = parser.parse_args(arguments)
-    rows = tuple(row for row in ROWS if re.search(chosen.only, row.name))
+    rows = tuple(row for row in ROWS if re.search(chosen.profile or chosen.only, row.name))
+    if chosen.smoke or chosen.profile:
+        chosen.servers = OURS
     if chosen.smoke:
-        return SMOKE._replace(rows=rows), True
-    return Plan(rows, chosen.rounds, chosen.seconds, chosen.file_mib, chosen.entries), False
+        return SMOKE._replace(rows=rows), chosen
+    sizes = chosen.file_mib, chosen.entries, chosen.huge
+    return Plan(rows, chosen.rounds, chosen.seconds, *sizes), chosen
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    plan, smoke = parse(arguments)
+    plan, chosen = parse(arguments)
     with tempfile.TemporaryDirectory(prefix="bench-") as name, contextlib.ExitStack() as stack:
         peers: dict[str, Peer] = {}
-        if not smoke:
-            reference = Path(name) / REFERENCE
-            samba = SambaServer(reference, shares=shares(reference), globals_=AS_SHIPPED)
-            peers[REFERENCE] = stack.enter_context(samba)
-        ours = Path(name) / OURS
-        peers[OURS] = stack.enter_context(
-            LiveServer(ours, shares=shares(ours), globals_=MANY_CLIENTS)
-        )
+        for server in chosen.servers.split(","):
+            peer = CONTENDERS[server](Path(name) / server)
+            peers[server] = stack.enter_context(peer)
         found = run(peers, plan)
-        if not smoke:
-            write(found, peers)
-    failed = [f"{result.row}: {result.error}" for result in found if result.error]
+        if not chosen.smoke:
+            write(found, peers, plan)
+    failed = [f"{one.row}: {one.server}: {one.error}" for one in found if one.error]
     print("\n".join(failed) if failed else "every row worked")
-    return 1 if failed else 0
+    return 1 if any(one.error for one in found if one.server != TOY) else 0
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ class Measurement(NamedTuple):
     client_us: float  # of the generator
     median_us: float  # latency
     late_us: float
+    cores: float = 0.0  # processor seconds of the server for each second
     error: str = ""
 
 
@@ -34,6 +35,7 @@ class Cell(NamedTuple):
     high: float
     server_us: float
     median_us: float
+    cores: float
 
 
 def tsv(measurements: Sequence[Measurement]) -> str:
@@ -56,6 +58,7 @@ def cell(measurements: Sequence[Measurement], row: str, server: str) -> Cell | N
         max(values),
         statistics.median(one.server_us for one in found),
         statistics.median(one.median_us for one in found),
+        statistics.median(one.cores for one in found),
     )
 
 
@@ -68,11 +71,13 @@ def markdown(measurements: Sequence[Measurement], base: str, other: str) -> str:
 
     The first ratio is of rates (above 1: ``other`` does more), the second of the servers' processor
     time per operation (below 1: ``other`` needs less): the steadier one on a machine in use.
+    Cores are processor seconds of the server for each second.
     """
     lines = [
         f"| row | unit | {base} | {other} | {other}/{base} | CPU µs/op {base} | CPU µs/op {other} |"
-        f" CPU {other}/{base} | latency µs {base} | latency µs {other} |",
-        "|---|---|" + "---:|" * 8,
+        f" CPU {other}/{base} | latency µs {base} | latency µs {other} | cores {base} |"
+        f" cores {other} |",
+        "|---|---|" + "---:|" * 10,
     ]
     for row, unit in dict.fromkeys((one.row, one.unit) for one in measurements):
         left, right = cell(measurements, row, base), cell(measurements, row, other)
@@ -81,6 +86,7 @@ def markdown(measurements: Sequence[Measurement], base: str, other: str) -> str:
         columns += [f"{one.server_us:.1f}" if one else NONE for one in (left, right)]
         columns.append(ratio(right.server_us, left.server_us) if left and right else NONE)
         columns += [f"{one.median_us:.0f}" if one else NONE for one in (left, right)]
+        columns += [f"{one.cores:.2f}" if one else NONE for one in (left, right)]
         lines.append("| " + " | ".join(columns) + " |")
     return "\n".join(lines) + "\n"
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, NamedTuple
+
+from bench.bulk import WAYS
 
 
 class Row(NamedTuple):
-    """One measurement: an operation of the load generator with its options."""
+    """One measurement: an operation of ``smb2load.c`` with its options."""
 
     name: str
     unit: str  # 'op/s' or 'MB/s'
@@ -16,12 +19,33 @@ class Row(NamedTuple):
         return [word.format(file_mib=file_mib) for word in self.arguments]
 
 
+class Bulk(NamedTuple):
+    """One measurement of ``bulk.py``: 1 MiB at a time, protected as its table WAYS says."""
+
+    name: str
+    way: str
+    writing: bool = False
+    clients: int = 1
+    unit: str = "MB/s"
+
+
+def bulk_rows() -> Iterator[Bulk]:
+    for way in WAYS:
+        for verb in ("read", "write"):
+            if way != "unsigned":
+                yield Bulk(f"1 MiB {verb}, {way}", way, verb == "write")
+    for way in ("unsigned", "GMAC", "AES-128-GCM", "AES-256-GCM"):
+        for verb in ("read", "write"):
+            yield Bulk(f"1 MiB {verb}, {way}, 2 clients", way, verb == "write", clients=2)
+
+
 FILE: Final = ("-S", "{file_mib}")
 MANY: Final = ("-n", "8")
 SMALL: Final = ("-b", "4096")
 SEQUENTIAL: Final = ("-b", "65536", "-q", "4")
 LARGE: Final = ("-b", "1048576", "-q", "4")
 LARGEST: Final = ("-b", "8388608", "-q", "2")
+HUGE: Final = "listing of 100,000"
 
 ROWS: Final = (
     Row("echo", "op/s", ("echo",)),
@@ -51,10 +75,11 @@ ROWS: Final = (
     Row("sequential 1 MiB write", "MB/s", (*FILE, *LARGE, "write")),
     Row("sequential 8 MiB read", "MB/s", (*FILE, *LARGEST, "read")),
     Row("sequential 8 MiB write", "MB/s", ("-S", "64", *LARGEST, "write")),
-    Row("sequential 1 MiB read, signed", "MB/s", (*FILE, *LARGE, "-G", "read")),
-    Row("sequential 1 MiB write, signed", "MB/s", (*FILE, *LARGE, "-G", "write")),
-    Row("sequential 1 MiB read, sealed", "MB/s", (*FILE, *LARGE, "-E", "read")),
-    Row("sequential 1 MiB write, sealed", "MB/s", (*FILE, *LARGE, "-E", "write")),
-    Row("listing of a large folder", "op/s", ("list",)),
+    *bulk_rows(),
+    Row("lock and unlock", "op/s", ("lock",)),
+    Row("lock and unlock, 8 connections of 4", "op/s", (*MANY, "-q", "4", "lock")),
+    Row("lease break and both closes", "op/s", ("lease",)),
+    Row("listing of 10,000", "op/s", ("list",)),
+    Row(HUGE, "op/s", ("-L", "3", "-f", "bench_huge", "list")),
     Row("session set-up and log-off", "op/s", ("connect",)),
 )

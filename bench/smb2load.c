@@ -4,10 +4,12 @@
  *     -n connections (1)   -q requests in flight on each (1)   -t seconds (5)
  *     -b block bytes (4096)  -S file MiB (256)  -L most operations (0: no limit)
  *     -E seal  -G sign  -f path (default per op)
- *   OP: echo stat qinfo open create rename delete read randread write randwrite list office
- *       connect idle
- *   delete: create, close, remove.  office: of ten, four stats, two opens, two reads, one write
- *   and one listing.  idle: log on, say "idle" and do nothing for the time.
+ *   OP: echo stat qinfo open create rename delete read randread write randwrite list lock lease
+ *       office connect idle
+ *   delete: create, close, remove.  lock: lock a range, unlock it.  lease: one connection of two
+ *   opens a file with a read, write and handle lease, the other opens it too and waits until the
+ *   first has acknowledged the break; both close.  office: of ten, four stats, two opens, two
+ *   reads, one write and one listing.  idle: log on, say "idle" and do nothing for the time.
  *
  * One line of JSON comes out: operations a second, MB/s, latency percentiles in
  * microseconds, and the generator's own CPU seconds (so that it can be seen whether
@@ -28,6 +30,7 @@
 #include <unistd.h>
 #include <smb2/smb2.h>
 #include <smb2/libsmb2.h>
+#include <smb2/libsmb2-raw.h>
 
 #define MAX_SAMPLES 4000000
 #define MAX_FAILED 1000
@@ -35,7 +38,7 @@
 
 enum kind {
 	ECHO, STAT, QINFO, OPEN, CREATE, RENAME, DELETE, READ, RANDREAD, WRITE, RANDWRITE, LIST,
-	OFFICE, CONNECT, IDLE, KINDS
+	LOCK, LEASE, OFFICE, CONNECT, IDLE, KINDS
 };
 
 static const struct {
@@ -53,6 +56,8 @@ static const struct {
 	[WRITE] = { "write", "bench_w" },
 	[RANDWRITE] = { "randwrite", "bench_w" },
 	[LIST] = { "list", "bench_dir" },
+	[LOCK] = { "lock", "bench_w" },
+	[LEASE] = { "lease", "bench_w" },
 	[OFFICE] = { "office", "bench_w" },
 	[CONNECT] = { "connect", "" },
 	[IDLE] = { "idle", "" },
@@ -70,7 +75,7 @@ struct conn {
 	struct smb2_context *smb2;
 	struct smb2fh *file;
 	int index, in_flight, dead;
-	uint64_t next;
+	uint64_t next, breaks;
 };
 
 struct slot {				/* one request in flight */
@@ -79,12 +84,14 @@ struct slot {				/* one request in flight */
 	uint8_t *buffer;
 	struct smb2_stat_64 stat;
 	uint64_t random;
-	char name[128], other[128];
+	char name[128], other[136];
+	struct smb2fh *held;
 	int turn;
 };
 
-static struct conn *conns;
+static struct conn *conns;		/* those that break the others' leases come last */
 static struct slot *slots;
+static int all;				/* conns */
 static float *latency;
 static uint64_t samples, done, failed, bytes, listed;
 static int stopping;
@@ -226,6 +233,8 @@ static void on_listed(struct smb2_context *smb2, int status, void *data, void *p
 	finish(private, status);
 }
 
+#include "smb2load_waits.h"
+
 static uint64_t offset(struct slot *slot)
 {
 	uint64_t blocks = file_size / block ? file_size / block : 1;
@@ -284,6 +293,10 @@ static int start(struct slot *slot)
 					 slot->turn ? slot->other : slot->name, on_done, slot);
 	case OFFICE:
 		return office(slot);
+	case LOCK:
+		return lock(slot, LOCK_EXCLUSIVE, on_locked);
+	case LEASE:
+		return lease(slot);
 	case STAT:
 		return smb2_stat_async(smb2, path, &slot->stat, on_done, slot);
 	case QINFO:
@@ -324,7 +337,8 @@ static void open_file(struct conn *conn)
 
 	if (kind == READ || kind == RANDREAD || kind == QINFO) {
 		conn->file = smb2_open(conn->smb2, path, O_RDONLY);
-	} else if (kind == WRITE || kind == RANDWRITE || kind == OFFICE) {
+	} else if (kind == WRITE || kind == RANDWRITE || kind == OFFICE ||
+		   kind == LOCK) {
 		snprintf(name, sizeof(name), "%s%d.dat", path, conn->index);
 		conn->file = smb2_open(conn->smb2, name, O_RDWR | O_CREAT);
 		if (conn->file && kind == OFFICE && smb2_ftruncate(conn->smb2, conn->file, file_size) < 0)
@@ -354,16 +368,19 @@ static void prepare(void)
 {
 	uint8_t *pattern = allocate(block, 1);
 
-	conns = allocate(connections, sizeof(*conns));
+	all = kind == LEASE ? 2 * connections : connections;
+	conns = allocate(all, sizeof(*conns));
 	slots = allocate((size_t)connections * depth, sizeof(*slots));
 	for (uint32_t i = 0; i < block; i++)
 		pattern[i] = (uint8_t)(i * 2654435761u >> 11);
-	for (int i = 0; i < connections; i++) {
+	for (int i = 0; i < all; i++) {
 		conns[i].index = i;
 		conns[i].smb2 = connected();
-		conns[i].next = file_size / block * i / connections;
+		if (kind == LEASE)
+			smb2_set_oplock_or_lease_break_callback(conns[i].smb2, on_break);
+		conns[i].next = kind == LEASE ? 0 : file_size / block * i / connections;
 		open_file(&conns[i]);
-		for (int k = 0; k < depth; k++) {
+		for (int k = 0; i < connections && k < depth; k++) {
 			struct slot *slot = &slots[i * depth + k];
 
 			slot->conn = &conns[i];
@@ -386,12 +403,12 @@ static void lose(struct conn *conn)
 
 static void pump(void)
 {
-	struct pollfd *polled = allocate(connections, sizeof(*polled));
+	struct pollfd *polled = allocate(all, sizeof(*polled));
 
 	for (;;) {
 		int waiting = 0;
 
-		for (int i = 0; i < connections; i++) {
+		for (int i = 0; i < all; i++) {
 			polled[i].fd = conns[i].dead ? -1 : smb2_get_fd(conns[i].smb2);
 			polled[i].events = conns[i].dead ? 0 : smb2_which_events(conns[i].smb2);
 			waiting += conns[i].dead ? 0 : conns[i].in_flight;
@@ -403,9 +420,9 @@ static void pump(void)
 			failed += waiting;
 			return;
 		}
-		if (poll(polled, connections, 1000) < 0)
+		if (poll(polled, all, 1000) < 0)
 			die("poll", NULL);
-		for (int i = 0; i < connections; i++)
+		for (int i = 0; i < all; i++)
 			if (polled[i].revents && smb2_service(conns[i].smb2, polled[i].revents) < 0)
 				lose(&conns[i]);
 	}
@@ -481,7 +498,8 @@ static void parse(int argc, char **argv)
 		if (!strcmp(argv[optind], ops[i].name))
 			kind = i;
 	if (kind == KINDS || strncmp(host, "127.", 4) || block == 0 || seconds > 120 ||
-	    connections < 1 || connections > 1000 || depth < 1 || depth > 256)
+	    connections < 1 || connections > 1000 || depth < 1 || depth > 256 ||
+	    (kind == LEASE && (depth > 1 || connections > 128)))
 		usage();
 	if (!path)
 		path = ops[kind].path;

@@ -8,7 +8,9 @@ from bench.report import HEADER, Measurement, cell, markdown, tsv
 def one(
     server: str, value: float, server_us: float, number: int = 0, error: str = ""
 ) -> Measurement:
-    return Measurement("echo", "op/s", server, number, value, server_us, 1.0, 30.0, 90.0, error)
+    return Measurement(
+        "echo", "op/s", server, number, value, server_us, 1.0, 30.0, 90.0, 0.5, error
+    )
 
 
 FOUND = [

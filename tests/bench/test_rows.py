@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench.__main__ import main, parse
-from bench.rows import ROWS
+from bench.bulk import WAYS
+from bench.rows import ROWS, Bulk, Row
 
 
 def test_names_are_unique_and_units_known() -> None:
@@ -15,14 +16,28 @@ def test_names_are_unique_and_units_known() -> None:
 
 def test_the_size_of_the_file_is_filled_in() -> None:
     (row,) = [row for row in ROWS if row.name == "sequential 64 KiB read"]
+    assert isinstance(row, Row)
     assert row.command(32) == ["-S", "32", "-b", "65536", "-q", "4", "read"]
 
 
+def test_every_way_to_protect_messages_is_read_and_written() -> None:
+    found = {(row.way, row.writing) for row in ROWS if isinstance(row, Bulk)}
+    assert found == {(way, writing) for way in WAYS for writing in (False, True)}
+
+
+def test_the_larger_folder_is_made_only_where_it_is_listed() -> None:
+    plan, _ = parse(["--only", "^echo"])
+    assert set(plan.folders) == {"bench_dir", "bench_few"}
+    plan, _ = parse(["--only", "listing", "--huge", "7"])
+    assert plan.folders["bench_huge"] == 7
+
+
 def test_rows_can_be_chosen_by_name() -> None:
-    plan, smoke = parse(["--only", "^echo", "--rounds", "2"])
+    plan, chosen = parse(["--only", "^echo", "--rounds", "2"])
     assert [row.name for row in plan.rows] == ["echo", "echo, 8 connections of 4"]
     assert plan.rounds == 2
-    assert not smoke
+    assert chosen.servers.split(",") == ["samba", "ksmbd", "impacket"]
+    assert parse(["--smoke"])[1].servers == "ksmbd"
 
 
 @pytest.mark.interop

@@ -1,0 +1,16 @@
+"""bench/contenders.py: who is compared.  That ksmbd works is what test_rows.py shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.contenders import CONTENDERS, OURS, REFERENCE, TOY, shares
+
+
+def test_each_serves_a_writable_share_of_its_own_folder(tmp_path: Path) -> None:
+    assert set(CONTENDERS) == {OURS, REFERENCE, TOY}
+    for name, make in CONTENDERS.items():
+        peer = make(tmp_path / name)
+        assert peer.path() == tmp_path / name / "share"
+        assert peer.users
+    assert shares(tmp_path)[0].options["read only"] == "no"
