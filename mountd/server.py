@@ -55,8 +55,15 @@ class Link:
         return parse(frame) if frame else None
 
     def close(self) -> None:
+        """What was sent still arrives.
+
+        A socket that is closed with something unread resets its peer, which then never sees what
+        lies in its own queue: the farewell, for one.
+        """
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
+            while self._socket.recv(1, socket.MSG_DONTWAIT):  # one message, whatever its length
+                continue
         except OSError:  # the peer was faster
             log.debug("the link was closed already")
         with self._sending:

@@ -120,6 +120,18 @@ def test_telling_a_ksmbd_that_is_gone_drops_the_link(bench: Bench) -> None:
         assert receive(ksmbd) == bench.state.starting_up()
 
 
+def test_the_farewell_arrives_though_something_was_not_read(bench: Bench) -> None:
+    bench.listen()
+    with bench.accept() as ksmbd:
+        receive(ksmbd)
+        for handle in range(3):
+            ksmbd.send(ipc.Heartbeat(handle=handle).pack())
+        bench.server.tell(ipc.ShuttingDown(reason="bye"))
+        bench.server.close()
+        assert receive(ksmbd) == ipc.ShuttingDown(reason="bye")
+        assert not ksmbd.recv(1)
+
+
 def test_a_new_ksmbd_has_no_sessions(bench: Bench) -> None:
     bench.listen()
     restored = ipc.TreeRestore(session_id=1, connect_id=1, account="alice", share="data")

@@ -1,8 +1,8 @@
 """Several channels with the Linux kernel's own client: a file moves over them, and one dies.
 
 It dies while the file is read back.  A request that the client is sending at that very moment it
-does not send again by another channel, but tells the program (ECONNABORTED, seen with 6.12): with
-reads those are too short to be hit.
+does not send again by another channel, but tells the program (ECONNABORTED, seen with 6.12): so the
+guest reads once more where that happens, on the same mount.
 """
 
 from __future__ import annotations
@@ -129,6 +129,6 @@ def test_nothing_is_lost_though_a_channel_dies(
 ) -> None:
     assert watcher.closed is not None, watcher.received
     sums = dict(re.findall(r"^sum (\w+) ([0-9a-f]{64})$", guest.output, re.M))
-    assert sums["sent"] == sums["up"]
+    assert sums["sent"] == sums.get("up"), guest.output
     on_disk = hashlib.sha256((server.path() / "random").read_bytes()).hexdigest()
     assert on_disk == sums["sent"]
