@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -57,22 +58,20 @@ def patient(
 ) -> Iterator[Callable[[str], list[torture.Result]]]:
     """What becomes of a suite that mostly waits: it runs beside the others.
 
-    All that were chosen begin, one after the other, when the first test of this module does.
+    All that were chosen begin when the first test of this module does, each against a server of
+    its own.
     """
     called = [item.callspec.params.get("suite") for item in chosen(request.session)]
     suites = [suite for suite in torture.PATIENT if suite in called]
-    if not suites:
-        yield lambda suite: []
-        return
-    made = server(real_folder / "torture-patient", pytestconfig.getoption("peer"))
-    made.start()
-    with ThreadPoolExecutor(1, thread_name_prefix="patient") as pool:
-        running = {suite: pool.submit(run, made, suite) for suite in suites}
+    kind = pytestconfig.getoption("peer")
+    with ExitStack() as ending:
+        pool = ThreadPoolExecutor(len(torture.PATIENT), thread_name_prefix="patient")
+        running: dict[str, Future[list[torture.Result]]] = {}
+        for suite in suites:
+            made = ending.enter_context(server(real_folder / f"torture-{suite}", kind))
+            running[suite] = pool.submit(run, made, suite)
+        ending.callback(pool.shutdown, cancel_futures=True)
         yield lambda suite: running[suite].result()
-        for future in running.values():
-            future.cancel()
-    assert made.running, made.tail()
-    made.stop()
 
 
 def chosen(session: pytest.Session) -> Iterator[pytest.Function]:

@@ -62,7 +62,7 @@ SUITES: Final = (
     "smb2.ioctl-on-stream",
 )
 # Minutes of waiting: for breaks that nobody answers, or for changes that must not be told.  They
-# run beside the others, against a server of their own.
+# run beside the others, each against a server of its own.
 PATIENT: Final = ("smb2.notify", "smb2.lease", "smb2.oplock", "smb2.replay")
 # besides, where files stay open over the end of the server
 CONTINUOUS: Final = (
