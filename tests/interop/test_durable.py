@@ -16,19 +16,23 @@ from smbprotocol.create_contexts import (
     SMB2CreateDurableHandleReconnectV2,
     SMB2CreateDurableHandleRequestV2,
 )
+from smbprotocol.exceptions import SMBResponseException
 from smbprotocol.file_info import FileAttributes
 from smbprotocol.open import (
     CreateDisposition,
     CreateOptions,
     FilePipePrinterAccessMask,
     ImpersonationLevel,
+    LockFlags,
     Open,
     RequestedOplockLevel,
     ShareAccess,
+    SMB2LockElement,
 )
 from smbprotocol.session import Session
 from smbprotocol.tree import TreeConnect
 
+from ksmbd.wire.status import NtStatus
 from tests.support.live import PASSWORD, LiveServer, LiveShare
 
 pytestmark = pytest.mark.interop
@@ -65,17 +69,23 @@ class Machine:
         """End the connection without a word: no CLOSE, no LOGOFF."""
         self.connection.transport.close()
 
-    def open(self, name: str, context: Any) -> Open:
+    def open(
+        self,
+        name: str,
+        *contexts: Any,
+        share: int = ShareAccess.FILE_SHARE_READ,
+        level: int = RequestedOplockLevel.SMB2_OPLOCK_LEVEL_BATCH,
+    ) -> Open:
         file = Open(self.tree, name)
         file.create(
             ImpersonationLevel.Impersonation,
             ALL,
             FileAttributes.FILE_ATTRIBUTE_NORMAL,
-            ShareAccess.FILE_SHARE_READ,
+            share,
             CreateDisposition.FILE_OPEN_IF,
             CreateOptions.FILE_NON_DIRECTORY_FILE,
-            create_contexts=[context],
-            oplock_level=RequestedOplockLevel.SMB2_OPLOCK_LEVEL_BATCH,
+            create_contexts=[*contexts],
+            oplock_level=level,
         )
         return file
 
@@ -131,3 +141,39 @@ def test_a_file_is_the_same_after_the_server_was_killed(server: LiveServer) -> N
     again.close()
     client.connection.disconnect()
     assert (server.path("ca") / "file").read_bytes() == b"before after"
+
+
+def test_a_lock_is_there_again_after_the_server_was_killed(server: LiveServer) -> None:
+    client, guid = Machine(server), uuid.uuid4()
+    flags = DurableHandleFlags.SMB2_DHANDLE_FLAG_PERSISTENT
+    shared = ShareAccess.FILE_SHARE_READ | ShareAccess.FILE_SHARE_WRITE
+    unheld: dict[str, int] = {"share": shared, "level": RequestedOplockLevel.SMB2_OPLOCK_LEVEL_NONE}
+    file = client.open("file", asked(guid, flags), **unheld)
+    file.write(bytes(30), 0)
+    file.lock([lock(10, 10)])
+    server.kill()
+    server.start_again()
+    client.connect()
+    again = client.open("file", back(file, guid, flags), **unheld)
+    other = Machine(server)
+    theirs = other.open("file", **unheld)
+    theirs.write(b"free", 0)
+    with pytest.raises(SMBResponseException) as refused:
+        theirs.write(b"no", 15)
+    assert refused.value.status == NtStatus.FILE_LOCK_CONFLICT
+    again.write(b"mine", 15)
+    again.close()
+    theirs.write(b"now", 15)
+    for machine in (client, other):
+        machine.connection.disconnect()
+    assert (server.path("ca") / "file").read_bytes()[10:20] == b"\0\0\0\0\0nowe\0"
+
+
+def lock(offset: int, length: int) -> SMB2LockElement:
+    element = SMB2LockElement()
+    element["offset"] = offset
+    element["length"] = length
+    element["flags"] = (
+        LockFlags.SMB2_LOCKFLAG_EXCLUSIVE_LOCK | LockFlags.SMB2_LOCKFLAG_FAIL_IMMEDIATELY
+    )
+    return element
