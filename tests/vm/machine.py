@@ -8,6 +8,7 @@ through a folder that both see; the script's output comes over a port of its own
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tests.support.debs import SUITE, ensure, run_inside
+from tests.support.live import PASSWORD
 from tests.vm.guest import Guest, built
 
 HOST: Final = "10.0.2.2"
@@ -78,6 +80,27 @@ def run_script(script: str, timeout_s: float, files: Mapping[str, bytes] | None 
             dmesg=read(shared / "dmesg"),
             console=read(shared / "console"),
         )
+
+
+def run_client(
+    script: Path,
+    timeout_s: float,
+    port: int,
+    files: Mapping[str, bytes] | None = None,
+    **given: str | Sequence[str],
+) -> Ended:
+    """Run a script that mounts from the server at *port*.
+
+    It finds HOST, PORT, SMBUSER, SMBPASS and whatever else is *given*: a sequence as an array.
+    """
+    known = {"HOST": HOST, "PORT": str(port), "SMBUSER": "tester", "SMBPASS": PASSWORD}
+    lines = [f"{name}={quoted(value)}\n" for name, value in (known | given).items()]
+    return run_script("".join(lines) + script.read_text(), timeout_s, files)
+
+
+def quoted(value: str | Sequence[str]) -> str:
+    """For the shell."""
+    return shlex.quote(value) if isinstance(value, str) else f"({shlex.join(value)})"
 
 
 def collect(command: Sequence[str], timeout_s: float) -> str:

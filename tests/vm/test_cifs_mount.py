@@ -6,17 +6,16 @@ One boot serves all mount options: every check of every set is one line of the g
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.interop.clients import tree_checksums
-from tests.support.live import PASSWORD, LiveServer, LiveShare
+from tests.support.live import LiveServer, LiveShare
 from tests.support.peers import Peer
 from tests.support.samba import SambaServer
-from tests.vm.machine import HOST, Ended, run_script
+from tests.vm.machine import Ended, run_client
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
 
@@ -43,16 +42,7 @@ def peer(real_folder: Path, pytestconfig: pytest.Config) -> Iterator[Peer]:
 @pytest.fixture(scope="module")
 def guest(peer: Peer) -> Ended:
     """The guest's one run."""
-    given = {
-        "HOST": HOST,
-        "PORT": str(peer.port),
-        "SHARE": "share",
-        "SMBUSER": "tester",
-        "SMBPASS": PASSWORD,
-    }
-    lines = [f"{name}={shlex.quote(value)}\n" for name, value in given.items()]
-    lines.append(f"OPTION_SETS=({' '.join(OPTION_SETS)})\n")
-    return run_script("".join(lines) + SCRIPT.read_text(), GUEST_S)
+    return run_client(SCRIPT, GUEST_S, peer.port, SHARE="share", OPTION_SETS=OPTION_SETS)
 
 
 def test_the_guest_ran_to_the_end(guest: Ended) -> None:

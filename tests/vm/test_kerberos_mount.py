@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -13,7 +12,7 @@ from tests.interop.kerberos import HOST, started
 from tests.support.kdc import Kdc
 from tests.support.live import PASSWORD
 from tests.vm.machine import HOST as ADDRESS
-from tests.vm.machine import Ended, run_script
+from tests.vm.machine import Ended, run_client
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
@@ -49,11 +48,10 @@ def run(tmp_path_factory: pytest.TempPathFactory, real_folder: Path) -> Iterator
         kdc.get_ticket(f"cifs/{HOST}", ticket)
         files = {name: (folder / name).read_bytes() for name in ("krb5.conf", "ccache")}
         with started(kdc, real_folder / "kerberos-vm", folder / "server.keytab") as server:
-            given = {"HOST": HOST, "ADDRESS": ADDRESS, "PORT": str(server.port)}
-            lines = [f"{name}={shlex.quote(value)}\n" for name, value in given.items()]
-            mounts = " ".join(shlex.quote(mount) for mount in MOUNTS)
-            script = "".join(lines) + f"MOUNTS=({mounts})\n" + SCRIPT.read_text()
-            yield Run(run_script(script, GUEST_S, files), server.log_text())
+            ended = run_client(
+                SCRIPT, GUEST_S, server.port, files, HOST=HOST, ADDRESS=ADDRESS, MOUNTS=MOUNTS
+            )
+            yield Run(ended, server.log_text())
 
 
 def test_the_guest_ran_to_the_end(run: Run) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +10,8 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from tests.support.live import PASSWORD, LiveServer, LiveShare
-from tests.vm.machine import HOST, Ended, run_script
+from tests.support.live import LiveServer, LiveShare
+from tests.vm.machine import Ended, run_client
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
@@ -42,9 +41,7 @@ def run(real_folder: Path) -> Iterator[Run]:
     folder.mkdir()
     share = LiveShare("share", folder / "share", OPTIONS)
     with LiveServer(folder, shares=[share]) as server, ThreadPoolExecutor(1) as pool:
-        given = {"HOST": HOST, "PORT": str(server.port), "SMBUSER": "tester", "SMBPASS": PASSWORD}
-        lines = [f"{name}={shlex.quote(value)}\n" for name, value in given.items()]
-        running = pool.submit(run_script, "".join(lines) + SCRIPT.read_text(), GUEST_S)
+        running = pool.submit(run_client, SCRIPT, GUEST_S, server.port)
         seen = {}
         for how, mode in (("read", "rb"), ("write", "r+b")):
             path = share.path / how

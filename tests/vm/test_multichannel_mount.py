@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shlex
 import subprocess
 import sys
 import threading
@@ -20,8 +19,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.live import PASSWORD, LiveServer, LiveShare
-from tests.vm.machine import HOST, Ended, run_script
+from tests.support.live import LiveServer, LiveShare
+from tests.vm.machine import HOST, Ended, run_client
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
 
@@ -96,15 +95,7 @@ def watcher(server: LiveServer) -> Iterator[Watcher]:
 @pytest.fixture(scope="module")
 def guest(server: LiveServer, watcher: Watcher) -> Ended:
     """The guest's one run."""
-    given = {
-        "HOST": HOST,
-        "PORT": str(server.port),
-        "SMBUSER": "tester",
-        "SMBPASS": PASSWORD,
-        "MIB": str(MIB),
-    }
-    lines = [f"{name}={shlex.quote(value)}\n" for name, value in given.items()]
-    return run_script("".join(lines) + SCRIPT.read_text(), GUEST_S)
+    return run_client(SCRIPT, GUEST_S, server.port, MIB=str(MIB))
 
 
 def test_the_guest_ran_to_the_end(guest: Ended) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import threading
 import time
 from collections.abc import Iterator
@@ -11,8 +10,8 @@ from typing import Final
 
 import pytest
 
-from tests.support.live import PASSWORD, LiveServer, LiveShare
-from tests.vm.machine import HOST, Ended, run_script
+from tests.support.live import LiveServer, LiveShare
+from tests.vm.machine import Ended, run_client
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
@@ -59,12 +58,9 @@ def killer(server: LiveServer) -> Killer:
 @pytest.fixture(scope="module")
 def guest(server: LiveServer, killer: Killer) -> Ended:
     """The guest's one run."""
-    given = {"HOST": HOST, "PORT": str(server.port), "SMBUSER": "tester", "SMBPASS": PASSWORD}
-    lines = [f"{name}={shlex.quote(value)}\n" for name, value in given.items()]
-    mounts = " ".join(shlex.quote(mount) for mount in MOUNTS)
     killer.start()
     try:
-        return run_script("".join(lines) + f"MOUNTS=({mounts})\n" + SCRIPT.read_text(), GUEST_S)
+        return run_client(SCRIPT, GUEST_S, server.port, MOUNTS=MOUNTS)
     finally:
         killer.over.set()
         killer.join()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +14,8 @@ from typing import Final
 
 import pytest
 
-from tests.support.live import PASSWORD, LiveServer, LiveShare
-from tests.vm.machine import HOST, Ended, run_script
+from tests.support.live import LiveServer, LiveShare
+from tests.vm.machine import Ended, run_client
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
@@ -52,16 +51,7 @@ def server(real_folder: Path) -> Iterator[LiveServer]:
 @pytest.fixture(scope="module")
 def guest(server: LiveServer) -> Ended:
     """The guest's one run."""
-    given = {
-        "HOST": HOST,
-        "PORT": str(server.port),
-        "SHARE": "share",
-        "SMBUSER": "tester",
-        "SMBPASS": PASSWORD,
-    }
-    lines = [f"{name}={shlex.quote(value)}\n" for name, value in given.items()]
-    lines.append(f"OPTION_SETS=({' '.join(OPTION_SETS)})\n")
-    return run_script("".join(lines) + SCRIPT.read_text(), GUEST_S)
+    return run_client(SCRIPT, GUEST_S, server.port, SHARE="share", OPTION_SETS=OPTION_SETS)
 
 
 def test_the_guest_ran_to_the_end(guest: Ended) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.support.live import PASSWORD, LiveServer, LiveShare
-from tests.vm.machine import HOST, Ended, run_script
+from tests.support.live import LiveServer, LiveShare
+from tests.vm.machine import Ended, run_client
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
 
@@ -46,10 +45,7 @@ def server(real_folder: Path) -> Iterator[LiveServer]:
 @pytest.fixture(scope="module")
 def guest(server: LiveServer) -> Ended:
     """The guest's one run."""
-    given = {"HOST": HOST, "PORT": str(server.port), "SMBUSER": "tester", "SMBPASS": PASSWORD}
-    lines = [f"{name}={shlex.quote(value)}\n" for name, value in given.items()]
-    mounts = " ".join(shlex.quote(mount) for mount in (*MOUNTS, *REFUSED))
-    return run_script("".join(lines) + f"MOUNTS=({mounts})\n" + SCRIPT.read_text(), GUEST_S)
+    return run_client(SCRIPT, GUEST_S, server.port, MOUNTS=(*MOUNTS, *REFUSED))
 
 
 def test_the_guest_ran_to_the_end(guest: Ended) -> None:
