@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from ksmbd.vfs.names import is_utf8
 from ksmbd.vfs.pattern import compile_pattern, has_wildcards
 from ksmbd.vfs.reader import NameReader
 from ksmbd.vfs.stat import Stat
 from ksmbd.vfs.xattr import proc_path
+from ksmbd.wire.text import is_utf8
 
 if TYPE_CHECKING:
     from ksmbd.vfs.handle import Handle

@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.handle import Handle
-from ksmbd.vfs.names import is_utf8
 from ksmbd.vfs.syscalls import renameat2
 from ksmbd.vfs.xattr import proc_path, remove_stream
-from ksmbd.wire.text import upcase
+from ksmbd.wire.text import is_utf8, upcase
 
 if TYPE_CHECKING:
     from ksmbd.vfs.root import ShareRoot

@@ -5,6 +5,9 @@ directory's time stamps stand still, provided they were settled (older than a cl
 it was read. Our own changes are entered into the table, so that filling a directory does not
 read it again for each new name; since a local process may have changed the directory between
 our look and our change, such a table is read afresh after a second at the latest.
+
+A large directory that changes all the same is followed: the kernel tells of each name that comes
+or goes, ours too, and its table is read no more.
 """
 
 from __future__ import annotations
@@ -16,36 +19,38 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from ksmbd.vfs.followed import Change, Followed, Key
 from ksmbd.vfs.shortnames import may_be_made, short_name
 from ksmbd.vfs.stamps import Clock, settled
 from ksmbd.vfs.xattr import proc_path
-from ksmbd.wire.text import upcase
+from ksmbd.wire.text import is_utf8, upcase
 
 MAX_NAMES: Final = 1 << 18  # in all tables of a share; some 60 MiB
+FOLLOWED: Final = 1000  # names; a smaller directory is read again as quickly
 _MAX_OWN: Final = 1024
 _PROVISIONAL: Final = 1_000_000_000  # ns
 
-_Key = tuple[int, int]  # device, inode
 _Stamp = tuple[int, int]  # mtime, ctime
 
 
 @dataclass(slots=True)
 class _Table:
     names: dict[str, str]  # folded -> on disk
-    ambiguous: bool  # some names fold to the same
+    alike: set[str]  # folded, of which there are several on disk
     stamp: _Stamp
-    expires: int | None  # ns; None = only when the stamp changes
+    expires: int | None = None  # ns; None = only when the stamp changes
+    followed: bool = False  # the stamp says nothing, Followed everything
 
+    def add(self, name: str) -> bool:
+        """Whether there are more names now."""
+        stored = self.names.setdefault(upcase(name), name)
+        if stored != name:
+            self.alike.add(upcase(name))
+        return stored is name
 
-def is_utf8(name: str) -> bool:
-    """Whether a name from the file system can be sent to a client at all."""
-    if name.isascii():
-        return True
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    def remove(self, name: str) -> bool:
+        """Whether there are fewer names now."""
+        return self.names.pop(upcase(name), None) is not None
 
 
 class FoldedNames:
@@ -54,9 +59,10 @@ class FoldedNames:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._tables: OrderedDict[_Key, _Table] = OrderedDict()  # by self._lock
+        self._tables: OrderedDict[Key, _Table] = OrderedDict()  # by self._lock
         self._total = 0  # names in all tables; by self._lock
-        self._own: OrderedDict[_Key, _Stamp] = OrderedDict()  # our last changes; by self._lock
+        self._own: OrderedDict[Key, _Stamp] = OrderedDict()  # our last changes; by self._lock
+        self._followed = Followed()  # by self._lock
 
     def find(self, dir_fd: int, name: str) -> str | None:
         """The on-disk spelling of *name* in the directory, None if it has none.
@@ -75,14 +81,14 @@ class FoldedNames:
         except PermissionError:
             return None
 
-    def before_change(self, dir_fd: int) -> _Key | None:
+    def before_change(self, dir_fd: int) -> Key | None:
         """Call before changing a directory: a token for changed() if its table is valid."""
         key, stamp = _identify(dir_fd)
         with self._lock:
             return key if self._valid(key, stamp) is not None else None
 
     def changed(
-        self, token: _Key | None, dir_fd: int, *, added: str = "", removed: str = ""
+        self, token: Key | None, dir_fd: int, *, added: str = "", removed: str = ""
     ) -> None:
         """Enter our own change of a directory."""
         key, stamp = _identify(dir_fd)
@@ -90,19 +96,17 @@ class FoldedNames:
         with self._lock:
             self._note_own(key, stamp)
             table = self._tables.get(key)
-            if table is None:
+            if table is None or table.followed:
                 return
-            if token != key or (removed and table.ambiguous):
+            if token != key:
                 self._drop(key)
                 return
             table.stamp = stamp
             table.expires = table.expires or now + _PROVISIONAL
             if removed:
-                self._total -= table.names.pop(upcase(removed), None) is not None
+                self._change(Change(key, removed, added=False))
             if added:
-                stored = table.names.setdefault(upcase(added), added)
-                self._total += stored is added
-                table.ambiguous |= stored != added
+                self._change(Change(key, added, added=True))
 
     def created(self, dir_fd: int) -> None:
         """Note that we have just made this directory, so that it is empty."""
@@ -110,66 +114,120 @@ class FoldedNames:
         now = self._clock()
         with self._lock:
             self._note_own(key, stamp)
-            self._keep(key, _Table({}, False, stamp, now + _PROVISIONAL))
+            self._keep(key, _Table({}, set(), stamp, now + _PROVISIONAL))
 
-    def _valid(self, key: _Key, stamp: _Stamp) -> _Table | None:
+    def close(self) -> None:
+        """Follow no directory any more; a second call does nothing."""
+        self._followed.close()
+
+    def _valid(self, key: Key, stamp: _Stamp) -> _Table | None:
         table = self._tables.get(key)
-        if table is None or table.stamp != stamp:
+        if table is not None and table.followed:
+            self._catch_up()
+            table = self._tables.get(key)
+        elif table is not None and table.expires is not None and table.expires < self._clock():
             return None
-        if table.expires is not None and table.expires < self._clock():
+        if table is None or (table.stamp != stamp and not table.followed):
             return None
         self._tables.move_to_end(key)
         return table
 
-    def _scan(self, dir_fd: int, key: _Key, stamp: _Stamp) -> dict[str, str]:
+    def _catch_up(self) -> None:
+        """Enter what the kernel has told of the directories that are followed."""
+        for change in self._followed.news():
+            table = self._tables.get(change.key)
+            if table is not None and table.followed:
+                self._change(change)
+
+    def _change(self, change: Change) -> None:
+        """Enter one change; the table goes where it would not tell any more what is on disk."""
+        key, name, added = change
+        table = self._tables.get(key)
+        if table is None:
+            return
+        if not name or (not added and upcase(name) in table.alike):
+            self._drop(key)
+        elif added:
+            self._total += table.add(name)
+        else:
+            self._total -= table.remove(name)
+        if self._total > MAX_NAMES:
+            self._drop(next(iter(self._tables)))
+
+    def _scan(self, dir_fd: int, key: Key, stamp: _Stamp) -> dict[str, str]:
         """Read the directory; keep the table if its time stamps allow."""
         now = self._clock()  # before reading: what comes after is not covered
+        with self._lock:
+            self._catch_up()
+            told = self._followed.told(key)
         fd = os.open(proc_path(dir_fd), os.O_RDONLY | os.O_DIRECTORY)
         try:
             listed = [name for name in os.listdir(fd) if is_utf8(name)]
         finally:
             os.close(fd)
         names = {upcase(name): name for name in listed}
-        ambiguous = len(names) < len(listed)
-        if ambiguous:  # the same choice every time
-            for name in listed:
-                folded = upcase(name)
-                names[folded] = min(names[folded], name)
+        table = _Table(names, set(), stamp)
+        if len(names) < len(listed):
+            table.alike = _settle(names, listed)
         with self._lock:
-            expires = None
-            if not settled(max(stamp), now):
+            if told is not None and told == self._followed.told(key):
+                table.followed = True  # what changed meanwhile is yet to be read
+            elif not settled(max(stamp), now):
                 if self._own.get(key) != stamp:
+                    self._follow(dir_fd, key, len(listed))
                     return names
-                expires = now + _PROVISIONAL
-            self._keep(key, _Table(names, ambiguous, stamp, expires))
+                table.expires = now + _PROVISIONAL
+            self._keep(key, table)
+            self._follow(dir_fd, key, len(listed))
         return names
 
-    def _keep(self, key: _Key, table: _Table) -> None:
-        self._drop(key)
+    def _follow(self, dir_fd: int, key: Key, size: int) -> None:
+        """From the next reading on: what has changed since this one was not told."""
+        if FOLLOWED <= size <= MAX_NAMES:
+            self._followed.follow(dir_fd, key)
+
+    def _keep(self, key: Key, table: _Table) -> None:
+        self._forget(key)
         if len(table.names) > MAX_NAMES:
+            self._followed.leave(key)
             return
         self._tables[key] = table
         self._total += len(table.names) + 1
         while self._total > MAX_NAMES:
             self._drop(next(iter(self._tables)))
 
-    def _drop(self, key: _Key) -> None:
+    def _drop(self, key: Key) -> None:
+        self._followed.leave(key)
+        self._forget(key)
+
+    def _forget(self, key: Key) -> None:
         table = self._tables.pop(key, None)
         if table is not None:
             self._total -= len(table.names) + 1
 
-    def _note_own(self, key: _Key, stamp: _Stamp) -> None:
+    def _note_own(self, key: Key, stamp: _Stamp) -> None:
         self._own[key] = stamp
         self._own.move_to_end(key)
         if len(self._own) > _MAX_OWN:
             self._own.popitem(last=False)
 
 
+def _settle(names: dict[str, str], listed: list[str]) -> set[str]:
+    """Of names that fold alike take the same every time; the folded ones that do."""
+    alike: set[str] = set()
+    for name in listed:
+        folded = upcase(name)
+        if names[folded] != name:
+            alike.add(folded)
+            names[folded] = min(names[folded], name)
+    return alike
+
+
 def _may_list(dir_fd: int) -> bool:
     return os.access(proc_path(dir_fd), os.R_OK, effective_ids=True)
 
 
-def _identify(dir_fd: int) -> tuple[_Key, _Stamp]:
+def _identify(dir_fd: int) -> tuple[Key, _Stamp]:
     st = os.fstat(dir_fd)
     return (st.st_dev, st.st_ino), (st.st_mtime_ns, st.st_ctime_ns)
 

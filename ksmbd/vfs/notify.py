@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ksmbd.vfs.names import is_utf8
 from ksmbd.vfs.syscalls import inotify_add_watch, inotify_init, inotify_rm_watch
 from ksmbd.vfs.xattr import proc_path
+from ksmbd.wire.text import is_utf8
 
 if TYPE_CHECKING:
     from ksmbd.vfs.handle import Handle

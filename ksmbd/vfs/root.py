@@ -87,6 +87,7 @@ class ShareRoot:
         fd, self.fd = getattr(self, "fd", -1), -1
         if fd >= 0:
             os.close(fd)
+            self.names.close()
 
     def __del__(self) -> None:
         self.close()  # after a reload, when the last tree connect to the old share is gone

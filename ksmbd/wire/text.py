@@ -24,6 +24,17 @@ def from_utf16(buf: Buffer) -> str:
         raise WireError(f"no UTF-16: {bad.reason}") from None
 
 
+def is_utf8(name: str) -> bool:
+    """Whether a name from the file system can be sent to a client at all."""
+    if name.isascii():
+        return True
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def filetime_from_ns(ns: int) -> int:
     """FILETIME of *ns* since 1970, rounded down; before 1601 is 0, far future the largest."""
     return min(max(ns // 100 + EPOCH_1970, 0), MAX_FILETIME)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from ksmbd.vfs import followed, notify
 from ksmbd.vfs import names as module
 from ksmbd.vfs.credentials import Credentials, become
 from ksmbd.vfs.handle import Handle
-from ksmbd.vfs.names import FoldedNames, is_utf8
+from ksmbd.vfs.names import FoldedNames
 from ksmbd.vfs.root import ShareRoot
+from ksmbd.wire.text import is_utf8
 
 SECOND = 1_000_000_000
 
@@ -225,6 +229,160 @@ def test_memory_is_bounded(
     assert len(scans) == 7
     for fd in fds:
         os.close(fd)
+
+
+class Folder:
+    """A large directory, followed from its second reading on."""
+
+    def __init__(self, path: Path, fd: int, clock: Clock) -> None:
+        self.path = path
+        self.fd = fd
+        self.names = FoldedNames(clock)
+        self.find("x")
+        (path / "changed").touch()
+        self.find("x")
+
+    def find(self, name: str) -> str | None:
+        return self.names.find(self.fd, name)
+
+
+@pytest.fixture
+def large(
+    directory: Path, fd: int, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Folder]:
+    monkeypatch.setattr(module, "FOLLOWED", 3)
+    made = Folder(directory, fd, clock)
+    yield made
+    made.names.close()
+
+
+def test_a_large_directory_that_others_change_is_read_no_more(
+    large: Folder, scans: list[int]
+) -> None:
+    for number in range(50):
+        (large.path / f"theirs{number}").touch()
+        assert large.find(f"THEIRS{number}") == f"theirs{number}"
+        assert large.find("missing") is None
+    (large.path / "theirs0").rename(large.path / "Renamed")
+    (large.path / "theirs1").unlink()
+    (large.path / "theirs2").rename(large.path.parent / "away")
+    assert large.find("Theirs0") is large.find("Theirs1") is large.find("Theirs2") is None
+    assert large.find("RENAMED") == "Renamed"
+    assert scans == []
+
+
+def test_nor_is_one_that_we_change(large: Folder, scans: list[int]) -> None:
+    for number in range(50):
+        token = large.names.before_change(large.fd)
+        (large.path / f"mine{number}").touch()
+        large.names.changed(token, large.fd, added=f"mine{number}")
+        assert large.find(f"MINE{number}") == f"mine{number}"
+    token = large.names.before_change(large.fd)
+    (large.path / "mine0").unlink()
+    (large.path / "Mine0").touch()  # somebody else is quick
+    large.names.changed(token, large.fd, removed="mine0")
+    assert large.find("MINE0") == "Mine0"
+    assert scans == []
+
+
+def test_what_changes_while_it_is_read_is_seen(
+    large: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listdir = os.listdir
+
+    def slow(fd: int) -> list[str]:
+        listed = listdir(fd)
+        (large.path / "late").touch()
+        (large.path / "One").unlink()
+        return listed
+
+    (large.path / "one").touch()  # folds like One: the next removal of either is not followed
+    (large.path / "one").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", slow)
+        large.find("x")
+    assert large.find("LATE") == "late"
+    assert large.find("ONE") is None
+
+
+def test_of_followed_names_that_fold_alike_the_choice_is_fixed(
+    large: Folder, scans: list[int]
+) -> None:
+    for name in ("aB", "Ab"):
+        (large.path / name).touch()
+    assert large.find("AB") in ("aB", "Ab")
+    (large.path / "Ab").unlink()
+    assert large.find("AB") == "aB"
+    assert len(scans) == 1
+
+
+def test_after_events_were_lost_it_is_read_again(
+    large: Folder, scans: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = notify.Event(-1, notify.IN_Q_OVERFLOW, 0, "")
+    (large.path / "theirs").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(notify.Inotify, "read", lambda self: [lost])
+        assert large.find("THEIRS") == "theirs"
+    assert len(scans) == 1
+    (large.path / "more").touch()
+    assert large.find("MORE") == "more"
+
+
+def test_a_followed_directory_that_is_removed_has_no_names(large: Folder) -> None:
+    for file in large.path.iterdir():
+        file.unlink()
+    large.path.rmdir()
+    assert large.find("ONE") is None
+
+
+@pytest.mark.parametrize("reason", ["file system", "limit"])
+def test_where_the_kernel_does_not_tell_stamps_decide(
+    directory: Path,
+    fd: int,
+    clock: Clock,
+    scans: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    reason: str,
+) -> None:
+    monkeypatch.setattr(module, "FOLLOWED", 3)
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EMFILE, "")
+
+    if reason == "limit":
+        monkeypatch.setattr(notify, "inotify_init", refuse)
+    else:
+        monkeypatch.setattr(followed, "fs_type", lambda fd: 0x6969)  # NFS
+    names = Folder(directory, fd, clock)
+    assert len(scans) == 2
+    (directory / "theirs").touch()
+    assert names.find("THEIRS") == "theirs"
+    assert len(scans) == 3
+
+
+def test_a_table_that_was_dropped_is_not_followed(
+    large: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_NAMES", 7)
+    (tmp_path / "other").mkdir()
+    for name in "abcd":
+        (tmp_path / "other" / name).touch()
+    with open_directory(tmp_path / "other") as other:
+        assert large.names.find(other, "A") == "a"
+    inotify = large.names._followed._inotify
+    assert inotify is not None
+    inotify.read()
+    (large.path / "theirs").touch()
+    assert inotify.read() == []
+    assert large.find("THEIRS") == "theirs"
+
+
+@contextmanager
+def open_directory(path: Path) -> Iterator[int]:
+    fd = os.open(path, os.O_PATH)
+    yield fd
+    os.close(fd)
 
 
 def test_undecodable_names_are_no_names() -> None:
