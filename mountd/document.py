@@ -138,8 +138,9 @@ get a share with it in its path. `%H` is used only if it is a directory's absolu
 `[homes]` is a share of each account under the account's own name, and under `homes`: its home
 directory, or what `path` says, such as `/srv/homes/%S`. Nobody gets another's, and guests get none.
 
-After `ksmbd-control --reload` global parameters hold for new connections, those of a share for new
-tree connects; `tcp port`, `interfaces` and `bind interfaces only` need a new start.
+After `ksmbd-control --reload` global parameters hold for new connections, those of a share for
+new tree connects, and the server listens where `interfaces` and `bind interfaces only` say from
+then on. `tcp port` needs a new start, and a reload that changes it says so.
 """
 
 TABLE_HEAD: Final = "| Parameter | Value | Default | Meaning |\n|---|---|---|---|\n"

@@ -7,7 +7,8 @@ from typing import Final
 # attribute of GlobalParams -> what it does
 GLOBAL: Final[dict[str, str]] = {
     "aapl_model": "The model that Apple's clients are told, and choose an icon by.",
-    "bind_interfaces_only": "Listen on the addresses of `interfaces` alone; otherwise on all.",
+    "bind_interfaces_only": "Listen on the addresses of `interfaces` alone, also on those that "
+    "come later; otherwise, and where `interfaces` is empty, on all.",
     "deadtime": "After so many minutes an idle connection without open files is closed; 0: never.",
     "default_unix_user": "The system user for whom an account acts that has no system user of its "
     "name. Empty: such accounts are refused (or become guests: `map to guest = bad uid`).",

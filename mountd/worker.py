@@ -166,8 +166,10 @@ def spnego(services: Services, message: ipc.SpnegoAuthenRequest) -> Message:
 def started(_services: Services, message: ipc.Started) -> None:
     if message.status:
         log.error("ksmbd cannot start: %s", message.why)
-    else:
+    elif message.port:
         log.info("ksmbd listens on port %d", message.port)
+    else:
+        log.warning("ksmbd listens on no address yet")
 
 
 def answered(services: Services, message: ipc.OpensResponse | ipc.EndResponse) -> None:

@@ -1,6 +1,6 @@
 """Accepting connections: one thread per listening socket, limits in total and per address.
 
-    bind_all   every address asked for, or an error that names the one that failed
+    bind       one address; bind_all every one asked for, or an error that names what failed
     Admission  who may come in; each ``admit`` has one ``leave``, whatever happens between
     Listener   the thread ``ksmbd/<port>-<address>``
 
@@ -43,7 +43,7 @@ _THAT_ONE_ONLY: Final = frozenset(
         errno.EPERM,  # a firewall rule
     }
 )
-_NO_IPV6: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+ABSENT: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})  # no such address here
 _NOT_ENOUGH: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -167,38 +167,43 @@ class Listener:
         sock.close()
 
 
-def bind_all(addresses: Sequence[str], port: int) -> list[socket.socket]:
+def bind_all(
+    addresses: Sequence[str], port: int, *, absent_ok: bool = False
+) -> dict[str, socket.socket]:
     """Listen on every address; without addresses on all, IPv6 where there is any.
 
-    Port 0 takes a free one, the same on each address.  Raises BindError.
+    Port 0 takes a free one, the same on each address.  With *absent_ok* what is no address of this
+    machine now is left out.  Raises BindError.
     """
     for attempt in range(PORT_ATTEMPTS):
         try:
-            return _bind_once(addresses, port)
+            return _bind_once(addresses, port, absent_ok)
         except BindError as error:
             if port or error.errno != errno.EADDRINUSE or attempt == PORT_ATTEMPTS - 1:
                 raise
     raise AssertionError("unreachable")
 
 
-def _bind_once(addresses: Sequence[str], port: int) -> list[socket.socket]:
-    sockets: list[socket.socket] = []
+def _bind_once(addresses: Sequence[str], port: int, absent_ok: bool) -> dict[str, socket.socket]:
+    sockets: dict[str, socket.socket] = {}
     for address in addresses or ANY:
         try:
-            sock = _bind(address, port)
+            sock = bind(address, port)
         except BindError as error:
-            if not addresses and sockets and error.errno in _NO_IPV6:
-                log.debug("no IPv6 here: %s", error)
+            may_miss = absent_ok or (sockets and not addresses)
+            if may_miss and error.errno in ABSENT:
+                log.debug("left out: %s", error)
                 continue
-            for bound in sockets:
+            for bound in sockets.values():
                 bound.close()
             raise
-        sockets.append(sock)
+        sockets[address] = sock
         port = sock.getsockname()[1]
     return sockets
 
 
-def _bind(address: str, port: int) -> socket.socket:
+def bind(address: str, port: int) -> socket.socket:
+    """Listen on one address.  Raises BindError."""
     where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     try:
         family, _, _, _, target = socket.getaddrinfo(

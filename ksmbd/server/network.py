@@ -15,7 +15,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -36,14 +36,14 @@ class Network:
     def __init__(
         self,
         words: Sequence[str],
-        listening: Sequence[str],
+        listening: Container[str],
         *,
         addresses: Callable[[], list[Address]] = local_addresses,
         sysfs: Path = SYSFS,
         processors: int | None = None,
     ) -> None:
         self._words = [parse(word) for word in words]
-        self._listening = frozenset(listening)
+        self._listening = listening
         self._addresses = addresses
         self._sysfs = sysfs
         self._processors = processors or os.cpu_count() or 1

@@ -35,9 +35,9 @@ from ksmbd.server.child import Child
 from ksmbd.server.clients import Clients
 from ksmbd.server.commands import Commands
 from ksmbd.server.control import SOCKET_NAME, ControlServer
-from ksmbd.server.interfaces import choose, local_addresses
 from ksmbd.server.lease_reader import LeaseReader
-from ksmbd.server.listener import Admission, BindError, Listener, bind_all
+from ksmbd.server.listener import Admission, BindError
+from ksmbd.server.listening import Listening, Wish
 from ksmbd.server.loops import Loops
 from ksmbd.server.network import Network
 from ksmbd.server.notify import READY, STOPPING, WATCHDOG, Notifier
@@ -47,6 +47,7 @@ from ksmbd.server.timers import Timer, Timers
 from ksmbd.server.watchdog import Watchdog
 from ksmbd.state.journal import Journal
 from ksmbd.state.server import Server
+from ksmbd.state.settings import Settings
 from ksmbd.vfs.sid import Domain
 from ksmbd.wire import ipc
 
@@ -178,11 +179,10 @@ class Daemon:
         self.clients: Clients | None = None
         self.notify_reader: NotifyReader | None = None
         self.lease_reader: LeaseReader | None = None
-        self.port = 0
+        self.listening = Listening(self.admission, _tell_ready)
         self.state = "startup"  # as in ksmbd's stats: startup, running, shutdown
         self._notifier = notifier or Notifier()
         self._orders = Orders()
-        self._listeners: list[Listener] = []
         self._control = ControlServer(str(options.run_dir / SOCKET_NAME), Commands(self).table())
         self._ipc = threading.Thread(target=self._run_ipc, name="ksmbd/ipc", daemon=True)
         self._child = Child(_mountd_command(options), self._mountd_ended)
@@ -247,12 +247,9 @@ class Daemon:
                 return
             pause.wait(0.001)  # it is sending STARTED
         self._restore()
-        for listener in self._listeners:
-            listener.start()
         self.state = "running"
-        for listener in self._listeners:
-            host = f"[{listener.address}]" if ":" in listener.address else listener.address
-            print(f"ksmbd: ready on {host}:{listener.port}", flush=True)
+        assert self.clients is not None
+        self.listening.accept(self.clients.serve)
         self._notifier.send(READY, f"MAINPID={os.getpid()}", f"STATUS=Port {self.port}")
         self._sign_of_life()
 
@@ -287,8 +284,7 @@ class Daemon:
         """End everything, each within its time."""
         self.state = "shutdown"
         self._notifier.send(STOPPING)
-        for listener in self._listeners:
-            listener.close()
+        self.listening.close()
         if self.clients is not None:
             self.clients.close_all()
             if not self.clients.wait_gone(CLIENTS_S):
@@ -324,14 +320,11 @@ class Daemon:
         new = startup.settings_from(settings)
         self.admission.set_limits(new.max_connections, new.max_connections_per_address)
         if self.server is not None:
-            self.server.settings = new
-            if self.server.persistence.journal is None:
-                self._restore()
-            self.server.negotiate_token = startup.negotiate_token(new)
-            self.server.forget_shares()
+            self._reconfigure(self.server, settings, new)
             return self.port
+        port = settings.tcp_port if self.options.port is None else self.options.port
         try:
-            sockets = self._bind(settings)
+            self.listening.open(self._wish(settings), port)
         except BindError as error:
             self.order_stop(1, str(error))
             raise
@@ -343,7 +336,7 @@ class Daemon:
             negotiate_token=startup.negotiate_token(new),
             domain=Domain(startup.sub_authorities(settings)),
             settings=new,
-            interfaces=Network(settings.interfaces, [s.getsockname()[0] for s in sockets]),
+            interfaces=Network(settings.interfaces, self.listening),
         )
         self.notify_reader = NotifyReader(self.server.notify)
         self.server.notify.local = self.notify_reader
@@ -358,10 +351,22 @@ class Daemon:
             timers=self.timers,
             direct=self.options.direct_dispatch,
         )
-        self._listeners = [Listener(s, self.admission, self.clients.serve) for s in sockets]
-        self.port = self._listeners[0].port
         self._orders.put(Serve())
         return self.port
+
+    def _reconfigure(self, server: Server, settings: ipc.StartingUp, new: Settings) -> None:
+        """Go on with other global parameters; say what needs a new start."""
+        server.settings = new
+        server.opens.limit = new.max_open_files
+        if server.persistence.journal is None:
+            self._restore()
+        server.negotiate_token = startup.negotiate_token(new)
+        server.forget_shares()
+        self.listening.change(self._wish(settings))
+        server.interfaces = Network(settings.interfaces, self.listening)
+        port = settings.tcp_port if self.options.port is None else self.options.port
+        if port not in (0, self.port):
+            log.warning("tcp port: %d until a new start, not %d", self.port, port)
 
     def shutting_down(self, reason: str) -> None:
         self.order_stop(0, f"mountd ends ({reason}): shutting down")
@@ -381,16 +386,17 @@ class Daemon:
             log.warning("mountd hangs: all connections are closed")
             self.clients.drop_all()
 
-    def _bind(self, settings: ipc.StartingUp) -> list[socket.socket]:
-        """The listening sockets that the command line or else mountd asks for."""
-        port = settings.tcp_port if self.options.port is None else self.options.port
-        addresses = list(self.options.bind)
-        if not addresses and settings.flags & ipc.BIND_INTERFACES_ONLY:
-            addresses = choose(settings.interfaces, local_addresses())
-            if not addresses:
-                wanted = " ".join(settings.interfaces)
-                raise BindError(0, f"no address of this machine is one of `interfaces`: {wanted}")
-        return bind_all(addresses, port)
+    @property
+    def port(self) -> int:
+        """Where clients find us; 0 until there is an address to listen on."""
+        return self.listening.port
+
+    def _wish(self, settings: ipc.StartingUp) -> Wish:
+        """Where to listen, by the command line or else by mountd."""
+        if self.options.bind:
+            return Wish(self.options.bind)
+        only = settings.flags & ipc.BIND_INTERFACES_ONLY and settings.interfaces
+        return Wish(interfaces=settings.interfaces) if only else Wish()
 
     def _mountd_ended(self, status: int) -> bool:
         """The child ended by itself; it is not started again if it never got to work."""
@@ -398,6 +404,11 @@ class Daemon:
             self.order_stop(1, f"mountd ended with status {status} before it had started")
             return False
         return True
+
+
+def _tell_ready(address: str, port: int) -> None:
+    host = f"[{address}]" if ":" in address else address
+    print(f"ksmbd: ready on {host}:{port}", flush=True)
 
 
 def _boot_id() -> str:

@@ -10,7 +10,7 @@ from typing import Self
 
 import pytest
 
-from ksmbd.server.listener import Admission, BindError, Listener, bind_all
+from ksmbd.server.listener import Admission, BindError, Listener, bind, bind_all
 
 SOON = 30.0
 
@@ -19,7 +19,7 @@ class Door:
     """A listener on a free loopback port; ``serve`` is what the test wants."""
 
     def __init__(self, admission: Admission, serve: Callable[[socket.socket, str], None]) -> None:
-        (sock,) = bind_all(["127.0.0.1"], 0)
+        sock = bind("127.0.0.1", 0)
         self.listener = Listener(sock, admission, serve)
         self.listener.start()
 
@@ -192,7 +192,7 @@ def test_after_close_nobody_is_accepted_and_the_thread_is_gone() -> None:
 
 
 def test_a_port_that_is_taken_is_named_in_one_line() -> None:
-    (first,) = bind_all(["127.0.0.1"], 0)
+    first = bind("127.0.0.1", 0)
     port = first.getsockname()[1]
     with pytest.raises(BindError) as taken:
         bind_all(["127.0.0.1"], port)
@@ -209,7 +209,7 @@ def test_one_address_that_fails_leaves_no_socket_behind() -> None:
 
 
 def test_several_addresses_share_one_free_port() -> None:
-    sockets = bind_all(["127.0.0.1", "127.0.0.2"], 0)
+    sockets = list(bind_all(["127.0.0.1", "127.0.0.2"], 0).values())
     assert len({sock.getsockname()[1] for sock in sockets}) == 1
     assert [sock.getsockname()[0] for sock in sockets] == ["127.0.0.1", "127.0.0.2"]
     for sock in sockets:
@@ -217,7 +217,7 @@ def test_several_addresses_share_one_free_port() -> None:
 
 
 def test_without_addresses_all_are_listened_on_in_both_families() -> None:
-    sockets = bind_all([], 0)
+    sockets = list(bind_all([], 0).values())
     hosts = [sock.getsockname()[0] for sock in sockets]
     assert hosts[0] == "0.0.0.0"
     assert hosts[1:] in ([], ["::"])

@@ -223,15 +223,35 @@ def test_interfaces_of_mountd_are_listened_on(tmp_path: Path, processes: list[Pr
     assert server.host == "127.0.0.1"
 
 
-def test_interfaces_that_are_not_there_end_it(tmp_path: Path, processes: list[Process]) -> None:
+def test_interfaces_may_come_later(tmp_path: Path, processes: list[Process]) -> None:
+    """Until then it serves nobody, and says why; a reload may say where else to listen."""
     server = Process(tmp_path / "run", "--port", "0")
     processes.append(server)
-    assert (
-        FakeMountd(server).start(flags=ipc.BIND_INTERFACES_ONLY, interfaces=("wlan7",)).status != 0
-    )
-    status, log = server.wait()
-    assert status == 1
-    assert "no address of this machine is one of `interfaces`: wlan7" in log
+    mountd = FakeMountd(server)
+    flags = ipc.BIND_INTERFACES_ONLY
+    started = mountd.start(flags=flags, interfaces=("wlan7",))
+    assert (started.status, started.port) == (0, 0)
+    again = mountd.start(flags=flags, interfaces=("127.0.0.1",))
+    assert again.port
+    assert server.process.stdout is not None
+    ready = READY.match(server.process.stdout.readline())
+    assert ready is not None
+    assert (ready["host"], int(ready["port"])) == ("127.0.0.1", again.port)
+    status, log, _ = server.end()
+    assert status == 0
+    assert "no address of this machine is one of `interfaces` now: wlan7" in log
+
+
+def test_a_port_needs_a_new_start(tmp_path: Path, processes: list[Process]) -> None:
+    server = Process(tmp_path / "run", "--bind", "127.0.0.1")
+    processes.append(server)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    server.serve(tcp_port=port)
+    assert server.mountd is not None
+    assert server.mountd.start(tcp_port=port + 1).port == port
+    _, log, _ = server.end()
+    assert f"tcp port: {port} until a new start, not {port + 1}" in log
 
 
 def test_it_survives_mountd_and_takes_the_link_up_again(server: Process) -> None:
