@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ksmbd.wire.access import FILE_APPEND_DATA, FILE_READ_DATA, FILE_WRITE_DATA
-from mountd import variables
+from mountd import login, variables
 from mountd.questions import Questions
 from mountd.rpc.interface import (
     DISK,
@@ -91,9 +91,10 @@ class RpcContext:
                 type=IPC | SPECIAL if share.is_pipe else DISK,
                 comment=share.params.comment,
                 path=share.path,
-                browseable=share.params.browseable,
+                browseable=self._shows(share, caller),
                 max_users=share.params.max_connections,
                 current_users=self._state.sessions.count(share.name),
+                lists_by_access=share.params.hide_unreadable,
             )
             for share in self._shares_of(caller)
             if share.params.available
@@ -114,6 +115,11 @@ class RpcContext:
                 except variables.Unsafe:
                     continue
                 yield own.of_client(values)
+
+    def _shows(self, share: Served, caller: Caller) -> bool:
+        if not share.params.access_based_share_enum or not share.params.browseable:
+            return share.params.browseable
+        return login.lets_in(self._state, share, caller.account, guest=caller.is_guest)
 
     def sessions(self) -> Sequence[SessionInfo]:
         first: dict[int, Tree] = {}

@@ -227,7 +227,7 @@ def _tree_connect(state: State, request: TreeConnectRequest) -> TreeConnectRespo
     if request.account_flags & ipc.USER_BAD_PASSWORD and not files.globals.map_to_guest:
         raise Refused(TreeStatus.INVALID_USER, "wrong password")
     share = _share(state, files, request)
-    member = _member(state, files, share, request)
+    member = _member(state, files, share, request.account, request.account_flags)
     share, variant = _of_client(state, share, member, request)
     if problem := forced(share.params, state.system)[1]:
         raise Refused(TreeStatus.ERROR, problem)
@@ -290,9 +290,19 @@ def _of_client(
     return share.of_client(values), variables.pack(values)
 
 
-def _member(state: State, files: Files, share: Share, request: TreeConnectRequest) -> Member:
-    """Whom the share sees: the account, or the guest in its place."""
-    is_guest = bool(request.account_flags & ipc.USER_GUEST) or _mapped(request.account_flags)
+def lets_in(state: State, share: Share, account: str, *, guest: bool) -> bool:
+    """Whether the share's lists of users let that account, or a guest, connect to it."""
+    flags = ipc.USER_GUEST if guest else ipc.USER_OK
+    try:
+        _rights(state, share, _member(state, state.files, share, account, flags))
+    except Refused:
+        return False
+    return True
+
+
+def _member(state: State, files: Files, share: Share, name: str, flags: int) -> Member:
+    """Whom the share sees: the account of that name, or the guest in its place."""
+    is_guest = bool(flags & ipc.USER_GUEST) or _mapped(flags)
     if is_guest and not share.params.guest_ok:
         why = "restrict anonymous" if share.is_pipe else "no guest ok"
         raise Refused(TreeStatus.ERROR, why)
@@ -303,7 +313,7 @@ def _member(state: State, files: Files, share: Share, request: TreeConnectReques
         if identity is None:
             raise Refused(TreeStatus.NO_USER, f"guest account {account!r}")
         return Member(account, identity, True, bool(own) or not is_guest)
-    name = users.lookup(files.accounts, request.account) or request.account
+    name = users.lookup(files.accounts, name) or name
     identity = state.identity(name)
     if name not in files.accounts and state.system.user(name) is None:
         raise Refused(TreeStatus.NO_USER, "there is no such account")

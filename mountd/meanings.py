@@ -81,6 +81,8 @@ GLOBAL: Final[dict[str, str]] = {
 
 # attribute of ShareParams -> what it does
 SHARE: Final[dict[str, str]] = {
+    "access_based_share_enum": "Leave the share out of the lists of those whom `valid users`, "
+    "`invalid users` and the like keep out of it.",
     "admin_users": "In `[global]`: accounts, `@groups` and `+groups` that may ask the server's RPC "
     "services about sessions, files and paths. On the share itself they have no more rights.",
     "allow_insecure_wide_links": "With `follow symlinks`: follow symbolic links that lead out of "
@@ -112,7 +114,8 @@ SHARE: Final[dict[str, str]] = {
     "guest_only": "Take everybody for a guest; with `guest ok`.",
     "hide_dot_files": "Give names that begin with a dot the attribute hidden.",
     "hide_files": "Names that are shown with the attribute hidden; * and ? are wildcards.",
-    "hide_unreadable": "Leave out of listings what the user may not read.",
+    "hide_unreadable": "Leave out of listings and of notifications what the user may not read "
+    "(Windows' access-based enumeration). Costs a look at every entry's rights.",
     "hosts_allow": "Hosts that may connect; wins over `hosts deny`, and alone it denies everybody "
     "else but this machine itself. In `[global]` it says who may log on, too, whatever a share "
     "says. A name is one the resolver knows for the client's address, `.example.org` all of a "
@@ -191,7 +194,6 @@ SHARE: Final[dict[str, str]] = {
 PLANNED: Final = frozenset(
     {
         "aapl_model",
-        "hide_unreadable",
         "smbd_max_io_size",
         "time_machine",
         "time_machine_max_size",

@@ -353,6 +353,7 @@ class GlobalParams:
 class ShareParams:
     """One share's section; in ``[global]``, the default of every share."""
 
+    access_based_share_enum: bool = param(boolean, False)
     admin_users: tuple[str, ...] = param(words, (), empty=True)
     allow_insecure_wide_links: bool = param(boolean, False, "wide links")
     available: bool = param(boolean, True)

@@ -7,8 +7,10 @@ cancels it.  What changes between two requests is kept with the open and answers
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 from ksmbd.state.open import Open
+from ksmbd.state.sight import sight
 from ksmbd.state.wait import Wait
 from ksmbd.state.watch import Outcome, Waiter, Watch
 from ksmbd.state.work import Reply, Work
@@ -21,6 +23,13 @@ from ksmbd.wire.change_notify import (
     pack_changes,
 )
 from ksmbd.wire.status import NtStatus, NtStatusError
+
+
+class _Waiting(NamedTuple):
+    """What a request that waits comes back with."""
+
+    watch: Watch
+    waiter: Waiter
 
 
 def change_notify(work: Work, req: ChangeNotifyRequest) -> Reply:
@@ -37,9 +46,9 @@ def change_notify(work: Work, req: ChangeNotifyRequest) -> Reply:
     NOTIFY_CLEANUP      the open was closed, its tree or session ended
     DELETE_PENDING      the directory is deleted, or going to be
     """
-    waiter: Waiter | None = work.memo
-    if waiter is not None and waiter.outcome is not None:
-        return _reply(req, waiter.outcome)
+    waiting: _Waiting | None = work.memo
+    if waiting is not None and waiting.waiter.outcome is not None:
+        return _answer(work, req, waiting.watch, waiting.waiter.outcome)
     if req.output_buffer_length > work.connection.max_transact_size:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "longer than MaxTransactSize")
     open = work.open(req.persistent_id, req.volatile_id)
@@ -49,16 +58,31 @@ def change_notify(work: Work, req: ChangeNotifyRequest) -> Reply:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "no directory")
     open.require(FILE_LIST_DIRECTORY)
     _check_alive(open)
+    return _ask(work, req, _watch(work, open, req))
+
+
+def _ask(work: Work, req: ChangeNotifyRequest, watch: Watch) -> Reply:
+    """What has changed; raises Wait if nothing has."""
     notify = work.server.notify
-    watch = _watch(work, open, req)
-    answer = notify.request(watch)
-    if isinstance(answer, Outcome):
-        return _reply(req, answer)
-    work.memo = waiter = answer
+    waiter = notify.request(watch)
+    if isinstance(waiter, Outcome):
+        return _answer(work, req, watch, waiter)
+    work.memo = _Waiting(watch, waiter)
     if not work.is_last:  # what follows would wait as long as the folder stays as it is
         notify.give_up(watch, waiter)
         raise NtStatusError(NtStatus.INTERNAL_ERROR, "in the middle of a compound")
     raise Wait(waiter.event, on_cancel=lambda: notify.give_up(watch, waiter))
+
+
+def _answer(work: Work, req: ChangeNotifyRequest, watch: Watch, outcome: Outcome) -> Reply:
+    """Tell the client, of a share with `hide unreadable` what the user may see of it."""
+    eyes = sight(work.the_tree()) if outcome.changes else None
+    if eyes is None:
+        return _reply(req, outcome)
+    seen = eyes.tells(watch.root, watch.place, outcome.changes)
+    if seen is None:
+        return _reply(req, Outcome(NtStatus.NOTIFY_ENUM_DIR, []))
+    return _reply(req, Outcome(outcome.status, seen)) if seen else _ask(work, req, watch)
 
 
 def _check_alive(open: Open) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ksmbd.state.open import Open
+from ksmbd.state.sight import sight
 from ksmbd.state.work import Reply, Work
 from ksmbd.vfs.directory import DirEntry, Enumeration
 from ksmbd.vfs.pattern import NameInvalid
@@ -73,7 +74,7 @@ def _scan(open: Open, req: QueryDirectoryRequest, pattern: str) -> tuple[Enumera
     if entries is not None and not req.flags & (RESTART_SCANS | REOPEN):
         return entries, False
     if entries is None:
-        entries = open.file.entries()
+        entries = open.file.entries(sight(open.tree))
     try:
         entries.restart(pattern)
     except NameInvalid as invalid:

@@ -29,6 +29,7 @@ from ksmbd.wire.tree_connect import (
     SHARE_CAP_CONTINUOUS_AVAILABILITY,
     SHARE_DISK,
     SHARE_PIPE,
+    SHAREFLAG_ACCESS_BASED_DIRECTORY_ENUM,
     SHAREFLAG_ENCRYPT_DATA,
     SHAREFLAG_MANUAL_CACHING,
     SHAREFLAG_NO_CACHING,
@@ -165,6 +166,8 @@ def _connect(
 
 def _share_flags(tree: TreeConnect) -> int:
     flags = SHAREFLAG_NO_CACHING if tree.share.is_pipe else SHAREFLAG_MANUAL_CACHING
+    if tree.share.hide_unreadable:
+        flags |= SHAREFLAG_ACCESS_BASED_DIRECTORY_ENUM
     return flags | SHAREFLAG_ENCRYPT_DATA if tree.encrypt_data else flags
 
 

@@ -39,6 +39,7 @@ from ksmbd.wire.change_notify import (
     CHANGE_STREAM_NAME,
     CHANGE_STREAM_SIZE,
     CHANGE_STREAM_WRITE,
+    OF_STREAMS,
 )
 from ksmbd.wire.status import NtStatus
 
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 
 CHANGE_DATA: Final = CHANGE_SIZE | CHANGE_LAST_WRITE
 _STREAM_DATA: Final = CHANGE_STREAM_SIZE | CHANGE_STREAM_WRITE
-_OF_STREAMS: Final = (ACTION_ADDED_STREAM, ACTION_REMOVED_STREAM, ACTION_MODIFIED_STREAM)
 _KINDS: Final = {
     ACTION_ADDED: Kind.APPEARED,
     ACTION_REMOVED: Kind.VANISHED,
@@ -368,7 +368,7 @@ def _where(handle: Handle) -> str:
 
 def _on_disk(report: Report) -> str:
     """The file whose event the kernel raises; a stream is part of its file."""
-    if report.action in _OF_STREAMS:
+    if report.action in OF_STREAMS:
         return report.path.rpartition(":")[0]
     return report.path
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ksmbd.vfs.stat import Stat
 
 
-class _Descriptor:
+class Descriptor:
     """A descriptor's face towards ``acl``, which looks at ``fd`` alone."""
 
     __slots__ = ("fd",)
@@ -44,7 +44,7 @@ def _parent(tree: TreeConnect, root: ShareRoot, path: str) -> SecurityDescriptor
         return None
     fd = root.open_directory(path.rpartition("/")[0])
     try:
-        return acl.descriptor(_Descriptor(fd), tree.session.domain, tree.share.acl_xattr)
+        return acl.descriptor(Descriptor(fd), tree.session.domain, tree.share.acl_xattr)
     finally:
         os.close(fd)
 
@@ -89,7 +89,7 @@ def require_in_parent(tree: TreeConnect, entry: Entry, right: int) -> None:
     token = tree.the_token
     if token.privileged:
         return
-    sd = acl.descriptor(_Descriptor(entry.parent), tree.session.domain, tree.share.acl_xattr)
+    sd = acl.descriptor(Descriptor(entry.parent), tree.session.domain, tree.share.acl_xattr)
     access.granted(sd, token, right)
 
 
@@ -105,7 +105,7 @@ def give_to_new(
     if explicit is not None or share.acl_xattr:
         acl.settle(
             open.file,
-            _Descriptor(entry.parent),
+            Descriptor(entry.parent),
             tree.the_token,
             domain,
             share.acl_xattr,

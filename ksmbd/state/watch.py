@@ -83,6 +83,11 @@ class Watch:
         self._size = 0  # bytes
         self._waiters: deque[Waiter] = deque()
 
+    @property
+    def place(self) -> str:
+        """The directory, relative to the share."""
+        return self.path[len(self.root.location) + 1 :]
+
     def add(self, action: int, name: str) -> None:
         """Keep a change of *name*, relative with '/' between.
 

@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from itertools import chain, islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ksmbd.vfs.pattern import compile_pattern, has_wildcards
 from ksmbd.vfs.reader import NameReader
@@ -17,6 +17,7 @@ from ksmbd.wire.text import is_utf8
 
 if TYPE_CHECKING:
     from ksmbd.vfs.handle import Handle
+    from ksmbd.vfs.root import ShareRoot
 
 
 class DirEntry(NamedTuple):
@@ -26,15 +27,26 @@ class DirEntry(NamedTuple):
     stat: Stat
 
 
+class Shows(Protocol):
+    """Whether a user is to see an entry; asked on the user's thread."""
+
+    def shows(self, directory: int, name: str) -> bool:
+        """That entry of an open directory, itself if it is a symlink."""
+
+    def shows_behind(self, root: ShareRoot, path: str) -> bool:
+        """What a symlink that is followed leads to."""
+
+
 class Enumeration:
     """One pass over a directory: "." and ".." first, then a snapshot of its names.
 
     Each name is stat'ed when its turn comes; one that has gone by then, that the share vetoes
-    or that is no UTF-8 is left out. One thread at a time.
+    or that is no UTF-8 is left out, and so is what *sight* does not show. One thread at a time.
     """
 
-    def __init__(self, handle: Handle) -> None:
+    def __init__(self, handle: Handle, sight: Shows | None = None) -> None:
         self._handle = handle
+        self._sight = sight
         self._root = handle.root
         self._fd = -1
         self._entries: Iterator[DirEntry] = iter(())
@@ -100,7 +112,7 @@ class Enumeration:
     def _produce(self, names: list[str]) -> Iterator[DirEntry]:
         """Stat each name when it is asked for."""
         fd, veto, reader = self._fd, self._root.vetoed, self._reader
-        follow = self._root.options.follow_symlinks
+        follow, sight = self._root.options.follow_symlinks, self._sight
         stat_in = self._root.attributes.stat_in
         for name in names:
             if not (name.isascii() or is_utf8(name)) or (veto is not None and veto(name)):
@@ -109,11 +121,15 @@ class Enumeration:
                 found = stat_in(fd, name, reader)
             except (FileNotFoundError, PermissionError):
                 continue  # gone since, or in a directory that may be listed but not entered
+            behind = None
             if follow and stat.S_ISLNK(found.mode):
                 parent = self._handle.path
                 path = f"{parent}/{name}" if parent else name
-                found = self._root.stat_behind(path) or found
-            yield DirEntry(name, found)
+                behind = self._root.stat_behind(path)
+            if sight is None or (
+                sight.shows(fd, name) if behind is None else sight.shows_behind(self._root, path)
+            ):
+                yield DirEntry(name, behind or found)
 
     def _stat_dot(self, name: str) -> Stat:
         """The directory itself or its parent; above the share's root nothing is shown.

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from ksmbd.vfs import credentials
-from ksmbd.vfs.directory import Enumeration
+from ksmbd.vfs.directory import Enumeration, Shows
 from ksmbd.vfs.stamps import Remembered
 from ksmbd.vfs.stat import FsStat, Stat, fs_stat
 from ksmbd.vfs.syscalls import fallocate
@@ -264,9 +264,9 @@ class Handle:
         """Set extended attributes; an empty value deletes. NameInvalid before any change."""
         write_eas(self.item, eas)
 
-    def entries(self) -> Enumeration:
-        """A new enumeration of this directory; its owner closes it."""
-        return Enumeration(self)
+    def entries(self, sight: Shows | None = None) -> Enumeration:
+        """A new enumeration of this directory, of what *sight* shows; its owner closes it."""
+        return Enumeration(self, sight)
 
     def is_empty(self) -> bool:
         """Whether this directory holds nothing, vetoed names and others' private ones included.

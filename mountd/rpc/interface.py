@@ -58,9 +58,10 @@ class Share(NamedTuple):
     type: int = DISK
     comment: str = ""
     path: str = ""  # on our side, with '/'
-    browseable: bool = True
+    browseable: bool = True  # for the caller
     max_users: int = 0  # 0: no limit
     current_users: int = 0
+    lists_by_access: bool = False  # directories show what one may read
 
 
 class SessionInfo(NamedTuple):

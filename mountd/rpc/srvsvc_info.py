@@ -8,6 +8,7 @@ from mountd.rpc.interface import Context, Share
 from mountd.rpc.ndr import Fields
 
 PLATFORM_NT: Final = 500  # [MS-SRVS] 2.2.2.6
+SHI1005_ACCESS_BASED_DIRECTORY_ENUM: Final = 0x0800  # [MS-SRVS] 2.2.4.29
 UNLIMITED: Final = 0xFFFFFFFF  # SHI_USES_UNLIMITED
 
 _SHARE_2: Final[Fields] = (
@@ -69,7 +70,6 @@ class ShareRow:
     permissions = 0  # of share-level security, which is gone
     password = None
     server = "*"  # no server name scoping
-    flags = 0  # manual caching, no DFS: what TREE_CONNECT says too
     descriptor_size = 0
     descriptor = None
 
@@ -77,6 +77,8 @@ class ShareRow:
         self.name = share.name
         self.type = share.type
         self.comment = share.comment
+        # Manual caching, no DFS: what TREE_CONNECT says, too
+        self.flags = SHI1005_ACCESS_BASED_DIRECTORY_ENUM if share.lists_by_access else 0
         self.max_uses = share.max_users if 0 < share.max_users < UNLIMITED else UNLIMITED
         self.current_uses = max(share.current_users, 0)
         # Clients expect a drive: what Samba shows, too

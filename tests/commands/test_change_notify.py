@@ -451,7 +451,7 @@ def test_what_a_cancelled_request_was_to_get_goes_to_the_next(
     work = client.connection.find_request(async_id=async_id)
     assert work is not None
     assert work.parking is not None
-    waiter = work.memo
+    waiter = work.memo.waiter
     (watch,) = notify._watches[str(client.engine.folder)]
     work.parking.work.cancel(work.header.message_id)
     notify.report(watch.root, "new", ADDED, CHANGE_VALID)

@@ -43,6 +43,8 @@ def shares(folder: Path) -> list[LiveShare]:
         share("elsewhere", hosts_deny="127.0.0.0/8"),
         share("own-%U", comment="of %U at %m"),
         LiveShare("homes", folder / "home" / "%S", {"read only": "no", "valid users": "%S"}),
+        share("sees", hide_unreadable="yes", create_mask="0600", directory_mask="0700"),
+        share("listed", access_based_share_enum="yes", valid_users=ONE),
     ]
 
 
@@ -127,6 +129,43 @@ def test_vetoed_names_are_not_there_and_cannot_be_made(server: LiveServer, tmp_p
     assert "NT_STATUS_ACCESS_DENIED" in refused or "NT_STATUS_OBJECT_NAME_NOT_FOUND" in refused
     assert "NT_STATUS_" in one.run("rename plain plain.tmp")
     assert (server.path("veto") / "plain").exists()
+
+
+def test_each_user_sees_what_they_may_read(server: LiveServer, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("data")
+    for user in (ONE, OTHER):
+        client(server, "sees", user, tmp_path).ok(f"put a {user}.txt; mkdir {user}.d")
+    for user, stranger in ((ONE, OTHER), (OTHER, ONE)):
+        listing = client(server, "sees", user, tmp_path).ok("ls")
+        assert f"{user}.txt" in listing
+        assert f"{user}.d" in listing
+        assert stranger not in listing
+    (server.path("sees") / f"{OTHER}.txt").chmod(0o644)
+    assert f"{OTHER}.txt" in client(server, "sees", ONE, tmp_path).ok("ls")
+    refused = client(server, "sees", ONE, tmp_path).run(f"ls {OTHER}.d\\*")
+    assert "NT_STATUS_ACCESS_DENIED" in refused
+
+
+def test_a_share_that_lists_by_access_says_so(server: LiveServer) -> None:
+    for share, flags in (("sees", 0x800), ("plain", 0)):
+        command = [
+            program("rpcclient"), *("-p", str(server.port), server.host),
+            *("-U", f"{ONE}%{PASSWORD}", "-c", f"netsharegetinfo {share} 1005"),
+        ]  # fmt: skip
+        answer = run(command)
+        assert answer.status == 0, answer.text
+        assert f"flags: {flags:#x}\n" in answer.text, answer.text
+
+
+@pytest.mark.parametrize(("user", "shown"), [(ONE, True), (OTHER, False)])
+def test_a_share_is_listed_for_those_it_is_for(server: LiveServer, user: str, shown: bool) -> None:
+    command = [
+        program("smbclient"), *("-L", server.host, "-p", str(server.port), "-g"),
+        *("-U", f"{user}%{PASSWORD}"),
+    ]  # fmt: skip
+    answer = run(command)
+    assert "Disk|plain|" in answer.text, answer.text
+    assert ("Disk|listed|" in answer.text) == shown
 
 
 def test_dot_files_are_hidden_unless_told(server: LiveServer, tmp_path: Path) -> None:

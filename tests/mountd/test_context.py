@@ -67,6 +67,35 @@ def test_shares_are_told_with_their_users(state: State) -> None:
     ]
 
 
+def test_shares_that_look_at_access_say_so_and_show_to_whom_they_let_in(tmp_path: Path) -> None:
+    conf = """[a]
+path = /a
+hide unreadable = yes
+[b]
+path = /b
+access based share enum = yes
+valid users = alice
+invalid users = bob
+[c]
+path = /c
+guest only = yes
+guest ok = yes
+"""
+    context = RpcContext(make_state(tmp_path, conf), Questions())
+    callers = {name: context.caller(name, "::1", guest=name == "") for name in ("alice", "bob", "")}
+    shown = {
+        name: [share.name for share in context.shares(caller) if share.browseable]
+        for name, caller in callers.items()
+    }
+    assert shown == {
+        "alice": ["a", "b", "c", "IPC$"],
+        "bob": ["a", "c", "IPC$"],
+        "": ["a", "c", "IPC$"],
+    }
+    by_name = {share.name: share for share in context.shares(callers["bob"])}
+    assert [name for name, share in by_name.items() if share.lists_by_access] == ["a"]
+
+
 def test_sessions_and_connections_have_their_age(state: State, clock: Clock) -> None:
     started = clock.now
     for session_id, connect_id, share, since in (

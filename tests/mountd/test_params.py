@@ -123,6 +123,7 @@ GLOBALS: list[tuple[str, list[tuple[str, Any]]]] = [
 
 USERS = [("alice @staff,bob", ("alice", "@staff", "bob")), ('"two words" x', ("two words", "x"))]
 SHARES: list[tuple[str, list[tuple[str, Any]]]] = [
+    ("access based share enum", [("yes", True), ("auto", BAD)]),
     ("admin users", [*USERS, ('"open', BAD)]),
     ("allow insecure wide links", [("yes", True)]),
     ("available", [("no", False)]),

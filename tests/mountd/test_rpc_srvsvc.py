@@ -143,6 +143,13 @@ def test_share_enum_sticky_leaves_out_special_shares():
     assert [row["name"] for row in rows] == ["Büro", "data"]
 
 
+def test_a_share_that_lists_by_access_says_so():
+    daemon = FakeDaemon()
+    daemon.share_list[0] = Share("data", lists_by_access=True)
+    r = client(USER, daemon).send(VECTORS["NetrShareGetInfo data level 1005"])
+    assert info(r, 1005, SHARE_INFO[1005]) == ({"flags": 0x800}, Win32.SUCCESS)
+
+
 @pytest.mark.parametrize("level", sorted(SHARE_INFO))
 def test_share_get_info_answers_every_level(level):
     row, status = info(
