@@ -83,6 +83,10 @@ GLOBAL: Final[dict[str, str]] = {
 SHARE: Final[dict[str, str]] = {
     "access_based_share_enum": "Leave the share out of the lists of those whom `valid users`, "
     "`invalid users` and the like keep out of it.",
+    "acl_xattr_ignore_system_acls": "With `acl_xattr`: the stored list alone decides who may do "
+    "what with a file. Its mode lets everybody read and write, and so every local user who can "
+    "reach the directory; without it mode and POSIX ACL follow the list, and refuse what they "
+    "cannot say.",
     "admin_users": "In `[global]`: accounts, `@groups` and `+groups` that may ask the server's RPC "
     "services about sessions, files and paths. On the share itself they have no more rights.",
     "allow_insecure_wide_links": "With `follow symlinks`: follow symbolic links that lead out of "

@@ -354,6 +354,7 @@ class ShareParams:
     """One share's section; in ``[global]``, the default of every share."""
 
     access_based_share_enum: bool = param(boolean, False)
+    acl_xattr_ignore_system_acls: bool = param(boolean, False, key="acl_xattr:ignore system acls")
     admin_users: tuple[str, ...] = param(words, (), empty=True)
     allow_insecure_wide_links: bool = param(boolean, False, "wide links")
     available: bool = param(boolean, True)

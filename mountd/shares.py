@@ -38,6 +38,7 @@ BOOLEAN_FLAGS: Final = (  # attribute, flag
     ("time_machine", ipc.SHARE_TIME_MACHINE),
     ("allow_insecure_wide_links", ipc.SHARE_WIDE_LINKS),
     ("case_sensitive", ipc.SHARE_CASE_SENSITIVE),
+    ("acl_xattr_ignore_system_acls", ipc.SHARE_ACL_ALONE),
     ("streams_xattr_samba_format", ipc.SHARE_STREAMS_SAMBA),
 )
 ENCRYPT_FLAGS: Final[dict[int, int]] = {

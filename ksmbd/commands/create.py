@@ -274,7 +274,8 @@ def _open_existing(
     _check_kind(want, entry, st)
     overwriting = _OVERWRITING.get(want.disposition)
     besides = overwriting[1] if overwriting else 0
-    granted = _granted(work, tree, want, entry, st, besides)
+    needed = besides | FILE_WRITE_DATA if overwriting else 0  # a folder's word is not enough
+    granted = _granted(work, tree, want, entry, st, needed)
     if create_app_instance.take_over(work, want, st, contexts):
         raise FileNotFoundError(want.path)  # look again: the file may have gone with the open
     if overwriting and not want.stream:
@@ -333,7 +334,7 @@ def _granted(
             raise NtStatusError(NtStatus.ACCESS_DENIED, "a read-only file")
         if want.options & FILE_DELETE_ON_CLOSE:
             raise NtStatusError(NtStatus.CANNOT_DELETE, "a read-only file")
-        granted &= ~_WRITING
+        granted &= ~(_WRITING | FILE_DELETE_CHILD)
     if want.options & FILE_DELETE_ON_CLOSE and not granted & DELETE:
         raise NtStatusError(NtStatus.ACCESS_DENIED, "delete-on-close, but not allowed to delete")
     return granted

@@ -83,14 +83,14 @@ def _store(open: Open, sd: SecurityDescriptor, wanted: int) -> None:
     user's is left to the kernel, for a file of that group may give its rights away.
     """
     tree = open.tree
-    token, domain, use_xattr = tree.the_token, tree.session.domain, tree.share.acl_xattr
+    token, domain, keep = tree.the_token, tree.session.domain, tree.share.acl_xattr
     try:
-        acl.store(open.file, sd, wanted, domain, use_xattr, token)
+        acl.store(open.file, sd, wanted, domain, keep, token)
     except acl.InvalidOwner:
         raise
     except PermissionError:
         gives_group = wanted & _GIVES_GROUP and sd.group is not None
-        if not use_xattr or (gives_group and sd.group not in token.sids):
+        if not keep or (gives_group and sd.group not in token.sids):
             raise
         with credentials.privileged():
-            acl.store(open.file, sd, wanted, domain, use_xattr, token)
+            acl.store(open.file, sd, wanted, domain, keep, token)

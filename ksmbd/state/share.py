@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ksmbd.vfs.acl import Keep
 from ksmbd.wire.policy import Encryption
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Share:
     posix_locking: bool = False
     strict_locking: bool = False
     streams: bool = False
-    acl_xattr: bool = False
+    acl_xattr: Keep = Keep.POSIX
     hide_unreadable: bool = False
     change_notify: bool = True
     inherit_owner: bool = False

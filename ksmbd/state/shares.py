@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ksmbd.ipc.requests import ShareConfig
 from ksmbd.state.share import Share
 from ksmbd.vfs import credentials
+from ksmbd.vfs.acl import Keep
 from ksmbd.vfs.recycle import RecycleBin, Rules
 from ksmbd.vfs.root import RootOptions, ShareRoot
 from ksmbd.vfs.snapshots import LABEL, Layout, Snapshots
@@ -57,7 +58,7 @@ def _build(server: Server, config: ShareConfig, variant: str) -> Share:
         posix_locking=bool(flags & ipc.SHARE_POSIX_LOCKING),
         strict_locking=bool(flags & ipc.SHARE_STRICT_LOCKING),
         streams=bool(flags & ipc.SHARE_STREAMS),
-        acl_xattr=bool(flags & ipc.SHARE_ACL_XATTR),
+        acl_xattr=_keep(flags),
         hide_unreadable=bool(flags & ipc.SHARE_HIDE_UNREADABLE),
         change_notify=bool(flags & ipc.SHARE_CHANGE_NOTIFY),
         inherit_owner=bool(flags & ipc.SHARE_INHERIT_OWNER),
@@ -89,6 +90,12 @@ def _encryption(flags: int) -> Encryption:
     if flags & ipc.SHARE_ENCRYPT_DESIRED:
         return Encryption.DESIRED
     return Encryption.AUTO
+
+
+def _keep(flags: int) -> Keep:
+    if not flags & ipc.SHARE_ACL_XATTR:
+        return Keep.POSIX
+    return Keep.ALONE if flags & ipc.SHARE_ACL_ALONE else Keep.STORED
 
 
 def _snapshots(config: ShareConfig) -> Snapshots | None:

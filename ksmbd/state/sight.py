@@ -50,12 +50,12 @@ class Seen(Enum):
 class Sight:
     """What one user of one share sees."""
 
-    __slots__ = ("_domain", "_stored", "_token")
+    __slots__ = ("_domain", "_keep", "_token")
 
-    def __init__(self, token: Token, domain: Domain, *, stored: bool) -> None:
+    def __init__(self, token: Token, domain: Domain, keep: acl.Keep) -> None:
         self._token = token
         self._domain = domain
-        self._stored = stored  # descriptors may say less than the mode does
+        self._keep = keep
 
     def shows(self, directory: int, name: str) -> bool:
         """Whether an entry of an open directory is seen; of a symlink, whether it is itself."""
@@ -63,7 +63,7 @@ class Sight:
             name, os.R_OK, dir_fd=directory, effective_ids=True, follow_symlinks=False
         ):
             return False
-        if not self._stored:
+        if not self._keep:
             return True  # the descriptor is made from what the kernel has just judged by
         try:
             fd = os.open(name, O_PATH | os.O_NOFOLLOW, dir_fd=directory)
@@ -136,7 +136,7 @@ class Sight:
         return Seen.HIDDEN
 
     def _may_read(self, found: acl.Opened) -> bool:
-        sd = acl.descriptor(found, self._domain, self._stored)
+        sd = acl.descriptor(found, self._domain, self._keep)
         return access.maximum(sd, self._token) & READABLE == READABLE
 
 
@@ -145,7 +145,7 @@ def sight(tree: TreeConnect) -> Sight | None:
     share = tree.share
     if not share.hide_unreadable or tree.the_token.privileged:
         return None
-    return Sight(tree.the_token, tree.session.domain, stored=share.acl_xattr)
+    return Sight(tree.the_token, tree.session.domain, share.acl_xattr)
 
 
 def _subject(changes: Sequence[Change], number: int) -> Change:

@@ -3,7 +3,8 @@
 A share with ``acl_xattr`` keeps what a client sets in the xattr security.NTACL, and
 sets mode and POSIX ACL so that local users have the same rights, as far as POSIX can
 say it.  Without a stored descriptor, or when mode or POSIX ACL were changed locally
-since, the descriptor is made from mode and POSIX ACL.
+since, the descriptor is made from mode and POSIX ACL.  With `ignore system acls` the
+stored descriptor alone decides, and the mode lets everybody in.
 
     descriptor   what QUERY_INFO and the access check see
     store        SET_INFO
@@ -20,6 +21,7 @@ import logging
 import os
 import stat
 import time
+from enum import IntEnum
 from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
@@ -27,7 +29,7 @@ from ksmbd.vfs import credentials, ntacl, posix_acl
 from ksmbd.vfs.access import Token
 from ksmbd.vfs.inherit import effective, inherited
 from ksmbd.vfs.posix_acl import Entry, Permissions
-from ksmbd.vfs.sid import Domain
+from ksmbd.vfs.sid import Domain, is_account
 from ksmbd.vfs.stamps import Clock, Remembered
 from ksmbd.vfs.xattr import ABSENT, Item, get_value, proc_path, remove_value, set_value
 from ksmbd.wire.base import WireError
@@ -63,7 +65,7 @@ from ksmbd.wire.security import (
     Sid,
 )
 
-__all__ = ["InvalidOwner", "descriptor", "inherited", "select", "settle", "store", "stored"]
+__all__ = ["InvalidOwner", "Keep", "descriptor", "inherited", "select", "settle", "store", "stored"]
 
 log = logging.getLogger("ksmbd.vfs")
 
@@ -108,6 +110,14 @@ class InvalidOwner(PermissionError):
     """EPERM: the SID may not be made owner or group of the file (INVALID_OWNER)."""
 
 
+class Keep(IntEnum):
+    """How a share keeps what clients set; true if it stores descriptors."""
+
+    POSIX = 0  # as mode and POSIX ACL
+    STORED = 1  # whole; mode and POSIX ACL follow, and count when they are changed locally
+    ALONE = 2  # whole; mode and POSIX ACL let everybody in
+
+
 class _State(NamedTuple):
     """A file's POSIX permissions; ``default`` as in `ntacl.permissions_hash`."""
 
@@ -134,7 +144,7 @@ class _Looked(NamedTuple):
     """What was read of a file, for whom."""
 
     domain: Domain
-    use_xattr: bool
+    keep: Keep
     state: _State
     stored: SecurityDescriptor | None
 
@@ -142,15 +152,15 @@ class _Looked(NamedTuple):
 _looked_at: Final[Remembered[_Looked]] = Remembered(1 << 13)
 
 
-def descriptor(handle: Opened, domain: Domain, use_xattr: bool) -> SecurityDescriptor:
+def descriptor(handle: Opened, domain: Domain, keep: Keep) -> SecurityDescriptor:
     """The whole descriptor of an open file or directory: stored, else from POSIX."""
-    state, found = _look(handle.fd, domain, use_xattr)
+    state, found = _look(handle.fd, domain, keep)
     return found or _from_posix(state, domain)
 
 
-def stored(handle: Opened, domain: Domain) -> SecurityDescriptor | None:
+def stored(handle: Opened, domain: Domain, keep: Keep) -> SecurityDescriptor | None:
     """The stored descriptor, if there is one that still holds; a child inherits from it."""
-    return _look(handle.fd, domain, use_xattr=True)[1]
+    return _look(handle.fd, domain, keep)[1]
 
 
 def select(sd: SecurityDescriptor, info_bits: int) -> SecurityDescriptor:
@@ -181,7 +191,7 @@ def store(
     sd: SecurityDescriptor,
     info_bits: int,
     domain: Domain,
-    use_xattr: bool,
+    keep: Keep,
     token: Token | None = None,
 ) -> None:
     """Make the parts of *sd* that *info_bits* name those of the file.
@@ -191,7 +201,7 @@ def store(
     are changed by the kernel's rules for the calling thread; with *token* also
     by Windows': unless privileged one may only make oneself owner.  So a caller that
     found WRITE_DAC or WRITE_OWNER granted by a stored descriptor may call this as
-    root.  Without *use_xattr* what POSIX cannot say is lost, a SACL refused.
+    root.  Without *keep* what POSIX cannot say is lost, a SACL refused.
 
     InvalidOwner (EPERM)   a SID that is no user here, or one the token may not name
     OSError                the kernel's refusal: EPERM, EACCES, ENOSPC, EOPNOTSUPP, E2BIG …
@@ -202,17 +212,17 @@ def store(
         sd = sd._replace(control=sd.control | DACL_PRESENT, dacl=None)
     fd = handle.fd
     state = _state(fd)
-    old = _stored(_item(fd), state, domain) if use_xattr else None
+    old = _stored(_item(fd), state, domain, keep) if keep else None
     new = _merged(old or _from_posix(state, domain), sd, info_bits)
-    if new.sacl and not use_xattr:
+    if new.sacl and not keep:
         raise OSError(errno.EOPNOTSUPP, "this share stores no SACL")
-    if use_xattr:
+    if keep:
         _encoded(new, state.hash)  # refuses what cannot be stored before anything is changed
-    now = _chown(fd, state, new, info_bits, domain, use_xattr, token)
+    now = _chown(fd, state, new, info_bits, domain, keep, token)
     # Entries for the former owner count as any other user's from now on.
     if (info_bits & DACL_SECURITY_INFORMATION and sd.dacl_present) or (old and now != state):
-        _set_permissions(fd, now, new.dacl, domain)
-    if use_xattr and (old or info_bits & (DACL_SECURITY_INFORMATION | _IN_SACL)):
+        _set_permissions(fd, now, new.dacl, domain, keep)
+    if keep and (old or info_bits & (DACL_SECURITY_INFORMATION | _IN_SACL)):
         _write(fd, new)
 
 
@@ -221,38 +231,39 @@ def settle(
     parent: Opened,
     token: Token,
     domain: Domain,
-    use_xattr: bool,
+    keep: Keep,
     explicit: SecurityDescriptor | None = None,
     heir: Sid | None = None,
 ) -> None:
     """Give a file just created its descriptor: what was asked for, else what it inherits.
 
     *explicit* is the descriptor of the SecD create context; its SACL counts only if the
-    token is privileged.  With *use_xattr* the rest comes from the stored descriptor of
+    token is privileged.  With *keep* the rest comes from the stored descriptor of
     *parent*; otherwise, and if nothing is stored there, the file keeps what the kernel
-    gave it from create mask, umask and default ACL.  *heir* is who will own it instead of its
+    gave it from create mask, umask and default ACL (stored before its mode is opened, if
+    that is to say nothing).  *heir* is who will own it instead of its
     maker, and is the CREATOR OWNER of what is inherited.  Errors as of `store`.
     """
-    above = stored(parent, domain) if use_xattr else None
-    if above is None and explicit is None:
+    above = stored(parent, domain, keep) if keep else None
+    if above is None and explicit is None and keep != Keep.ALONE:
         return
     state = _state(handle.fd)
     new = _from_posix(state, domain)
     if above is not None:
         group = domain.gid_to_sid(state.gid)
         handed = inherited(above, token, domain, state.is_directory, group=group, owner=heir)
-        if handed is None and explicit is None:
+        if handed is None and explicit is None and keep != Keep.ALONE:
             return
         if handed is not None:
             handed = handed._replace(owner=new.owner) if heir else handed
             new = handed if handed.dacl_present else new._replace(sacl=handed.sacl)
     if explicit is not None:
-        info = _EVERYTHING if token.privileged and use_xattr else _EVERYTHING & ~_IN_SACL
+        info = _EVERYTHING if token.privileged and keep else _EVERYTHING & ~_IN_SACL
         new = _merged(new, explicit, info)
     asked = OWNER_SECURITY_INFORMATION | GROUP_SECURITY_INFORMATION
-    state = _chown(handle.fd, state, new, asked, domain, use_xattr, token)
-    _set_permissions(handle.fd, state, new.dacl, domain)
-    if use_xattr:
+    state = _chown(handle.fd, state, new, asked, domain, keep, token)
+    _set_permissions(handle.fd, state, new.dacl, domain, keep)
+    if keep:
         _write(handle.fd, new)
 
 
@@ -260,20 +271,20 @@ def settle(
 
 
 def _look(
-    fd: int, domain: Domain, use_xattr: bool, clock: Clock = time.time_ns
+    fd: int, domain: Domain, keep: Keep, clock: Clock = time.time_ns
 ) -> tuple[_State, SecurityDescriptor | None]:
     """The permissions and the stored descriptor, from memory while ctime stands still."""
     st = os.fstat(fd)
     known = _looked_at.recall(st)
-    if known is not None and known.domain is domain and known.use_xattr == use_xattr:
+    if known is not None and known.domain is domain and known.keep == keep:
         return known.state, known.stored
     now = clock()
     item = _item(fd)
     state = _state_of(st, item)
-    found = _stored(item, state, domain) if use_xattr else None
+    found = _stored(item, state, domain, keep) if keep else None
     # Without the privilege another user may be refused what this one could read.
-    if state.is_small and _is_small(found) and (not use_xattr or _may_write_security()):
-        _looked_at.keep(st, now, _Looked(domain, use_xattr, state, found))
+    if state.is_small and _is_small(found) and (not keep or _may_write_security()):
+        _looked_at.keep(st, now, _Looked(domain, keep, state, found))
     return state, found
 
 
@@ -331,7 +342,7 @@ def _synthetic(state: _State, domain: Domain) -> SecurityDescriptor:
     return SecurityDescriptor(SELF_RELATIVE | DACL_PRESENT, owner, group, None, dacl)
 
 
-def _stored(item: Item, state: _State, domain: Domain) -> SecurityDescriptor | None:
+def _stored(item: Item, state: _State, domain: Domain, keep: Keep) -> SecurityDescriptor | None:
     """The stored descriptor; None if there is none, it is damaged, or no longer holds."""
     blob = _get(item, ntacl.NAME)
     if blob is None and not _may_write_security():
@@ -339,10 +350,10 @@ def _stored(item: Item, state: _State, domain: Domain) -> SecurityDescriptor | N
     if blob is None:
         return None
     small = len(blob) <= _CACHED_SIZE and state.is_small
-    return (_judged_cached if small else _judged)(blob, state, domain)
+    return (_judged_cached if small else _judged)(blob, state, domain, keep)
 
 
-def _judged(blob: bytes, state: _State, domain: Domain) -> SecurityDescriptor | None:
+def _judged(blob: bytes, state: _State, domain: Domain, keep: Keep) -> SecurityDescriptor | None:
     """The descriptor that the value *blob* is for a file in *state*; None if it is none."""
     try:
         sd, _, posix_hash = ntacl.decode(blob)
@@ -351,19 +362,23 @@ def _judged(blob: bytes, state: _State, domain: Domain) -> SecurityDescriptor | 
         return None
     # Before version 4 nothing tells a local change, so the descriptor is taken as it
     # is; the kernel still enforces mode and POSIX ACL below us.
-    if posix_hash is not None and posix_hash != state.hash:
+    if keep != Keep.ALONE and posix_hash is not None and posix_hash != state.hash:
         log.debug("stored descriptor ignored: mode or POSIX ACL have changed since")
         return None
-    return _localised(sd, state, domain)
+    return _localised(sd, state, domain, keep)
 
 
-def _localised(sd: SecurityDescriptor, state: _State, domain: Domain) -> SecurityDescriptor:
+def _localised(
+    sd: SecurityDescriptor, state: _State, domain: Domain, keep: Keep
+) -> SecurityDescriptor:
     """*sd* with the file's true owner, and the true group if it names another one here.
 
     A share that comes from another server has that server's SID for its owners; who
-    owns the file is known, so the entries for that SID are the owner's.
+    owns the file is known, so the entries for that SID are the owner's.  An owner that is
+    nobody's account, such as Everyone, stays where the stored descriptor alone decides.
     """
-    if sd.owner is None or domain.sid_to_uid(sd.owner) != state.uid:
+    everybodys = keep == Keep.ALONE and sd.owner is not None and not is_account(sd.owner)
+    if not everybodys and (sd.owner is None or domain.sid_to_uid(sd.owner) != state.uid):
         owner = domain.uid_to_sid(state.uid)
         if sd.owner is not None and sd.dacl and domain.sid_to_uid(sd.owner) is None:
             aces = [a._replace(sid=owner) if a.sid == sd.owner else a for a in sd.dacl.aces]
@@ -434,18 +449,18 @@ def _chown(
     new: SecurityDescriptor,
     info: int,
     domain: Domain,
-    use_xattr: bool,
+    keep: Keep,
     token: Token | None,
 ) -> _State:
     """Change owner and group where *new* names others; give the state that results."""
     uid = gid = -1
     if info & OWNER_SECURITY_INFORMATION and new.owner != domain.uid_to_sid(state.uid):
-        uid = _new_owner(new.owner, domain, token)
+        uid = _new_owner(new.owner, domain, keep, token)
     if info & GROUP_SECURITY_INFORMATION and new.group is not None:
         named = domain.sid_to_gid(new.group)
         if named is not None:
             gid = named
-        elif not use_xattr:  # a stored descriptor may keep a group that is none here
+        elif not keep:  # a stored descriptor may keep a group that is none here
             raise InvalidOwner(errno.EPERM, f"{new.group} is no group here")
     if uid in (-1, state.uid) and gid in (-1, state.gid):
         return state
@@ -453,18 +468,22 @@ def _chown(
     return _state(fd)
 
 
-def _new_owner(owner: Sid | None, domain: Domain, token: Token | None) -> int:
+def _new_owner(owner: Sid | None, domain: Domain, keep: Keep, token: Token | None) -> int:
+    """The uid of *owner*; -1 for one that only a stored descriptor can name."""
     uid = None if owner is None else domain.sid_to_uid(owner)
-    if uid is None:
+    if uid is None and (keep != Keep.ALONE or owner is None or is_account(owner)):
         raise InvalidOwner(errno.EPERM, f"{owner} is no user here")
     if token is not None and not token.privileged and owner not in token.sids:
         raise InvalidOwner(errno.EPERM, f"{owner} is not whom the token stands for")
-    return uid
+    return -1 if uid is None else uid
 
 
-def _set_permissions(fd: int, state: _State, dacl: Acl | None, domain: Domain) -> None:
-    """Set mode, access ACL and default ACL to what *dacl* says."""
-    wanted = posix_acl.permissions(dacl, state.uid, state.gid, domain, state.is_directory)
+def _set_permissions(fd: int, state: _State, dacl: Acl | None, domain: Domain, keep: Keep) -> None:
+    """Set mode, access ACL and default ACL to what *dacl* says, or to what is in nobody's way."""
+    if keep == Keep.ALONE:
+        wanted = _open_to_all(state)
+    else:
+        wanted = posix_acl.permissions(dacl, state.uid, state.gid, domain, state.is_directory)
     path = proc_path(fd)
     if wanted.access != state.access:
         _set_access(path, state, wanted)
@@ -482,6 +501,12 @@ def _set_permissions(fd: int, state: _State, dacl: Acl | None, domain: Domain) -
         if failed.errno not in _NO_XATTR:
             raise
         log.debug("no default ACLs on this file system")  # the stored descriptor has it
+
+
+def _open_to_all(state: _State) -> Permissions:
+    """Everybody may read and write, and enter a directory; who may execute a file still may."""
+    mode = state.mode | (0o777 if state.is_directory else 0o666)
+    return Permissions(posix_acl.from_mode(mode), None, None)
 
 
 def _set_access(path: str, state: _State, wanted: Permissions) -> None:

@@ -79,6 +79,12 @@ def sid_to_gid(sid: Sid) -> int | None:
     return _id_under(sid, UNIX_GROUPS, NFS_GROUPS)
 
 
+def is_account(sid: Sid) -> bool:
+    """Whether *sid* is that of a user or group of some machine or domain, ours or another."""
+    subs = sid.sub_authorities
+    return sid.authority == 22 or (sid.authority == 5 and subs[:1] in ((21,), (88,)))
+
+
 def sid_to_mode(sid: Sid) -> int | None:
     """The permission bits that S-1-5-88-3-mode carries; None for any other SID."""
     mode = _id_under(sid, NFS_MODE)

@@ -74,6 +74,7 @@ SHARE_CASE_SENSITIVE: Final = 1 << 24
 SHARE_ENCRYPT_DESIRED: Final = 1 << 25  # sealed by the clients that can
 SHARE_STREAMS_SAMBA: Final = 1 << 26  # streams lie on disk in Samba's format
 SHARE_DURABLE_HANDLES: Final = 1 << 30
+SHARE_ACL_ALONE: Final = 1 << 31  # with SHARE_ACL_XATTR: mode and POSIX ACL say nothing
 SHARE_POSIX_LOCKING: Final = 1 << 27  # local programs see clients' byte-range locks
 SHARE_KERNEL_OPLOCKS: Final = 1 << 29  # behind what clients cache is a lease of the kernel
 SHARE_STRICT_LOCKING: Final = 1 << 28  # READ and WRITE heed those of local programs

@@ -124,6 +124,7 @@ GLOBALS: list[tuple[str, list[tuple[str, Any]]]] = [
 USERS = [("alice @staff,bob", ("alice", "@staff", "bob")), ('"two words" x', ("two words", "x"))]
 SHARES: list[tuple[str, list[tuple[str, Any]]]] = [
     ("access based share enum", [("yes", True), ("auto", BAD)]),
+    ("acl_xattr:ignore system acls", [("yes", True), ("perhaps", BAD)]),
     ("admin users", [*USERS, ('"open', BAD)]),
     ("allow insecure wide links", [("yes", True)]),
     ("available", [("no", False)]),

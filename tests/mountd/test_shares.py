@@ -69,6 +69,7 @@ def test_the_flags_of_a_plain_share(tmp_path: Path) -> None:
         ("durable handles = no", 0, ipc.SHARE_DURABLE_HANDLES),
         ("crossmnt = no", 0, ipc.SHARE_CROSSMNT),
         ("continuous availability = yes", ipc.SHARE_CONTINUOUS_AVAILABILITY, 0),
+        ("acl_xattr:ignore system acls = yes", ipc.SHARE_ACL_ALONE, 0),
         ("hide unreadable = yes", ipc.SHARE_HIDE_UNREADABLE, 0),
         ("time machine = yes", ipc.SHARE_TIME_MACHINE, 0),
         ("wide links = yes", ipc.SHARE_WIDE_LINKS, 0),

@@ -285,15 +285,15 @@ def test_a_descriptor_is_stored_for_the_owner_alone(users: Users, gullible: Engi
     domain = gullible.server.domain
     with closing(ShareRoot(str(users.folder))) as root, root.resolve("alice/file") as entry:
         handle = root.open(entry, read=False, write=False)
-        sd = acl.descriptor(handle, domain, use_xattr=True)
+        sd = acl.descriptor(handle, domain, keep=acl.Keep.STORED)
         become(BOB)
         try:
             with pytest.raises(PermissionError):
-                acl.store(handle, sd, DACL_SECURITY_INFORMATION, domain, use_xattr=True)
+                acl.store(handle, sd, DACL_SECURITY_INFORMATION, domain, keep=acl.Keep.STORED)
             become(None)
             assert os.listxattr(path) == []
             become(ALICE)
-            acl.store(handle, sd, DACL_SECURITY_INFORMATION, domain, use_xattr=True)
+            acl.store(handle, sd, DACL_SECURITY_INFORMATION, domain, keep=acl.Keep.STORED)
         finally:
             become(None)
             handle.close()

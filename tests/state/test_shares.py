@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ksmbd.state import shares
+from ksmbd.vfs.acl import Keep
 from ksmbd.vfs.recycle import Rules
 from ksmbd.wire import ipc
 from ksmbd.wire.status import NtStatus, NtStatusError
@@ -89,7 +90,6 @@ def test_the_pipe_share_has_no_root(engine: Engine) -> None:
         (ipc.SHARE_KERNEL_OPLOCKS, "kernel_oplocks"),
         (ipc.SHARE_POSIX_LOCKING, "posix_locking"),
         (ipc.SHARE_STRICT_LOCKING, "strict_locking"),
-        (ipc.SHARE_ACL_XATTR, "acl_xattr"),
         (ipc.SHARE_HIDE_UNREADABLE, "hide_unreadable"),
         (ipc.SHARE_CHANGE_NOTIFY, "change_notify"),
         (ipc.SHARE_INHERIT_OWNER, "inherit_owner"),
@@ -99,6 +99,20 @@ def test_each_flag_has_its_name(folder: Path, flag: int, name: str) -> None:
     for flags, expected in ((DISK | flag, True), (DISK & ~flag, False)):
         engine = Engine(folder, shares=[share("data", str(folder), flags)])
         assert getattr(shares.find(engine.server, "data"), name) is expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "keep"),
+    [
+        (0, Keep.POSIX),
+        (ipc.SHARE_ACL_ALONE, Keep.POSIX),
+        (ipc.SHARE_ACL_XATTR, Keep.STORED),
+        (ipc.SHARE_ACL_XATTR | ipc.SHARE_ACL_ALONE, Keep.ALONE),
+    ],
+)
+def test_how_descriptors_are_kept(folder: Path, flags: int, keep: Keep) -> None:
+    engine = Engine(folder, shares=[share("data", str(folder), DISK | flags)])
+    assert shares.find(engine.server, "data").acl_xattr is keep
 
 
 def test_the_rest_is_taken_over(folder: Path) -> None:

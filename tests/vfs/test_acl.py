@@ -59,6 +59,7 @@ GID = os.getegid()
 ME = token(DOMAIN, UID, GID)
 BOB = DOMAIN.uid_to_sid(1001)
 DACL = DACL_SECURITY_INFORMATION
+POSIX, STORED, ALONE = acl.Keep.POSIX, acl.Keep.STORED, acl.Keep.ALONE
 HEIRS = OBJECT_INHERIT | CONTAINER_INHERIT
 
 needs_root = pytest.mark.skipif(UID != 0, reason="chown needs root")
@@ -123,8 +124,8 @@ READ = allow(EVERYONE, FILE_GENERIC_READ)
 BOB_WRITES = allow(BOB, FILE_GENERIC_READ | FILE_GENERIC_WRITE)
 
 
-def dacl_of(opened: File, use_xattr: bool = True) -> tuple[Ace, ...]:
-    found = acl.descriptor(opened, DOMAIN, use_xattr).dacl
+def dacl_of(opened: File, keep: acl.Keep = STORED) -> tuple[Ace, ...]:
+    found = acl.descriptor(opened, DOMAIN, keep).dacl
     assert found is not None
     return found.aces
 
@@ -132,31 +133,31 @@ def dacl_of(opened: File, use_xattr: bool = True) -> tuple[Ace, ...]:
 # Made from POSIX
 
 
-@pytest.mark.parametrize("use_xattr", [False, True])
-def test_without_a_stored_descriptor_the_mode_speaks(file: File, use_xattr: bool) -> None:
-    found = acl.descriptor(file, DOMAIN, use_xattr)
+@pytest.mark.parametrize("keep", [POSIX, STORED])
+def test_without_a_stored_descriptor_the_mode_speaks(file: File, keep: acl.Keep) -> None:
+    found = acl.descriptor(file, DOMAIN, keep)
     assert found.owner == ME.user
     assert found.group == DOMAIN.gid_to_sid(GID)
     assert found.control == SELF_RELATIVE | DACL_PRESENT
-    assert found.dacl == posix_acl.dacl(UID, GID, posix_acl.from_mode(0o644), None, DOMAIN, False)
-    assert acl.stored(file, DOMAIN) is None
+    assert found.dacl == posix_acl.dacl(UID, GID, posix_acl.from_mode(0o644), None, DOMAIN, POSIX)
+    assert acl.stored(file, DOMAIN, STORED) is None
 
 
 def test_an_o_path_descriptor_will_do(file: File, kept: str) -> None:
-    acl.store(file, sd(OWN, READ, BOB_WRITES), DACL, DOMAIN, True)
+    acl.store(file, sd(OWN, READ, BOB_WRITES), DACL, DOMAIN, STORED)
     path = File(file.path, os.O_PATH)
-    assert acl.descriptor(path, DOMAIN, True) == acl.descriptor(file, DOMAIN, True)
-    acl.store(path, sd(OWN), DACL, DOMAIN, True)
+    assert acl.descriptor(path, DOMAIN, STORED) == acl.descriptor(file, DOMAIN, STORED)
+    acl.store(path, sd(OWN), DACL, DOMAIN, STORED)
     assert dacl_of(path) == (OWN,)
     os.close(path.fd)
 
 
 def test_a_mode_set_by_dacl_reads_back_for_all_modes(file: File) -> None:
     for mode in range(0o1000):
-        wanted = posix_acl.dacl(UID, GID, posix_acl.from_mode(mode), None, DOMAIN, False)
-        acl.store(file, sd()._replace(dacl=wanted), DACL, DOMAIN, False)
+        wanted = posix_acl.dacl(UID, GID, posix_acl.from_mode(mode), None, DOMAIN, POSIX)
+        acl.store(file, sd()._replace(dacl=wanted), DACL, DOMAIN, POSIX)
         assert file.mode == mode
-        assert dacl_of(file, False) == wanted.aces
+        assert dacl_of(file, POSIX) == wanted.aces
 
 
 def test_a_local_setfacl_is_seen(file: File) -> None:
@@ -170,7 +171,7 @@ def test_posix_acls_are_what_getfacl_shows(folder: File) -> None:
     if which("getfacl") is None:
         pytest.skip("getfacl is not installed")
     heir = allow(BOB, FILE_GENERIC_READ, HEIRS)
-    acl.store(folder, sd(OWN, heir, READ), DACL, DOMAIN, False)
+    acl.store(folder, sd(OWN, heir, READ), DACL, DOMAIN, POSIX)
     shown = subprocess.run(
         ["getfacl", "-nc", "--absolute-names", str(folder.path)],
         check=True,
@@ -192,19 +193,19 @@ def test_posix_acls_are_what_getfacl_shows(folder: File) -> None:
 
 
 def test_a_dacl_without_heirs_removes_the_default_acl(folder: File) -> None:
-    acl.store(folder, sd(OWN, allow(EVERYONE, FILE_GENERIC_READ, HEIRS)), DACL, DOMAIN, False)
+    acl.store(folder, sd(OWN, allow(EVERYONE, FILE_GENERIC_READ, HEIRS)), DACL, DOMAIN, POSIX)
     assert "system.posix_acl_default" in folder.xattrs()
-    acl.store(folder, sd(OWN, READ), DACL, DOMAIN, False)
+    acl.store(folder, sd(OWN, READ), DACL, DOMAIN, POSIX)
     assert folder.xattrs() == set()
 
 
 def test_the_sticky_and_setgid_bits_survive_a_new_dacl(folder: File) -> None:
     os.fchmod(folder.fd, 0o3755)
-    acl.store(folder, sd(OWN, READ), DACL, DOMAIN, False)
+    acl.store(folder, sd(OWN, READ), DACL, DOMAIN, POSIX)
     assert folder.mode == 0o3744
-    acl.store(folder, sd(OWN, READ, BOB_WRITES), DACL, DOMAIN, False)
+    acl.store(folder, sd(OWN, READ, BOB_WRITES), DACL, DOMAIN, POSIX)
     assert folder.mode & 0o3700 == 0o3700
-    acl.store(folder, sd(OWN, allow(Sid(5, 88, 3, 0o1750), 0)), DACL, DOMAIN, False)
+    acl.store(folder, sd(OWN, allow(Sid(5, 88, 3, 0o1750), 0)), DACL, DOMAIN, POSIX)
     assert folder.mode == 0o1750
 
 
@@ -215,10 +216,10 @@ def test_a_file_system_without_acls_gets_the_mode(
         raise OSError(errno.EOPNOTSUPP, "no ACLs here")
 
     monkeypatch.setattr(acl, "set_value", refuse)
-    acl.store(folder, sd(OWN, READ, BOB_WRITES), DACL, DOMAIN, False)
+    acl.store(folder, sd(OWN, READ, BOB_WRITES), DACL, DOMAIN, POSIX)
     assert folder.mode == 0o744  # without the mask, in which Bob would show
     with pytest.raises(OSError, match="no ACLs"):
-        acl.store(folder, sd(OWN), DACL, DOMAIN, True)
+        acl.store(folder, sd(OWN), DACL, DOMAIN, STORED)
 
 
 # Stored
@@ -233,66 +234,66 @@ FANCY = (
 
 
 def test_what_is_stored_is_read_back_whole(file: File, kept: str) -> None:
-    acl.store(file, sd(*FANCY, control=DACL_PROTECTED), DACL, DOMAIN, True)
-    found = acl.descriptor(file, DOMAIN, True)
+    acl.store(file, sd(*FANCY, control=DACL_PROTECTED), DACL, DOMAIN, STORED)
+    found = acl.descriptor(file, DOMAIN, STORED)
     assert found.dacl == Acl(FANCY)
     assert found.control == SELF_RELATIVE | DACL_PRESENT | DACL_PROTECTED
     assert (found.owner, found.group) == (ME.user, DOMAIN.gid_to_sid(GID))
-    assert acl.stored(file, DOMAIN) == found
+    assert acl.stored(file, DOMAIN, STORED) == found
     assert kept in file.xattrs()
     assert file.mode == 0o700
 
 
 def test_a_share_without_acl_xattr_stores_and_reads_none(file: File, kept: str) -> None:
-    acl.store(file, sd(*FANCY), DACL, DOMAIN, False)
+    acl.store(file, sd(*FANCY), DACL, DOMAIN, POSIX)
     assert kept not in file.xattrs()
-    acl.store(file, sd(*FANCY), DACL, DOMAIN, True)
-    assert dacl_of(file, False) != FANCY
+    acl.store(file, sd(*FANCY), DACL, DOMAIN, STORED)
+    assert dacl_of(file, POSIX) != FANCY
 
 
 def test_a_local_chmod_is_honoured(file: File, kept: str) -> None:
-    acl.store(file, sd(*FANCY), DACL, DOMAIN, True)
+    acl.store(file, sd(*FANCY), DACL, DOMAIN, STORED)
     os.fchmod(file.fd, 0o640)
-    assert acl.stored(file, DOMAIN) is None
-    assert dacl_of(file) == dacl_of(file, False) != FANCY
+    assert acl.stored(file, DOMAIN, STORED) is None
+    assert dacl_of(file) == dacl_of(file, POSIX) != FANCY
     os.fchmod(file.fd, 0o700)
     assert dacl_of(file) == FANCY
 
 
 def test_a_local_setfacl_overrides_the_stored_descriptor(folder: File, kept: str) -> None:
-    acl.store(folder, sd(OWN, READ), DACL, DOMAIN, True)
+    acl.store(folder, sd(OWN, READ), DACL, DOMAIN, STORED)
     default = posix_acl.pack(posix_acl.from_mode(0o700))
     os.setxattr(folder.path, "system.posix_acl_default", default)
-    assert acl.stored(folder, DOMAIN) is None
+    assert acl.stored(folder, DOMAIN, STORED) is None
     os.removexattr(folder.path, "system.posix_acl_default")
     assert dacl_of(folder) == (OWN, READ)
 
 
 def test_a_null_and_an_empty_dacl_are_kept(file: File, kept: str) -> None:
     null = SecurityDescriptor(SELF_RELATIVE | DACL_PRESENT)
-    acl.store(file, null, DACL, DOMAIN, True)
-    found = acl.descriptor(file, DOMAIN, True)
+    acl.store(file, null, DACL, DOMAIN, STORED)
+    found = acl.descriptor(file, DOMAIN, STORED)
     assert (found.dacl, found.dacl_present, file.mode) == (None, True, 0o777)
-    acl.store(file, sd(), DACL, DOMAIN, True)
-    assert acl.descriptor(file, DOMAIN, True).dacl == Acl()
+    acl.store(file, sd(), DACL, DOMAIN, STORED)
+    assert acl.descriptor(file, DOMAIN, STORED).dacl == Acl()
     assert file.mode == 0
 
 
 def test_a_dacl_that_is_named_but_absent_becomes_a_null_dacl(file: File, kept: str) -> None:
-    acl.store(file, SecurityDescriptor(), DACL, DOMAIN, True)
-    found = acl.descriptor(file, DOMAIN, True)
+    acl.store(file, SecurityDescriptor(), DACL, DOMAIN, STORED)
+    found = acl.descriptor(file, DOMAIN, STORED)
     assert (found.dacl, found.dacl_present, file.mode) == (None, True, 0o777)
 
 
 def test_parts_that_are_not_named_are_not_taken(file: File, kept: str) -> None:
-    acl.store(file, sd(*FANCY), OWNER_SECURITY_INFORMATION, DOMAIN, True)
-    assert acl.stored(file, DOMAIN) is None
+    acl.store(file, sd(*FANCY), OWNER_SECURITY_INFORMATION, DOMAIN, STORED)
+    assert acl.stored(file, DOMAIN, STORED) is None
     assert file.mode == 0o644
 
 
 def test_generic_rights_are_stored_as_what_they_mean(file: File, kept: str) -> None:
     below = allow(CREATOR_OWNER, GENERIC_ALL, HEIRS | INHERIT_ONLY)
-    acl.store(file, sd(OWN, allow(EVERYONE, GENERIC_READ), below), DACL, DOMAIN, True)
+    acl.store(file, sd(OWN, allow(EVERYONE, GENERIC_READ), below), DACL, DOMAIN, STORED)
     assert dacl_of(file) == (OWN, READ, below)
 
 
@@ -312,14 +313,14 @@ AI, REQ = DACL_AUTO_INHERITED, DACL_AUTO_INHERIT_REQ
     ],
 )
 def test_control_bits(file: File, sent: int, info: int, kept_bits: int) -> None:
-    acl.store(file, sd(OWN, control=sent), DACL | info, DOMAIN, True)
-    assert acl.descriptor(file, DOMAIN, True).control == SELF_RELATIVE | DACL_PRESENT | kept_bits
+    acl.store(file, sd(OWN, control=sent), DACL | info, DOMAIN, STORED)
+    assert acl.descriptor(file, DOMAIN, STORED).control == SELF_RELATIVE | DACL_PRESENT | kept_bits
 
 
 def test_a_new_dacl_starts_with_new_control_bits(file: File) -> None:
-    acl.store(file, sd(OWN, control=AI | REQ | DACL_PROTECTED), DACL, DOMAIN, True)
-    acl.store(file, sd(OWN), DACL, DOMAIN, True)
-    assert acl.descriptor(file, DOMAIN, True).control == SELF_RELATIVE | DACL_PRESENT
+    acl.store(file, sd(OWN, control=AI | REQ | DACL_PROTECTED), DACL, DOMAIN, STORED)
+    acl.store(file, sd(OWN), DACL, DOMAIN, STORED)
+    assert acl.descriptor(file, DOMAIN, STORED).control == SELF_RELATIVE | DACL_PRESENT
 
 
 @pytest.mark.parametrize(
@@ -330,19 +331,19 @@ def test_a_new_dacl_starts_with_new_control_bits(file: File) -> None:
 def test_a_poisoned_value_is_ignored(file: File, folder: File, kept: str, blob: bytes) -> None:
     os.setxattr(file.path, kept, blob)
     os.setxattr(folder.path, kept, blob)
-    assert acl.stored(file, DOMAIN) is None
-    assert dacl_of(file) == dacl_of(file, False)
-    acl.settle(file, folder, ME, DOMAIN, True)
-    assert acl.stored(file, DOMAIN) is None
+    assert acl.stored(file, DOMAIN, STORED) is None
+    assert dacl_of(file) == dacl_of(file, POSIX)
+    acl.settle(file, folder, ME, DOMAIN, STORED)
+    assert acl.stored(file, DOMAIN, STORED) is None
 
 
 def test_a_server_with_the_privilege_does_not_trust_the_users_name(
     file: File, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(acl, "_may_write_security", lambda: False)
-    acl.store(file, sd(*FANCY), DACL, DOMAIN, True)
+    acl.store(file, sd(*FANCY), DACL, DOMAIN, STORED)
     monkeypatch.setattr(acl, "_may_write_security", lambda: True)
-    assert acl.stored(file, DOMAIN) is None
+    assert acl.stored(file, DOMAIN, STORED) is None
 
 
 @needs_root
@@ -361,7 +362,7 @@ def test_a_file_that_comes_from_samba_keeps_its_descriptor(folder: File, name: s
         os.setxattr(path, "system.posix_acl_default", origin.default)
     os.setxattr(path, ntacl.NAME, origin.ntacl)
     moved = File(path)
-    found = acl.stored(moved, DOMAIN)
+    found = acl.stored(moved, DOMAIN, STORED)
     assert found is not None
     theirs = ntacl.decode(origin.ntacl).sd
     assert found.dacl is not None
@@ -387,22 +388,22 @@ def with_sacl(*aces: Ace) -> SecurityDescriptor:
 
 def test_a_sacl_is_stored_beside_what_the_mode_says(file: File, kept: str) -> None:
     before = dacl_of(file)
-    acl.store(file, with_sacl(AUDIT, LABEL), SACL_SECURITY_INFORMATION, DOMAIN, True)
-    found = acl.descriptor(file, DOMAIN, True)
+    acl.store(file, with_sacl(AUDIT, LABEL), SACL_SECURITY_INFORMATION, DOMAIN, STORED)
+    found = acl.descriptor(file, DOMAIN, STORED)
     assert found.sacl == Acl((AUDIT,))
     assert found.dacl == Acl(before)
-    acl.store(file, with_sacl(LABEL), LABEL_SECURITY_INFORMATION, DOMAIN, True)
-    assert acl.descriptor(file, DOMAIN, True).sacl == Acl((AUDIT, LABEL))
-    acl.store(file, with_sacl(), SACL_SECURITY_INFORMATION, DOMAIN, True)
-    assert acl.descriptor(file, DOMAIN, True).sacl == Acl((LABEL,))
-    acl.store(file, with_sacl(), LABEL_SECURITY_INFORMATION, DOMAIN, True)
-    found = acl.descriptor(file, DOMAIN, True)
+    acl.store(file, with_sacl(LABEL), LABEL_SECURITY_INFORMATION, DOMAIN, STORED)
+    assert acl.descriptor(file, DOMAIN, STORED).sacl == Acl((AUDIT, LABEL))
+    acl.store(file, with_sacl(), SACL_SECURITY_INFORMATION, DOMAIN, STORED)
+    assert acl.descriptor(file, DOMAIN, STORED).sacl == Acl((LABEL,))
+    acl.store(file, with_sacl(), LABEL_SECURITY_INFORMATION, DOMAIN, STORED)
+    found = acl.descriptor(file, DOMAIN, STORED)
     assert (found.sacl, found.control & SACL_PRESENT) == (None, 0)
 
 
 def test_a_sacl_is_refused_where_none_is_stored(file: File) -> None:
     with pytest.raises(OSError, match="SACL") as refused:
-        acl.store(file, with_sacl(AUDIT), SACL_SECURITY_INFORMATION, DOMAIN, False)
+        acl.store(file, with_sacl(AUDIT), SACL_SECURITY_INFORMATION, DOMAIN, POSIX)
     assert refused.value.errno == errno.EOPNOTSUPP
 
 
@@ -432,13 +433,13 @@ def test_the_parts_asked_for_are_selected() -> None:
 
 @needs_root
 def test_root_gives_a_file_away_and_the_descriptor_follows(file: File) -> None:
-    acl.store(file, sd(OWN, BOB_WRITES), DACL, DOMAIN, True)
+    acl.store(file, sd(OWN, BOB_WRITES), DACL, DOMAIN, STORED)
     given = SecurityDescriptor(SELF_RELATIVE, BOB, DOMAIN.gid_to_sid(500))
     both = OWNER_SECURITY_INFORMATION | GROUP_SECURITY_INFORMATION
-    acl.store(file, given, both, DOMAIN, True)
+    acl.store(file, given, both, DOMAIN, STORED)
     st = os.fstat(file.fd)
     assert (st.st_uid, st.st_gid) == (1001, 500)
-    found = acl.stored(file, DOMAIN)
+    found = acl.stored(file, DOMAIN, STORED)
     assert found is not None
     assert (found.owner, found.group) == (BOB, DOMAIN.gid_to_sid(500))
     assert found.dacl == Acl((OWN, BOB_WRITES))
@@ -449,16 +450,16 @@ def test_root_gives_a_file_away_and_the_descriptor_follows(file: File) -> None:
 def test_who_is_no_user_here_cannot_own(file: File, owner: str) -> None:
     asked = SecurityDescriptor(SELF_RELATIVE, Sid.parse(owner))
     with pytest.raises(acl.InvalidOwner):
-        acl.store(file, asked, OWNER_SECURITY_INFORMATION, DOMAIN, True)
+        acl.store(file, asked, OWNER_SECURITY_INFORMATION, DOMAIN, STORED)
 
 
 def test_a_foreign_group_is_only_stored(file: File) -> None:
     asked = sd(OWN)._replace(group=DOMAIN.users)
     info = DACL | GROUP_SECURITY_INFORMATION
     with pytest.raises(acl.InvalidOwner):
-        acl.store(file, asked, info, DOMAIN, False)
-    acl.store(file, asked, info, DOMAIN, True)
-    assert acl.descriptor(file, DOMAIN, True).group == DOMAIN.users
+        acl.store(file, asked, info, DOMAIN, POSIX)
+    acl.store(file, asked, info, DOMAIN, STORED)
+    assert acl.descriptor(file, DOMAIN, STORED).group == DOMAIN.users
     assert os.fstat(file.fd).st_gid == GID
 
 
@@ -466,14 +467,14 @@ def test_only_oneself_may_be_made_owner_without_privilege(file: File) -> None:
     alice = token(DOMAIN, 1000, 1000)
     asked = SecurityDescriptor(SELF_RELATIVE, BOB)
     with pytest.raises(acl.InvalidOwner):
-        acl.store(file, asked, OWNER_SECURITY_INFORMATION, DOMAIN, True, alice)
+        acl.store(file, asked, OWNER_SECURITY_INFORMATION, DOMAIN, STORED, alice)
 
 
 @needs_root
 def test_ownership_may_be_taken_for_a_token(file: File) -> None:
     alice = token(DOMAIN, 1000, 1000)
     asked = SecurityDescriptor(SELF_RELATIVE, alice.user)
-    acl.store(file, asked, OWNER_SECURITY_INFORMATION, DOMAIN, True, alice)
+    acl.store(file, asked, OWNER_SECURITY_INFORMATION, DOMAIN, STORED, alice)
     assert os.fstat(file.fd).st_uid == 1000
 
 
@@ -482,7 +483,7 @@ def test_the_privilege_stays_with_a_thread_that_acts_as_a_user(file: File) -> No
     os.chown(file.path, 1001, 1001)
     try:
         become(Credentials(1001, 1001, (1001,)))
-        acl.store(file, sd(OWN, allow(BOB, FILE_ALL_ACCESS)), DACL, DOMAIN, True)
+        acl.store(file, sd(OWN, allow(BOB, FILE_ALL_ACCESS)), DACL, DOMAIN, STORED)
     finally:
         become(None)
     assert ntacl.NAME in file.xattrs()
@@ -495,20 +496,20 @@ def test_the_kernel_judges_by_the_threads_identity(folder: File, file: File) -> 
     given = SecurityDescriptor(SELF_RELATIVE, Sid(22, 1, 0))
     try:
         become(Credentials(1001, 1001, (1001,)))
-        acl.store(file, sd(mine, READ), DACL, DOMAIN, True)
+        acl.store(file, sd(mine, READ), DACL, DOMAIN, STORED)
         with pytest.raises(PermissionError):
-            acl.store(folder, sd(mine), DACL, DOMAIN, True)
+            acl.store(folder, sd(mine), DACL, DOMAIN, STORED)
         with pytest.raises(PermissionError):
-            acl.store(file, given, OWNER_SECURITY_INFORMATION, DOMAIN, True)
+            acl.store(file, given, OWNER_SECURITY_INFORMATION, DOMAIN, STORED)
     finally:
         become(None)
     assert dacl_of(file) == (mine, READ)
-    assert acl.stored(folder, DOMAIN) is None
+    assert acl.stored(folder, DOMAIN, STORED) is None
 
 
 def test_a_list_too_long_to_store_changes_nothing(file: File) -> None:
     aces = [OWN] * 3000
     with pytest.raises(OSError, match="ACL") as refused:
-        acl.store(file, sd(*aces), DACL, DOMAIN, True)
+        acl.store(file, sd(*aces), DACL, DOMAIN, STORED)
     assert refused.value.errno == errno.E2BIG
     assert file.mode == 0o644

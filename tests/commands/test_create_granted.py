@@ -1,0 +1,83 @@
+"""What an open of an existing file is granted beyond its descriptor, [MS-FSA] 2.1.5.1.2.1."""
+
+from __future__ import annotations
+
+import pytest
+
+from ksmbd.vfs.sid import EVERYONE
+from ksmbd.wire import ipc
+from ksmbd.wire.access import (
+    ATTR_READONLY,
+    DELETE,
+    FILE_ALL_ACCESS,
+    FILE_APPEND_DATA,
+    FILE_DELETE_CHILD,
+    FILE_OPEN,
+    FILE_OVERWRITE,
+    FILE_OVERWRITE_IF,
+    FILE_READ_DATA,
+    FILE_SUPERSEDE,
+    FILE_WRITE_DATA,
+    MAXIMUM_ALLOWED,
+)
+from ksmbd.wire.query_info import INFO_SECURITY
+from ksmbd.wire.security import (
+    ACCESS_ALLOWED,
+    DACL_PRESENT,
+    DACL_SECURITY_INFORMATION,
+    SELF_RELATIVE,
+    Ace,
+    Acl,
+    SecurityDescriptor,
+)
+from ksmbd.wire.status import NtStatus
+from tests.support.client import Client, File, ready
+from tests.support.engine import Engine
+from tests.support.mountd import DISK, share
+
+ALONE = DISK | ipc.SHARE_ACL_XATTR | ipc.SHARE_ACL_ALONE
+
+
+def granted(client: Client) -> int:
+    return client.engine.server.opens.all()[-1].granted_access
+
+
+def test_maximum_allowed_of_a_read_only_file(client: Client) -> None:
+    client.call(client.open("file", file_attributes=ATTR_READONLY).frames.close())
+    client.open("file", desired_access=MAXIMUM_ALLOWED, create_disposition=FILE_OPEN)
+    kept_back = FILE_WRITE_DATA | FILE_APPEND_DATA | FILE_DELETE_CHILD
+    assert granted(client) & kept_back == 0
+    assert granted(client) & DELETE
+    client.call(client.open("other").frames.close())
+    client.open("other", desired_access=MAXIMUM_ALLOWED, create_disposition=FILE_OPEN)
+    assert granted(client) == FILE_ALL_ACCESS
+
+
+def protect(client: Client, file: File, mask: int) -> None:
+    acl = Acl((Ace(ACCESS_ALLOWED, 0, mask, EVERYONE),))
+    sd = SecurityDescriptor(SELF_RELATIVE | DACL_PRESENT, None, None, None, acl)
+    frame = file.frames.set_info(
+        0, sd.pack(), info_type=INFO_SECURITY, additional_information=DACL_SECURITY_INFORMATION
+    )
+    assert client.status(frame) is NtStatus.SUCCESS
+    client.call(file.frames.close())
+
+
+@pytest.mark.parametrize("disposition", [FILE_SUPERSEDE, FILE_OVERWRITE, FILE_OVERWRITE_IF])
+@pytest.mark.parametrize(
+    ("mask", "status"),
+    [
+        (FILE_READ_DATA, NtStatus.ACCESS_DENIED),
+        (FILE_READ_DATA | FILE_WRITE_DATA, NtStatus.SUCCESS),
+    ],
+)
+def test_the_folder_lends_no_right_to_overwrite(
+    engine: Engine, disposition: int, mask: int, status: NtStatus
+) -> None:
+    """smb2.acls.OVERWRITE_READ_ONLY_FILE: though its FILE_DELETE_CHILD lends DELETE."""
+    client = ready(Engine(engine.folder, shares=[share("data", str(engine.folder), ALONE)]))
+    protect(client, client.open("file"), mask)
+    frame = client.frames.create(
+        "file", create_disposition=disposition, desired_access=FILE_READ_DATA
+    )
+    assert client.status(frame) is status
