@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
+from uuid import uuid5
 
 from discovery.addresses import Address
 from discovery.device import Device
@@ -18,6 +19,7 @@ except ImportError:  # an optional dependency
 
 SMB: Final = "_smb._tcp.local."
 DEVICE_INFO: Final = "_device-info._tcp.local."
+ADISK: Final = "_adisk._tcp.local."
 DISCARD_PORT: Final = 9  # of services that are no services, but only told
 
 
@@ -62,7 +64,30 @@ class Bonjour:
             server=host,
             properties={"model": self._device.model},
         )
-        return [smb, info]
+        if not self._device.backups:
+            return [smb, info]
+        disks = zeroconf.ServiceInfo(
+            ADISK,
+            f"{name}.{ADISK}",
+            port=DISCARD_PORT,
+            addresses=packed,
+            server=host,
+            properties=disk_properties(self._device),
+        )
+        return [smb, info, disks]
+
+
+def disk_properties(device: Device) -> dict[str, str]:
+    """The TXT record of ``_adisk._tcp``: the volumes that Time Machine may choose.
+
+    What Macs look for, known from Apple's own servers: of each volume its name, flags (for Time
+    Machine, 0x2, over SMB, 0x80) and a UUID that lasts, by which they know it again.
+    """
+    found = {"sys": "waMa=0,adVF=0x100"}
+    for number, share in enumerate(device.backups):
+        uuid = uuid5(device.uuid, share.casefold())
+        found[f"dk{number}"] = f"adVN={share},adVF=0x82,adVU={uuid}"
+    return found
 
 
 def _label(name: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 from uuid import UUID, uuid5
 
 from ksmbd import __version__
+from mountd.conf import Configuration
 from mountd.params import GlobalParams
 
 MACHINE_ID: Final = Path("/etc/machine-id")
@@ -23,6 +25,7 @@ class Device(NamedTuple):
     description: str
     model: str  # of _device-info: which icon Finder shows
     port: int  # of SMB
+    backups: tuple[str, ...] = ()  # shares for Time Machine
 
     version: str = __version__
 
@@ -32,8 +35,10 @@ class Device(NamedTuple):
         return f"{self.name.upper()}/Workgroup:{self.workgroup.upper()}"
 
 
-def device_from(params: GlobalParams, host: str, machine_id: str) -> Device:
-    """*host* stands in for a ``netbios name`` that nobody has chosen."""
+def device_from(
+    params: GlobalParams, host: str, machine_id: str, backups: Iterable[str] = ()
+) -> Device:
+    """*host* stands in for a ``netbios name`` that nobody has chosen; *backups* as in Device."""
     chosen = params.netbios_name if params.netbios_name != GlobalParams().netbios_name else ""
     name = chosen or host.partition(".")[0] or _LOCAL
     return Device(
@@ -43,7 +48,21 @@ def device_from(params: GlobalParams, host: str, machine_id: str) -> Device:
         description=params.server_string or name,
         model=params.aapl_model,
         port=params.tcp_port,
+        backups=tuple(backups),
     )
+
+
+def backup_shares(configuration: Configuration) -> list[str]:
+    """The shares that Macs are shown as places for their backups.
+
+    Not those that hide from lists; nor a name with a comma, which the record has no form for.
+    """
+    return [
+        name
+        for name, params in configuration.shares.values()
+        if params.time_machine and params.available and params.browseable
+        if params.path and "," not in name
+    ]
 
 
 def machine_id(path: Path = MACHINE_ID) -> str:

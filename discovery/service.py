@@ -14,11 +14,12 @@ from uuid import uuid4
 from discovery import addresses, bonjour
 from discovery.addresses import Address
 from discovery.bonjour import Bonjour
-from discovery.device import Device, device_from, machine_id
+from discovery.device import Device, backup_shares, device_from, machine_id
 from discovery.multicast import Endpoint
 from discovery.wsd import Announcer
 from ksmbd.wire.interface_word import parse, stands_for
 from mountd import conf
+from mountd.conf import Configuration
 from mountd.params import GlobalParams
 from mountd.server import SdNotify
 
@@ -59,7 +60,7 @@ class Discovery:
 
     async def run(self) -> None:
         """Until a signal ends it.  Raises ConfError if there is nothing to start with."""
-        params = self._load()
+        configuration = self._load()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ended.set)
@@ -67,7 +68,7 @@ class Discovery:
         with addresses.watch() as watching:
             loop.add_reader(watching, self._address_changed, watching)
             try:
-                await self._show(params)
+                await self._show(configuration)
                 self._notify("READY=1")
                 await self._follow()
             finally:
@@ -93,14 +94,15 @@ class Discovery:
                 except conf.ConfError as error:
                     log.error("not read again, what was stays: %s", error)
 
-    def _load(self) -> GlobalParams:
-        params = conf.load(conf.find(self._config)).globals
+    def _load(self) -> Configuration:
+        configuration = conf.load(conf.find(self._config))
         if self._port is not None:
-            params.tcp_port = self._port
-        return params
+            configuration.globals.tcp_port = self._port
+        return configuration
 
-    async def _show(self, params: GlobalParams) -> None:
-        device = device_from(params, socket.gethostname(), machine_id())
+    async def _show(self, configuration: Configuration) -> None:
+        params, backups = configuration.globals, backup_shares(configuration)
+        device = device_from(params, socket.gethostname(), machine_id(), backups)
         chosen = wanted(params, addresses.local_addresses(), self._loopback)
         log.info("%s on %s", device.name, ", ".join(str(a.ip) for a in chosen) or "no address")
         await self._show_wsd(device, chosen if params.ws_discovery else [])

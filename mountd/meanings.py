@@ -179,14 +179,18 @@ SHARE: Final[dict[str, str]] = {
     "too, or did; a stream in the other format reads with a byte too many or too few.",
     "strict_locking": "`yes`: reading and writing fail where a local program has a lock in the "
     "way, which costs a system call each; with `posix locking`. Locks of clients always count.",
-    "time_machine": "Offer the share to Apple's Time Machine.",
-    "time_machine_max_size": "The size Time Machine may fill; 0: the disk's.",
+    "time_machine": "Offer the share to Apple's Time Machine, as `fruit` and with the promise that "
+    "what a client flushes is on the disk; `ksmbd-discovery` shows it to Macs as a place for "
+    "backups. `durable handles` and `smb2 leases` must be on.",
+    "time_machine_max_size": "With `time machine`: how large clients see the share, and how full "
+    "by what the backups in it take; 0: as the disk.",
     "valid_users": "Accounts, `@groups` and `+groups` that may connect; empty: all.",
     "veto_files": "Names that are neither shown nor opened nor created; * and ? are wildcards.",
     "vfs_objects": "`acl_xattr`: Windows' access control lists are kept whole, in the xattr "
     "security.NTACL. `streams_xattr`: files and directories have alternate data streams, kept in "
-    "the xattrs user.DosStream.*, if the file system has user xattrs. `recycle`: files that "
-    "clients delete are moved into a directory of the share, as the parameters `recycle:` say. "
+    "the xattrs user.DosStream.*, if the file system has user xattrs. `fruit`: "
+    "Apple's clients are offered their extensions of the protocol. `recycle`: files that clients "
+    "delete are moved into a directory of the share, as the parameters `recycle:` say. "
     "`shadow_copy2`: clients see previous versions of files, out of the snapshots that the "
     "parameters `shadow:` name. Who sets this parameter names all that is wanted: without "
     "`streams_xattr` there are no streams then. Other names are ignored with a warning.",
@@ -197,9 +201,6 @@ SHARE: Final[dict[str, str]] = {
 # what this version reads, checks and passes on without anything behind it
 PLANNED: Final = frozenset(
     {
-        "aapl_model",
         "smbd_max_io_size",
-        "time_machine",
-        "time_machine_max_size",
     }
 )

@@ -75,7 +75,7 @@ OWNERS: Final = {
 }
 CIPHERS: Final = ("AES-128-GCM", "AES-256-GCM", "AES-128-CCM", "AES-256-CCM")  # cheapest first
 SIGNATURES: Final = ("AES-128-GMAC", "AES-128-CMAC", "HMAC-SHA256")
-VFS_OBJECTS: Final = ("acl_xattr", "recycle", "shadow_copy2", "streams_xattr")
+VFS_OBJECTS: Final = ("acl_xattr", "fruit", "recycle", "shadow_copy2", "streams_xattr")
 SNAPSHOTS: Final = "@GMT-%Y.%m.%d-%H.%M.%S"
 ORDERS: Final = {"desc": "desc", "asc": "asc"}
 _SIZE: Final = re.compile(r"(\d+)\s*([kmgtpe]?)(?:i?b)?", re.IGNORECASE)

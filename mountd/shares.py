@@ -55,7 +55,11 @@ RECYCLE_FLAGS: Final = (  # attribute, flag
     ("recycle_touch", ipc.RECYCLE_TOUCH),
     ("recycle_touch_mtime", ipc.RECYCLE_TOUCH_MTIME),
 )
-VFS_FLAGS: Final = {"acl_xattr": ipc.SHARE_ACL_XATTR, "streams_xattr": ipc.SHARE_STREAMS}
+VFS_FLAGS: Final = {
+    "acl_xattr": ipc.SHARE_ACL_XATTR,
+    "fruit": ipc.SHARE_AAPL,
+    "streams_xattr": ipc.SHARE_STREAMS,
+}
 
 
 @dataclass(slots=True)
@@ -95,6 +99,8 @@ class Share:
         flags |= sum(flag for name, flag in VFS_FLAGS.items() if name in params.vfs_objects)
         if not params.read_only:
             flags |= ipc.SHARE_WRITEABLE
+        if params.time_machine:  # which speaks them
+            flags |= ipc.SHARE_AAPL
         flags |= ENCRYPT_FLAGS.get(params.smb_encrypt, 0)
         if self.is_pipe:
             flags |= ipc.SHARE_PIPE

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ksmbd.commands import create_durable
+from ksmbd.commands import create_aapl, create_durable
 from ksmbd.state import rights
 from ksmbd.state.local_opens import Wish
 from ksmbd.state.open import Open
@@ -32,12 +32,13 @@ class Contexts:
     """What the contexts of one CREATE ask for."""
 
     __slots__ = (
-        "allocation", "app_instance_id", "app_instance_version", "durable", "eas", "lease",
+        "aapl", "allocation", "app_instance_id", "app_instance_version", "durable", "eas", "lease",
         "maximal_access", "on_disk_id", "posix_mode", "reconnect", "security", "timestamp",
         "timewarp", "wish",
     )  # fmt: skip
 
     def __init__(self) -> None:
+        self.aapl: wire.AaplQuery | None = None
         self.eas: list[tuple[str, bytes]] = []
         self.security: SecurityDescriptor | None = None
         self.allocation = 0  # bytes to reserve
@@ -78,12 +79,19 @@ def parse(work: Work, req: CreateRequest) -> Contexts:
             continue
         if work.connection.dialect < _since(name):
             continue
-        if name == wire.POSIX and not work.connection.posix:
+        if not _is_offered(work, name):
             continue
         seen.add(name)
         read(found, req, context.data)
     _check_durable(seen)
     return found
+
+
+def _is_offered(work: Work, name: bytes) -> bool:
+    """Whether the server, or the share, wants to know of a context."""
+    if name == wire.POSIX:
+        return work.connection.posix
+    return name != wire.AAPL or work.the_tree().share.aapl
 
 
 def _since(name: bytes) -> int:
@@ -96,6 +104,10 @@ def _check_durable(seen: set[bytes]) -> None:
     durable = seen & _DURABLE
     if len(durable) > 1 and durable != _V1:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "a durable request among others")
+
+
+def _aapl(found: Contexts, req: CreateRequest, data: Buffer) -> None:
+    found.aapl = create_aapl.query(data)
 
 
 def _eas(found: Contexts, req: CreateRequest, data: Buffer) -> None:
@@ -168,6 +180,7 @@ def _lease(found: Contexts, req: CreateRequest, data: Buffer) -> None:
 
 
 _READERS: Final[dict[bytes, Callable[[Contexts, CreateRequest, Buffer], None]]] = {
+    wire.AAPL: _aapl,
     wire.EA_BUFFER: _eas,
     wire.SD_BUFFER: _security,
     wire.ALLOCATION_SIZE: _allocation,
@@ -214,6 +227,8 @@ def answer(work: Work, open: Open, st: Stat, contexts: Contexts) -> bytes:
         answers.append((wire.REQUEST_LEASE, open.grant.lease))
     if contexts.posix_mode is not None:
         answers.append((wire.POSIX, _posix_of(st)))
+    if contexts.aapl is not None:
+        answers.append((wire.AAPL, create_aapl.answer(work, open, contexts.aapl)))
     return wire.pack_contexts(answers) if answers else b""
 
 

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from ksmbd.state.open import Open
 from ksmbd.state.work import Work
 from ksmbd.vfs.abilities import COMPRESSES, FREES_RANGES, SHARES_BLOCKS, abilities
+from ksmbd.vfs.stat import FsStat
 from ksmbd.wire import fs_info
 from ksmbd.wire.base import Buffer
 from ksmbd.wire.fs_info import FsInfo
@@ -42,9 +43,16 @@ def _volume(work: Work, open: Open) -> bytes:
     return fs_info.pack_volume(label, share.volume_serial, filetime_from_ns(created))
 
 
+def _statfs(open: Open) -> FsStat:
+    """The file system of the file, as large as the share may be."""
+    fs = open.file.statfs()
+    limit = open.tree.share.backup_limit
+    return fs if limit is None else limit.applied(open.tree.root, fs)
+
+
 def _units(open: Open) -> tuple[int, int, int, int, int]:
     """Total, available to the user, free, sectors per unit, bytes per sector."""
-    fs = open.file.statfs()
+    fs = _statfs(open)
     if fs.block_size % _SECTOR:
         return fs.blocks, fs.available, fs.free, 1, fs.block_size
     return fs.blocks, fs.available, fs.free, fs.block_size // _SECTOR, _SECTOR
@@ -126,7 +134,7 @@ def _posix(work: Work, open: Open) -> bytes:
     """
     if not open.posix:
         raise NtStatusError(NtStatus.NOT_SUPPORTED, "not opened with the POSIX extensions")
-    fs = open.file.statfs()
+    fs = _statfs(open)
     return fs_info.FilePosixFsInformation(
         optimal_transfer_size=fs.block_size,
         block_size=fs.block_size,

@@ -52,6 +52,7 @@ def settings_from(message: StartingUp) -> Settings:
         netbios_name=message.netbios_name or default.netbios_name,
         workgroup=message.workgroup or default.workgroup,
         server_string=message.server_string or default.server_string,
+        aapl_model=message.aapl_model or default.aapl_model,
         signing=POLICIES.get(message.signing, default.signing),
         min_dialect=PROTOCOLS.get(message.min_protocol, default.min_dialect),
         max_dialect=PROTOCOLS.get(message.max_protocol, default.max_dialect),

@@ -83,6 +83,7 @@ class Session:
         self.was_sealed = False  # some request was
         self.is_guest = False
         self.is_anonymous = False
+        self.aapl = 0  # Apple's extensions it has agreed on: AAPL_READ_DIR_ATTR ...
         self.account_flags = 0  # what mountd said of the account, for its tree connects
         self.expiration_time: float | None = None
 

@@ -24,6 +24,7 @@ class Settings:
     netbios_name: str = "KSMBD SERVER"
     workgroup: str = "WORKGROUP"
     server_string: str = "SMB SERVER"
+    aapl_model: str = "MacSamba"  # what Apple's clients choose an icon by
     signing: SigningPolicy = SigningPolicy.AUTO
     min_dialect: int = 0x0202
     max_dialect: int = 0x0311

@@ -9,6 +9,7 @@ from ksmbd.vfs.acl import Keep
 from ksmbd.wire.policy import Encryption
 
 if TYPE_CHECKING:
+    from ksmbd.vfs.backups import BackupLimit
     from ksmbd.vfs.recycle import RecycleBin
     from ksmbd.vfs.root import ShareRoot
     from ksmbd.vfs.snapshots import Snapshots
@@ -36,6 +37,8 @@ class Share:
     hide_unreadable: bool = False
     change_notify: bool = True
     inherit_owner: bool = False
+    aapl: bool = False  # Apple's extensions are offered
+    time_machine: bool = False
     continuous_availability: bool = False
     durable_handles: bool = True
     encryption: Encryption = Encryption.AUTO
@@ -52,6 +55,7 @@ class Share:
     root: ShareRoot | None = field(default=None, compare=False)  # None for a pipe share
     snapshots: Snapshots | None = field(default=None, compare=False)  # its previous versions
     recycle: RecycleBin | None = field(default=None, compare=False)  # what takes deleted files
+    backup_limit: BackupLimit | None = field(default=None, compare=False)  # of Time Machine
 
     def is_same(self, other: Share) -> bool:
         """Whether both are one share, maybe before and after a reload."""

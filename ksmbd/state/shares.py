@@ -10,6 +10,7 @@ from ksmbd.ipc.requests import ShareConfig
 from ksmbd.state.share import Share
 from ksmbd.vfs import credentials
 from ksmbd.vfs.acl import Keep
+from ksmbd.vfs.backups import BackupLimit
 from ksmbd.vfs.recycle import RecycleBin, Rules
 from ksmbd.vfs.root import RootOptions, ShareRoot
 from ksmbd.vfs.snapshots import LABEL, Layout, Snapshots
@@ -61,6 +62,8 @@ def _build(server: Server, config: ShareConfig, variant: str) -> Share:
         acl_xattr=_keep(flags),
         hide_unreadable=bool(flags & ipc.SHARE_HIDE_UNREADABLE),
         change_notify=bool(flags & ipc.SHARE_CHANGE_NOTIFY),
+        aapl=bool(flags & ipc.SHARE_AAPL),
+        time_machine=bool(flags & ipc.SHARE_TIME_MACHINE),
         inherit_owner=bool(flags & ipc.SHARE_INHERIT_OWNER),
         durable_handles=bool(flags & ipc.SHARE_DURABLE_HANDLES),
         continuous_availability=bool(flags & ipc.SHARE_CONTINUOUS_AVAILABILITY),
@@ -80,6 +83,8 @@ def _build(server: Server, config: ShareConfig, variant: str) -> Share:
         share.snapshots = _snapshots(config)
         share.root = _open_root(config, share.snapshots.hidden if share.snapshots else ())
         share.recycle = _recycle_bin(config)
+        if share.time_machine and config.time_machine_max_size:
+            share.backup_limit = BackupLimit(config.time_machine_max_size)
         share.streams = share.streams and share.root.has_user_xattrs()
     return share
 

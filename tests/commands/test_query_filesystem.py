@@ -63,6 +63,33 @@ def test_sizes_are_those_of_the_file_system_in_sectors_of_512(
     assert size.available_allocation_units <= full.actual_available_allocation_units
 
 
+def test_a_share_for_backups_is_as_large_as_it_may_be(folder: Path) -> None:
+    """By the numbers of smbtorture's vfs.fruit_timemachine."""
+    bundle = folder / "test.sparsebundle"
+    (bundle / "bands").mkdir(parents=True)
+    plist = "<dict><key>band-size</key>\n<integer>8192</integer></dict>"
+    (bundle / "Info.plist").write_text(plist)
+    for name in ("1", "2"):
+        (bundle / "bands" / name).touch()
+    flags, limit = DISK | ipc.SHARE_TIME_MACHINE, {"time_machine_max_size": 32 << 10}
+    shares = [
+        share("data", str(folder), flags, **limit),
+        share("all", str(folder), flags),
+        share("other", str(folder), DISK, **limit),
+    ]
+    engine = Engine(folder, shares=shares)
+    client = ready(engine)
+    size = fs_info.FileFsSizeInformation.unpack(told(client, FsInfo.SIZE))
+    assert (size.sectors_per_allocation_unit, size.bytes_per_sector) == (2, 512)
+    assert (size.total_allocation_units, size.available_allocation_units) == (32, 16)
+    full = fs_info.FileFsFullSizeInformation.unpack(told(client, FsInfo.FULL_SIZE))
+    assert (full.total_allocation_units, full.actual_available_allocation_units) == (32, 16)
+    for name in ("all", "other"):
+        client.connect(name)
+        size = fs_info.FileFsSizeInformation.unpack(told(client, FsInfo.SIZE))
+        assert size.total_allocation_units == os.statvfs(folder).f_blocks
+
+
 def test_the_device_is_a_mounted_disk(client: Client, engine: Engine) -> None:
     device = fs_info.FileFsDeviceInformation.unpack(told(client, FsInfo.DEVICE))
     assert device.device_type == fs_info.DEVICE_DISK

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from discovery.addresses import Address, local_addresses
-from discovery.bonjour import _label
-from discovery.device import device_from, machine_id
+from discovery.bonjour import _label, disk_properties
+from discovery.device import backup_shares, device_from, machine_id
 from discovery.service import wanted
+from mountd.conf import load
 from mountd.params import GlobalParams
 
 FOUND = [
@@ -76,3 +78,29 @@ def test_this_machine_has_its_loopback_address() -> None:
 )
 def test_a_host_name_is_made_of_any_name(name: str, label: str) -> None:
     assert _label(name) == label
+
+
+def test_places_for_backups_are_those_that_lists_show(tmp_path: Path) -> None:
+    conf = tmp_path / "conf"
+    shares = {
+        "Backups": "time machine = yes",
+        "Samba's": "fruit:time machine = yes",
+        "hidden": "time machine = yes\nbrowseable = no",
+        "gone": "time machine = yes\navailable = no",
+        "a, b": "time machine = yes",
+        "files": "",
+    }
+    conf.write_text("".join(f"[{n}]\npath = /srv\n{lines}\n" for n, lines in shares.items()))
+    assert backup_shares(load(str(conf))) == ["Backups", "Samba's"]
+
+
+def test_each_place_for_backups_has_flags_and_a_number_that_lasts() -> None:
+    device = device_from(GlobalParams(), "box", "id", ["one", "two"])
+    told = disk_properties(device)
+    assert told["sys"] == "waMa=0,adVF=0x100"
+    first, second = (told[f"dk{number}"].rpartition("=") for number in (0, 1))
+    assert first[0] == "adVN=one,adVF=0x82,adVU"
+    assert second[0] == "adVN=two,adVF=0x82,adVU"
+    assert UUID(first[2]) != UUID(second[2])
+    again = disk_properties(device_from(GlobalParams(), "box", "id", ["TWO"]))
+    assert again["dk0"].rpartition("=")[2] == second[2]

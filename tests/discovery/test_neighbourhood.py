@@ -36,6 +36,9 @@ CONF = """\
     server string = boxes & files
     bind interfaces only = yes
     interfaces = shown0
+[backups]
+    path = /srv
+    time machine = yes
 """
 
 
@@ -160,7 +163,8 @@ def test_mdns_scan_finds_the_server(discovery: Running, clients: Path) -> None:
     looking = Running(THERE, *debs.run_inside(clients, clients / "usr/bin/mdns-scan"))
     try:
         said = looking.read_until(r"ATTIC\._smb\._tcp\.local")
-        if "_device-info" not in said:
-            looking.read_until(r"ATTIC\._device-info\._tcp\.local")
+        for kind in ("_device-info", "_adisk"):
+            if f"ATTIC.{kind}" not in said:
+                said += looking.read_until(rf"ATTIC\.{kind}\._tcp\.local")
     finally:
         looking.stop()

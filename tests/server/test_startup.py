@@ -33,6 +33,7 @@ def test_what_mountd_says_is_taken_over() -> None:
             netbios_name="BOX",
             workgroup="HOME",
             server_string="a box",
+            aapl_model="Xserve",
             signing=Signing.MANDATORY,
             min_protocol="SMB2_10",
             max_protocol="SMB3_02",
@@ -53,6 +54,7 @@ def test_what_mountd_says_is_taken_over() -> None:
             sub_auth_3=13,
         )
     )
+    assert settings.aapl_model == "Xserve"
     assert (settings.netbios_name, settings.workgroup, settings.server_string) == (
         "BOX",
         "HOME",

@@ -151,3 +151,10 @@ def test_no_bytes_do_more_than_be_refused(junk: bytes) -> None:
         except WireError:
             continue
         assert message.pack() == frame
+
+
+def test_each_flag_of_a_share_has_a_bit_of_its_own() -> None:
+    flags = [value for name, value in vars(ipc).items() if name.startswith("SHARE_")]
+    assert len(flags) > 25
+    assert all(flag.bit_count() == 1 for flag in flags)
+    assert len(set(flags)) == len(flags)
