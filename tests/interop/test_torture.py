@@ -27,6 +27,7 @@ CHANNELS = {
     "server multi channel support": "yes",
     "max ip connections": "64",  # 33 channels are tried
 }
+UNPRIVILEGED = {"default unix user": "nobody"} if os.geteuid() == 0 else {}
 TSV = ROOT / ".cache" / "torture.tsv"
 
 
@@ -35,13 +36,18 @@ def server(folder: Path, kind: str) -> Peer:
 
     It acts as nobody in particular: root may do what cases expect to be refused.
     """
-    share = LiveShare("share", folder / "share", OPTIONS)
-    share.path.mkdir(parents=True)
-    share.path.chmod(0o777)
+    shares = [LiveShare("share", folder / "share", OPTIONS), sees(folder)]
+    for share in shares:
+        share.path.mkdir(parents=True)
+        share.path.chmod(0o777)
     if kind == "samba":
-        return SambaServer(folder, shares=[share])
-    unprivileged = {"default unix user": "nobody"} if os.geteuid() == 0 else {}
-    return LiveServer(folder, shares=[share], globals_=CHANNELS | unprivileged)
+        return SambaServer(folder, shares=shares)
+    return LiveServer(folder, shares=shares, globals_=CHANNELS | UNPRIVILEGED)
+
+
+def sees(folder: Path) -> LiveShare:
+    """The share that smb2.acls.ACCESSBASED asks for by its name."""
+    return LiveShare("hideunread", folder / "hideunread", {**OPTIONS, "hide unreadable": "yes"})
 
 
 @pytest.fixture(scope="module")
@@ -136,12 +142,14 @@ def continuous(real_folder: Path) -> Iterator[LiveServer]:
 def test_smbtorture_on_configured_shares(real_folder: Path) -> None:
     program("smbtorture")
     folder = real_folder / "torture-configured"
-    shares = []
+    shares = [sees(folder)]
+    shares[0].path.mkdir(parents=True)
+    shares[0].path.chmod(0o777)
     for suite, (key, value) in torture.CONFIGURED.items():
         shares.append(LiveShare(suite, folder / suite, {**OPTIONS, key: value}))
         shares[-1].path.mkdir(parents=True)
         shares[-1].path.chmod(0o777)
-    with LiveServer(folder, shares=shares) as made:
+    with LiveServer(folder, shares=shares, globals_=UNPRIVILEGED) as made:
         for suite in torture.CONFIGURED:
             target = torture.Target(made.host, made.port, suite, "tester", PASSWORD)
             found = torture.run_suite(target, suite)

@@ -60,10 +60,15 @@ SUITES: Final = (
     "smb2.streams",
     "smb2.ioctl",
     "smb2.ioctl-on-stream",
+    "smb2.acls",
+    "smb2.maximum_allowed",
+    "smb2.sdread",
+    "smb2.secleak",
+    "smb2.set-sparse-ioctl",
 )
 # Minutes of waiting: for breaks that nobody answers, or for changes that must not be told.  They
 # run beside the others, each against a server of its own.
-PATIENT: Final = ("smb2.notify", "smb2.lease", "smb2.oplock", "smb2.replay")
+PATIENT: Final = ("smb2.secleak", "smb2.notify", "smb2.lease", "smb2.oplock", "smb2.replay")
 # besides, where files stay open over the end of the server
 CONTINUOUS: Final = (
     "smb2.durable-v2-open.persistent-open-oplock",
@@ -74,6 +79,10 @@ CONTINUOUS: Final = (
 CONFIGURED: Final = {
     "smb2.change_notify_disabled": ("change notify", "no"),
     "smb2.dosmode": ("hide files", "/hidefile/"),
+    "smb2.create_no_streams": ("vfs objects", "acl_xattr"),
+    "smb2.acls": ("acl_xattr:ignore system acls", "yes"),
+    "smb2.create.aclfile": ("acl_xattr:ignore system acls", "yes"),
+    "smb2.create.acldir": ("acl_xattr:ignore system acls", "yes"),
 }
 GAPS: Final = Path(__file__).with_name("known-gaps.txt")
 SUCCESS: Final = "success"
@@ -89,6 +98,7 @@ OPTIONS: Final = (
     "--option=torture:progress=no",
     # 70,000 open files by default: the number tells nothing that 4,000 do not
     "--option=torture:maxopenfiles=4000",
+    "--option=torture:filename=sparse",  # of smb2.set-sparse-ioctl
 )
 
 
