@@ -1,0 +1,198 @@
+"""A folder that Samba wrote, served by us with all it keeps beside the data, and handed back."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from smbprotocol.connection import Connection
+from smbprotocol.open import (
+    CreateDisposition,
+    ImpersonationLevel,
+    Open,
+    ShareAccess,
+    SMB2QueryInfoRequest,
+    SMB2QueryInfoResponse,
+    SMB2SetInfoRequest,
+)
+from smbprotocol.session import Session
+from smbprotocol.tree import TreeConnect
+
+from ksmbd.vfs.sid import AUTHENTICATED_USERS, EVERYONE, GUESTS, OWNER_RIGHTS
+from ksmbd.wire.access import (
+    FILE_ALL_ACCESS,
+    FILE_GENERIC_READ,
+    FILE_WRITE_EA,
+    READ_CONTROL,
+    WRITE_DAC,
+)
+from ksmbd.wire.query_info import INFO_SECURITY
+from ksmbd.wire.security import (
+    ACCESS_ALLOWED,
+    ACCESS_DENIED,
+    CONTAINER_INHERIT,
+    DACL_PRESENT,
+    DACL_SECURITY_INFORMATION,
+    OBJECT_INHERIT,
+    SELF_RELATIVE,
+    Ace,
+    Acl,
+    SecurityDescriptor,
+)
+from tests.interop.clients import SmbClient
+from tests.support.live import PASSWORD, LiveServer, LiveShare
+from tests.support.peers import Peer
+from tests.support.samba import SambaServer
+
+pytestmark = pytest.mark.interop
+
+KEPT: Final = {
+    "read only": "no",
+    "create mask": "0777",
+    "directory mask": "0777",
+    "vfs objects": "acl_xattr streams_xattr",
+    "acl_xattr:ignore system acls": "yes",
+    "streams_xattr:samba format": "yes",
+    "hide dot files": "no",
+}
+BOTH: Final = OBJECT_INHERIT | CONTAINER_INHERIT
+FIRST: Final = Acl(
+    (
+        Ace(ACCESS_DENIED, BOTH, FILE_WRITE_EA, GUESTS),
+        Ace(ACCESS_ALLOWED, BOTH, FILE_ALL_ACCESS, EVERYONE),
+        Ace(ACCESS_ALLOWED, 0, FILE_GENERIC_READ, AUTHENTICATED_USERS),
+    )
+)
+SECOND: Final = Acl(
+    (
+        Ace(ACCESS_ALLOWED, 0, FILE_ALL_ACCESS, EVERYONE),
+        Ace(ACCESS_ALLOWED, 0, READ_CONTROL | WRITE_DAC, OWNER_RIGHTS),
+    )
+)
+TOLD: Final = ("attributes:", "create_time:", "stream:")
+NAMES: Final = ("plain", "folder", "folder\\inside")
+
+
+@pytest.fixture
+def both(real_folder: Path) -> Iterator[tuple[SambaServer, LiveServer]]:
+    """Samba and our server on one directory."""
+    if os.geteuid():
+        pytest.skip("Samba in its chroot needs root")
+    folder = real_folder / "handed-back"
+    share = LiveShare("share", folder / "share", KEPT)
+    share.path.mkdir(parents=True)
+    with (
+        SambaServer(folder, shares=[share]) as samba,
+        LiveServer(folder / "ours", shares=[share]) as ours,
+    ):
+        yield samba, ours
+
+
+class Descriptors:
+    """The DACLs of files, asked for and set as Explorer does."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.connection = Connection(uuid.uuid4(), peer.host, peer.port)
+        self.connection.connect()
+        session = Session(self.connection, "tester", PASSWORD, auth_protocol="ntlm")
+        session.connect()
+        self.tree = TreeConnect(session, rf"\\{peer.host}\share")
+        self.tree.connect()
+
+    def open(self, name: str, access: int) -> Open:
+        file = Open(self.tree, name)
+        file.create(
+            ImpersonationLevel.Impersonation, access, 0, ShareAccess.FILE_SHARE_READ,
+            CreateDisposition.FILE_OPEN, 0,
+        )  # fmt: skip
+        return file
+
+    def get(self, name: str) -> SecurityDescriptor:
+        file = self.open(name, READ_CONTROL)
+        request = SMB2QueryInfoRequest()
+        request["info_type"] = INFO_SECURITY
+        request["additional_information"] = DACL_SECURITY_INFORMATION
+        request["output_buffer_length"] = 65536
+        request["file_id"] = file.file_id
+        response = SMB2QueryInfoResponse()
+        response.unpack(self._exchange(request))
+        file.close()
+        return SecurityDescriptor.unpack(response["buffer"].get_value())
+
+    def set(self, name: str, acl: Acl) -> None:
+        file = self.open(name, WRITE_DAC)
+        sd = SecurityDescriptor(SELF_RELATIVE | DACL_PRESENT, None, None, None, acl)
+        request = SMB2SetInfoRequest()
+        request["info_type"] = INFO_SECURITY
+        request["additional_information"] = DACL_SECURITY_INFORMATION
+        request["file_id"] = file.file_id
+        request["buffer"] = sd.pack()
+        self._exchange(request)
+        file.close()
+
+    def _exchange(self, request: Any) -> bytes:
+        session_id = self.tree.session.session_id
+        sent = self.connection.send(request, session_id, self.tree.tree_connect_id)
+        data: bytes = self.connection.receive(sent)["data"].get_value()
+        return data
+
+    def close(self) -> None:
+        self.connection.disconnect()
+
+
+def told(peer: Peer, folder: Path) -> dict[str, tuple[SecurityDescriptor, list[str]]]:
+    """Of each name its list, and its attributes, creation time and streams."""
+    client = SmbClient(peer, folder=folder)
+    descriptors = Descriptors(peer)
+    found = {}
+    for name in NAMES:
+        lines = client.ok(f'allinfo "{name}"').splitlines()
+        kept = sorted(line for line in lines if line.startswith(TOLD))
+        found[name] = descriptors.get(name), kept
+    descriptors.close()
+    return found
+
+
+def set_dacls(peer: Peer, **acls: Acl) -> None:
+    descriptors = Descriptors(peer)
+    for name, acl in acls.items():
+        descriptors.set(name, acl)
+    descriptors.close()
+
+
+def test_what_samba_wrote_is_ours_and_what_we_changed_is_sambas(
+    both: tuple[SambaServer, LiveServer], tmp_path: Path
+) -> None:
+    samba, ours = both
+    (tmp_path / "sent").write_bytes(b"data of a stream")
+    theirs, mine = SmbClient(samba, folder=tmp_path), SmbClient(ours, folder=tmp_path)
+    theirs.ok("mkdir folder; put sent plain; put sent plain:first")
+    set_dacls(samba, plain=FIRST, folder=FIRST)
+    theirs.ok("put sent folder\\inside; put sent folder\\inside:second")
+    theirs.ok("setmode plain +hs; setmode folder\\inside +r")
+
+    before = told(samba, tmp_path)
+    assert before["plain"][0].dacl == before["folder"][0].dacl == FIRST
+    assert before["folder\\inside"][0].dacl == Acl(
+        tuple(a._replace(flags=0) for a in FIRST.aces[:2])
+    )
+    assert told(ours, tmp_path) == before
+
+    set_dacls(ours, plain=SECOND)
+    mine.ok("setmode plain -hs; setmode folder\\inside -r; put sent plain:third")
+    mine.ok("put sent folder\\new; put sent folder\\new:fourth; setmode folder\\new +h")
+    changed = told(ours, tmp_path)
+    assert changed["plain"][0].dacl == SECOND
+    assert changed["plain"][1] != before["plain"][1]
+    assert told(samba, tmp_path) == changed
+    theirs.ok("get plain:third back")
+    assert (tmp_path / "back").read_bytes() == b"data of a stream"
+    descriptors = Descriptors(samba), Descriptors(ours)
+    first, second = (one.get("folder\\new") for one in descriptors)
+    assert first == second
+    for one in descriptors:
+        one.close()
