@@ -34,6 +34,7 @@ from ksmbd.state.open import Open
 from ksmbd.state.snapshot import SnapshotOpen, SnapshotTree, inode_key
 from ksmbd.state.tree import TreeConnect
 from ksmbd.state.work import Reply, Work
+from ksmbd.vfs import afp_info
 from ksmbd.vfs.abilities import COMPRESSES, abilities
 from ksmbd.vfs.compression import set_compressed
 from ksmbd.vfs.entry import Entry
@@ -284,7 +285,10 @@ def _open_existing(
     writes = bool(granted & _WRITING) or overwriting is not None
     handle: Handle
     if want.stream:
-        handle = open_stream(tree.root, entry, want.stream, read=reads, write=writes, create=False)
+        kind = afp_info.kind(tree.root, want.stream)
+        handle = open_stream(
+            tree.root, entry, want.stream, read=reads, write=writes, create=False, kind=kind
+        )
     else:
         handle = create_local.open_file(
             work, tree, want, entry, granted | besides, contexts.wish, read=reads, write=writes
@@ -377,7 +381,10 @@ def _create_stream(
     create_stream.check_new(work, want, st)
     tree.require_writable()
     granted = _granted(work, tree, want, entry, st, FILE_WRITE_DATA)
-    handle = open_stream(tree.root, entry, want.stream, read=True, write=True, create=True)
+    kind = afp_info.kind(tree.root, want.stream)
+    handle = open_stream(
+        tree.root, entry, want.stream, read=True, write=True, create=True, kind=kind
+    )
     try:
         open = _attach(work, tree, want, handle, granted, contexts.wish, new=True)
     except NtStatusError:

@@ -10,6 +10,7 @@ from ksmbd.commands.create_request import Wanted
 from ksmbd.state.open import Open
 from ksmbd.state.tree import TreeConnect
 from ksmbd.state.work import Work
+from ksmbd.vfs import afp_info
 from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.stat import Stat
@@ -50,7 +51,7 @@ def check_new(work: Work, want: Wanted, st: Stat) -> None:
 def of_new_file(work: Work, base: Handle, stream: str) -> StreamHandle:
     """The first stream of a file that was just made; no file stays if that fails."""
     try:
-        handle = first_stream(base, stream)
+        handle = first_stream(base, stream, afp_info.kind(base.root, stream))
     except BaseException:
         try:
             base.root.unlink(base)

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from ksmbd.commands import query_pipe
 from ksmbd.state.open import Open
 from ksmbd.state.work import Work
-from ksmbd.vfs import streams
+from ksmbd.vfs import afp_info, streams
 from ksmbd.vfs.shortnames import short_name
 from ksmbd.vfs.stat import Stat
 from ksmbd.wire import file_chains, file_info, posix
@@ -309,6 +309,7 @@ def _streams(open: Open, limit: int) -> tuple[Buffer, NtStatus]:
         found += [
             file_chains.Stream(f":{each.name}:$DATA", each.size, streams.allocation(each.size))
             for each in streams.list_streams(handle.item, samba=samba)
+            if not (handle.root.options.apple and afp_info.is_blank(each))
         ]
     data, count = file_chains.pack_streams(found, limit)
     return data, NtStatus.SUCCESS if count == len(found) else NtStatus.BUFFER_OVERFLOW

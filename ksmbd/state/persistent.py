@@ -25,7 +25,7 @@ from ksmbd.state.open import Open
 from ksmbd.state.oplock import held
 from ksmbd.state.session import Session, SessionState
 from ksmbd.state.tree import TreeConnect
-from ksmbd.vfs import credentials
+from ksmbd.vfs import afp_info, credentials
 from ksmbd.vfs.credentials import Credentials
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.locks import MAX_LOCKS
@@ -277,8 +277,9 @@ def _handle(tree: TreeConnect, record: Record) -> Handle:
         if st is None or (st.dev, st.ino) != (record.dev, record.ino):
             raise FileNotFoundError("another file has its name, or none")
         if record.stream:
+            kind = afp_info.kind(tree.root, record.stream)
             return open_stream(
-                tree.root, entry, record.stream, read=reads, write=writes, create=False
+                tree.root, entry, record.stream, read=reads, write=writes, create=False, kind=kind
             )
         return tree.root.open(entry, read=reads, write=writes)
 

@@ -158,6 +158,7 @@ def _open_root(config: ShareConfig, hidden: tuple[str, ...]) -> ShareRoot:
         store_dos_attributes=bool(flags & ipc.SHARE_STORE_DOS_ATTRS),
         hide=config.hide,
         veto=config.veto + hidden,
+        apple=bool(flags & ipc.SHARE_AAPL),
         samba_streams=bool(flags & ipc.SHARE_STREAMS_SAMBA),
         stored_descriptors=bool(flags & ipc.SHARE_ACL_XATTR),
     )

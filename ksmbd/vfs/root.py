@@ -35,6 +35,7 @@ class RootOptions(NamedTuple):
     store_dos_attributes: bool = True
     veto: tuple[str, ...] = ()  # patterns with * and ?
     hide: tuple[str, ...] = ()  # likewise; names that are shown as hidden
+    apple: bool = False  # Macs' streams behave as on theirs
     samba_streams: bool = False  # streams lie on disk in Samba's layout, see vfs.streams
     stored_descriptors: bool = False  # they may give rights that mode and POSIX ACL cannot say
 

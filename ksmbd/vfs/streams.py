@@ -147,9 +147,16 @@ def _store(item: Item, stream: str, value: bytes, *, samba: bool) -> None:
 
 
 def open_stream(
-    root: ShareRoot, entry: Entry, stream: str, *, read: bool, write: bool, create: bool
+    root: ShareRoot,
+    entry: Entry,
+    stream: str,
+    *,
+    read: bool,
+    write: bool,
+    create: bool,
+    kind: type[StreamHandle] | None = None,
 ) -> StreamHandle:
-    """Open a stream of an existing file; takes over the entry's descriptor.
+    """Open a stream of an existing file, as a *kind* or plainly; takes over the entry's descriptor.
 
     With *create* it must not exist and is made empty: FileExistsError. Without, it must:
     FileNotFoundError. Whether the user may touch the file's data the kernel checks here.
@@ -170,7 +177,7 @@ def open_stream(
     except BaseException:
         base.close()
         raise
-    handle = StreamHandle(
+    handle = (kind or StreamHandle)(
         root, base.fd, entry.path, st, readable=read, writable=write, path_only=True
     )
     handle.stream = stored or stream
@@ -178,18 +185,24 @@ def open_stream(
     return handle
 
 
-def first_stream(base: Handle, stream: str) -> StreamHandle:
+def first_stream(base: Handle, stream: str, kind: type[StreamHandle] | None = None) -> StreamHandle:
     """Make a stream of a file that was just made; takes over its descriptor.
 
     If that fails the file stays, and its handle is still the caller's.
     """
     st = base.stat()
     _store(base.item, stream, b"", samba=base.root.options.samba_streams)
-    handle = StreamHandle(
+    handle = (kind or StreamHandle)(
         base.root, base.fd, base.path, st, readable=True, writable=True, path_only=False
     )
     handle.stream = stream
     return handle
+
+
+def remove_if_empty(handle: StreamHandle) -> None:
+    """Remove the stream unless it holds something.  The caller holds ``handle.lock``."""
+    if not _load(handle.item, handle.stream, samba=handle.root.options.samba_streams):
+        remove_stream(handle.item, handle.stream)
 
 
 def rename_stream(handle: StreamHandle, stream: str, *, replace: bool) -> None:
