@@ -6,9 +6,10 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from control import actions
 from control.client import NotRunning, Refused
@@ -84,6 +85,7 @@ def _commands(
         "--interval", metavar="S", type=_seconds, default=2.0, help="seconds (default: %(default)s)"
     )
     top.add_argument("--count", metavar="N", type=int, default=0, help="end after so many")
+    metrics = commands.add_parser("metrics", help="show the metrics as Prometheus reads them")
     check = commands.add_parser(
         "testparm",
         help="show what a configuration means, and which line says so",
@@ -93,7 +95,7 @@ def _commands(
     check.add_argument("file", metavar="FILE", nargs="?", help="default: the system's")
     check.add_argument("--all", action="store_true", help="the defaults, too")
     stats = commands.add_parser("stats", help="one line for scripts: version state port heartbeat")
-    yield from (status, pool, close, top, check, stats)
+    yield from (status, pool, close, top, metrics, check, stats)
 
 
 def _seconds(text: str) -> float:
@@ -137,20 +139,25 @@ def run(chosen: argparse.Namespace) -> str | None:
         return actions.debug(folder, chosen.debug)
     if chosen.ksmbd_version:
         return actions.version(folder)
-    if chosen.command == "status":
-        return actions.show_status(folder, as_json=chosen.json)
-    if chosen.command == "pool":
-        return actions.pool(folder, chosen.max_workers)
-    if chosen.command == "testparm":
-        return testparm(chosen.file, everything=chosen.all)
-    if chosen.command == "top":
-        show = partial(print, flush=True)
-        clear = sys.stdout.isatty()
-        watch(folder, interval_s=chosen.interval, count=chosen.count, show=show, clear=clear)
-        return ""
-    if chosen.command == "close":
-        return actions.close(folder, chosen.what, chosen.number)
-    return actions.stats(folder) if chosen.command == "stats" else None
+    return COMMANDS[chosen.command](folder, chosen) if chosen.command is not None else None
+
+
+def _top(folder: Path, chosen: argparse.Namespace) -> str:
+    show = partial(print, flush=True)
+    clear = sys.stdout.isatty()
+    watch(folder, interval_s=chosen.interval, count=chosen.count, show=show, clear=clear)
+    return ""
+
+
+COMMANDS: Final[dict[str, Callable[[Path, argparse.Namespace], str]]] = {
+    "status": lambda folder, chosen: actions.show_status(folder, as_json=chosen.json),
+    "pool": lambda folder, chosen: actions.pool(folder, chosen.max_workers),
+    "close": lambda folder, chosen: actions.close(folder, chosen.what, chosen.number),
+    "top": _top,
+    "metrics": lambda folder, _: actions.metrics(folder),
+    "testparm": lambda _, chosen: testparm(chosen.file, everything=chosen.all),
+    "stats": lambda folder, _: actions.stats(folder),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -99,6 +99,12 @@ def stats(run_dir: Path) -> str:
         return str(client.ask("stats"))
 
 
+def metrics(run_dir: Path) -> str:
+    """The metrics, in Prometheus' text format."""
+    with Client(run_dir) as client:
+        return str(client.ask("metrics")).rstrip("\n")
+
+
 def pool(run_dir: Path, max_workers: int | None = None) -> str:
     """The worker pool; with *max_workers* change its maximum first."""
     with Client(run_dir) as client:

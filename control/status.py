@@ -30,6 +30,11 @@ def _name(name: str) -> Callable[[Row], str]:
     return lambda row: printable(row.get(name, UNKNOWN)) or "-"
 
 
+def _counted(name: str) -> Callable[[Row], str]:
+    """A number that is only there while requests are counted."""
+    return lambda row: "-" if row.get(name) is None else str(row[name])
+
+
 def _kept(row: Row) -> str:
     """How an open outlives its connection, and whether it waits for its client now."""
     kept = str(row.get("kept") or "-")
@@ -71,6 +76,14 @@ CHANNELS: Final = (
     Column("Signed with", _name("signed")),
     Column("Sealed with", _name("sealed")),
 )
+SHARES: Final = (
+    Column("Share", _field("name")),
+    Column("Connects", _field("trees"), right=True),
+    Column("Opens", _field("opens"), right=True),
+    Column("Operations", _counted("operations"), right=True),
+    Column("Bytes read", _counted("read"), right=True),
+    Column("Bytes written", _counted("written"), right=True),
+)
 TREES: Final = (
     Column("Share", _field("share")),
     Column("Account", _field("account")),
@@ -101,6 +114,7 @@ TABLES: Final = (
     ("connections", "Connections", CONNECTIONS),
     ("sessions", "Sessions", SESSIONS),
     ("channels", "Channels", CHANNELS),
+    ("shares", "Shares", SHARES),
     ("trees", "Connected shares", TREES),
     ("opens", "Open files", OPENS),
     ("locks", "Byte-range locks", LOCKS),

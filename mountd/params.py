@@ -7,6 +7,7 @@ converter raises ValueError whose text completes "expected ...".
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import shlex
 import time
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, NamedTuple, TypeVar
 
 from ksmbd.wire import interface_word
+from ksmbd.wire.address import split_port
 from ksmbd.wire.policy import Encryption, MapToGuest, Signing
 from mountd.hosts import NOBODY, Hosts, parse
 
@@ -240,6 +242,20 @@ def below(value: str) -> str:
     return value
 
 
+def own_endpoint(value: str) -> str:
+    """Where only this machine can connect: a loopback address with a port, or a Unix socket."""
+    value = text(value)
+    try:
+        if (value.startswith("/") and "\0" not in value) or not value:
+            return value
+        address, port = split_port(value)
+        if ipaddress.ip_address(address).is_loopback and port:
+            return value
+    except ValueError:
+        pass
+    raise ValueError("127.0.0.1:PORT, [::1]:PORT or the absolute path of a socket")
+
+
 def veto(value: str) -> tuple[str, ...]:
     """Patterns between slashes: ``/*.tmp/Thumbs.db/``."""
     return tuple(item for item in text(value).split("/") if item)
@@ -322,6 +338,9 @@ class GlobalParams:
     max_ip_connections: int = param(count(65536), 32)
     max_open_files: int = param(count(65536), 10000)
     max_user_sessions: int = param(count(65536), 256)
+    metrics: bool = param(boolean, False)
+    metrics_address: str = param(own_endpoint, "", empty=True)
+    metrics_file: str = param(directory, "", empty=True)
     multicast_dns_register: bool = param(boolean, True)
     netbios_name: str = param(name(15), "KSMBD SERVER")
     restrict_anonymous: int = param(integer(0, 2), 0)

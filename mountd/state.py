@@ -162,6 +162,8 @@ class State:
             guest_account=params.guest_account,
             default_unix_user=params.default_unix_user,
             aapl_model=params.aapl_model,
+            metrics_address=params.metrics_address,
+            metrics_file=params.metrics_file,
             interfaces=params.interfaces,
             encryption_algorithms=params.server_smb3_encryption_algorithms,
             signing_algorithms=params.server_smb3_signing_algorithms,
@@ -218,6 +220,7 @@ def _flags(params: GlobalParams) -> int:
         (params.smb3_unix_extensions, ipc.POSIX_EXTENSIONS),
         (params.kerberos_support and krb5.AVAILABLE, ipc.KERBEROS),
         (params.bind_interfaces_only, ipc.BIND_INTERFACES_ONLY),
+        (params.metrics or params.metrics_address or params.metrics_file, ipc.COUNT_REQUESTS),
     )
     return sum(bit for wanted, bit in bits if wanted)
 

@@ -128,6 +128,7 @@ TESTED_BY: Final[dict[str, str]] = {
     "ksmbd/state/open.py": "tests/state/test_opens.py",
     "ksmbd/state/settings.py": "tests/server/test_startup.py",
     "ksmbd/state/share.py": "tests/state/test_shares.py",
+    "ksmbd/server/watching.py": "tests/interop/test_watching.py",
 }
 
 

@@ -68,7 +68,7 @@ class Clients:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = server
-        self._dispatch = dispatch
+        self._dispatch_for: Callable[[Connection], Dispatch] = lambda _connection: dispatch
         self._admission = admission
         self._loops = loops
         self._timers = timers
@@ -100,7 +100,7 @@ class Clients:
         reader = Reader(
             connection,
             transport,
-            dispatch=self._dispatch,
+            dispatch=self._dispatch_for(connection),
             pool=self._pool,
             loop=self._loops.loop_for(connection.number, peer),
             lost=self._lost,
@@ -109,6 +109,7 @@ class Clients:
         client = Client(connection, transport, reader, self._clock())
         with self._lock:
             self._clients[connection.number] = client
+            reader.dispatch = self._dispatch_for(connection)  # as ``redirect`` would
             closed = self._closed
             sweep, self._sweeping = not self._sweeping, True
         if sweep:
@@ -125,6 +126,13 @@ class Clients:
     def all(self) -> list[Client]:
         with self._lock:
             return list(self._clients.values())
+
+    def redirect(self, dispatch_for: Callable[[Connection], Dispatch]) -> None:
+        """Have the reader of every connection, now and from now on, call what this returns."""
+        with self._lock:
+            self._dispatch_for = dispatch_for
+            for client in self._clients.values():
+                client.reader.dispatch = dispatch_for(client.connection)
 
     def sweep(self) -> None:
         """Close every connection that has outstayed its time."""

@@ -4,6 +4,7 @@ version                    the version of the running server
 stats                      one line as in /sys/class/ksmbd-control/stats
 debug    component?        switch a component over (``all``: everything); the listing
 status                     connections, sessions, trees, opens, pool
+metrics                    the metrics, in Prometheus' text format
 pool     max_workers?      figures of the worker pool, after setting its maximum
 list                       the shares, as mountd serves them
 close    what, id          end a "connection", a "session" or a "file" (an open), and what it has
@@ -47,6 +48,7 @@ class Commands:
             "stats": self.stats,
             "debug": self.debug,
             "status": self.status,
+            "metrics": self.metrics,
             "pool": self.pool,
             "list": self.list,
             "close": self.close,
@@ -84,7 +86,15 @@ class Commands:
             return row
         direct = daemon.options.direct_dispatch
         figures = daemon.pool.figures()
-        return row | report(daemon.server, daemon.clients.all(), figures, direct=direct)
+        counted = daemon.watching.counted() if daemon.watching is not None else None
+        clients = daemon.clients.all()
+        return row | report(daemon.server, clients, figures, direct=direct, counted=counted)
+
+    def metrics(self, _: Request) -> str:
+        watching = self._daemon.watching
+        if watching is None:
+            raise ControlError("mountd has not said yet what to serve")
+        return watching.metrics()
 
     def pool(self, request: Request) -> dict[str, int]:
         count = request.get("max_workers")

@@ -294,6 +294,8 @@ def _answer(work: Work, reply: Reply) -> None:
     work.reply_size += size
     credits = connection.answered(work, request.message_id, request.credits)
     work.answers.append(Answer(request, reply, credits, work.signer, work.async_id))
+    if work.observed is not None:
+        work.observed.answered(work, reply)
 
 
 # -- waiting -----------------------------------------------------------------------------
@@ -318,7 +320,11 @@ def _park(work: Work, wait: Wait) -> bool:
     if wait.timeout_s is not None:
         scheduler = work.server.scheduler
         parking.timer = scheduler.call_later(wait.timeout_s, parking.timed_out)
+    if work.observed is not None:
+        work.observed.parks()
     if not work.park(parking):
+        if work.observed is not None:
+            work.observed.stays()
         if parking.timer is not None:
             parking.timer.cancel()
         _cancelled(work, wait)
@@ -362,6 +368,13 @@ def _end_now(parking: Parking, wake: Wake) -> None:
 def resume(work: Work, wait: Wait, wake: Wake) -> None:
     """Go on with a work that waited: its command again from the start, then the rest."""
     work.unpark()
+    if work.observed is not None:
+        work.observed.go_on(work, _go_on, work, wait, wake)
+    else:
+        _go_on(work, wait, wake)
+
+
+def _go_on(work: Work, wait: Wait, wake: Wake) -> None:
     try:
         if wake == Wake.CANCELLED:
             done = _cancelled(work, wait)

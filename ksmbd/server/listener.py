@@ -63,6 +63,7 @@ class Admission:
         self._per_address = per_address  # by self._lock
         self._counts: Counter[str] = Counter()  # by self._lock; no entry is 0
         self._now = 0  # by self._lock
+        self.refused = 0  # by self._lock; so far
 
     def set_limits(self, total: int, per_address: int) -> None:
         """For connections from now on."""
@@ -73,13 +74,21 @@ class Admission:
         """Count a connection from *address*; returns why not if it may not come in."""
         host = host_of(address)
         with self._lock:
-            if self._total and self._now >= self._total:
-                return f"{self._total} connections are the limit"
-            if self._per_address and self._counts[host] >= self._per_address:
-                return f"{self._per_address} connections from one address are the limit"
+            refusal = self._refusal(host)
+            if refusal is not None:
+                self.refused += 1
+                return refusal
             self._counts[host] += 1
             self._now += 1
             return None
+
+    def _refusal(self, host: str) -> str | None:
+        """Caller holds the lock."""
+        if self._total and self._now >= self._total:
+            return f"{self._total} connections are the limit"
+        if self._per_address and self._counts[host] >= self._per_address:
+            return f"{self._per_address} connections from one address are the limit"
+        return None
 
     def leave(self, address: str) -> None:
         """A connection that was admitted has ended."""

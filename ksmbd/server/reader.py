@@ -76,7 +76,7 @@ class Reader:
         self.connection = connection
         self.frames = 0  # received so far; written by the holder of the role
         self._transport = transport
-        self._dispatch = dispatch
+        self.dispatch = dispatch  # replaced while somebody watches; one frame may see both
         self._pool = pool
         self._loop = loop
         self._armed = loop.watchdog.armed
@@ -177,13 +177,13 @@ class Reader:
         if self._cool:
             self._cool -= 1
             return False
-        return self._dispatch.is_direct(frame, len(self._loop) == 1)
+        return self.dispatch.is_direct(frame, len(self._loop) == 1)
 
     def _make(self, frame: Buffer) -> Work | None:
         if type(frame) is not memoryview:
-            return self._dispatch.receive(self.connection, memoryview(frame))
+            return self.dispatch.receive(self.connection, memoryview(frame))
         buffer = frame.obj
-        work = self._dispatch.receive(self.connection, frame)
+        work = self.dispatch.receive(self.connection, frame)
         if work is not None and isinstance(buffer, bytearray):
             work.release = partial(self._release, work, buffer)
         return work
@@ -201,7 +201,7 @@ class Reader:
         self._armed[role] = number
         if loop.watchdog.asleep:
             loop.watchdog.wake()
-        self._dispatch.run(work)
+        self.dispatch.run(work)
         return self._armed.pop(role, None) is not None
 
     def _queue(self, work: Work) -> None:
@@ -228,7 +228,7 @@ class Reader:
 
     def _run_queued(self, work: Work) -> None:
         try:
-            self._dispatch.run(work)
+            self.dispatch.run(work)
         finally:
             with self._room:
                 self._queued -= 1

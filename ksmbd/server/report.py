@@ -5,10 +5,12 @@ Read without stopping anything: the rows of one report may be of slightly differ
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Final
 
 from ksmbd.crypto.signing import Signer
 from ksmbd.server.clients import Client
+from ksmbd.server.counters import OPERATIONS, READ, WRITTEN, Counters
 from ksmbd.server.pool import PoolFigures
 from ksmbd.server.startup import CIPHERS, SIGNING_ALGORITHMS
 from ksmbd.state.durable import is_away
@@ -37,9 +39,14 @@ _RIGHTS: Final = ((LEASE_READ, "R"), (LEASE_WRITE, "W"), (LEASE_HANDLE, "H"))
 
 
 def report(
-    server: Server, clients: list[Client], figures: PoolFigures, *, direct: bool
+    server: Server,
+    clients: list[Client],
+    figures: PoolFigures,
+    *,
+    direct: bool,
+    counted: Counters | None = None,
 ) -> dict[str, Any]:
-    """Everything, in plain dictionaries and lists."""
+    """Everything, in plain dictionaries and lists; *counted* if requests are counted."""
     with server.lock:
         sessions = list(server.sessions.values())
     opens = server.opens.all()
@@ -50,6 +57,7 @@ def report(
         "connections": [_connection(client) for client in clients],
         "sessions": [_session(session) for session in sessions],
         "channels": [row for session in sessions for row in _channels(session)],
+        "shares": _shares(sessions, opens, counted),
         "trees": [row for session in sessions for row in _trees(session)],
         "opens": [_open(open) for open in opens[:MAX_OPENS]],
         "open_count": len(opens),
@@ -151,6 +159,34 @@ def _trees(session: Session) -> list[dict[str, Any]]:
         }
         for tree in trees
     ]
+
+
+def _shares(
+    sessions: list[Session], opens: list[Open], counted: Counters | None
+) -> list[dict[str, Any]]:
+    """Every share that somebody uses, or has used since requests are counted."""
+    trees: Counter[str] = Counter()
+    for session in sessions:
+        with session.lock:
+            trees.update(tree.share.name for tree in session.trees.values())
+    opened = Counter(open.tree.share.name for open in opens)
+    done = counted.shares if counted is not None else {}
+    return [
+        {
+            "name": name,
+            "trees": trees[name],
+            "opens": opened[name],
+            "operations": _counted(done.get(name), OPERATIONS, counted),
+            "read": _counted(done.get(name), READ, counted),
+            "written": _counted(done.get(name), WRITTEN, counted),
+        }
+        for name in sorted({*trees, *opened, *done})
+    ]
+
+
+def _counted(numbers: list[int] | None, which: int, counted: Counters | None) -> int | None:
+    """None if nobody counts."""
+    return None if counted is None else numbers[which] if numbers is not None else 0
 
 
 def _open(open: Open) -> dict[str, Any]:

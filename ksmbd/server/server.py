@@ -39,12 +39,14 @@ from ksmbd.server.lease_reader import LeaseReader
 from ksmbd.server.listener import Admission, BindError
 from ksmbd.server.listening import Listening, Wish
 from ksmbd.server.loops import Loops
+from ksmbd.server.metrics import Sources
 from ksmbd.server.network import Network
 from ksmbd.server.notify import READY, STOPPING, WATCHDOG, Notifier
 from ksmbd.server.notify_reader import NotifyReader
 from ksmbd.server.pool import DEFAULT_WORKERS, Pool
 from ksmbd.server.timers import Timer, Timers
 from ksmbd.server.watchdog import Watchdog
+from ksmbd.server.watching import Watching
 from ksmbd.state.journal import Journal
 from ksmbd.state.server import Server
 from ksmbd.state.settings import Settings
@@ -180,6 +182,7 @@ class Daemon:
         self.notify_reader: NotifyReader | None = None
         self.lease_reader: LeaseReader | None = None
         self.listening = Listening(self.admission, _tell_ready)
+        self.watching: Watching | None = None
         self.state = "startup"  # as in ksmbd's stats: startup, running, shutdown
         self._notifier = notifier or Notifier()
         self._orders = Orders()
@@ -289,6 +292,8 @@ class Daemon:
             self.clients.close_all()
             if not self.clients.wait_gone(CLIENTS_S):
                 log.warning("shutdown: some connections do not end")
+        if self.watching is not None:
+            self.watching.close()
         if self.server is not None:
             self.server.durables.close_all(persistent=False)
         if self.notify_reader is not None:
@@ -351,6 +356,11 @@ class Daemon:
             timers=self.timers,
             direct=self.options.direct_dispatch,
         )
+        sources = Sources(
+            self.server, self.clients, self.admission, self.pool, lambda: self.mountd.connected
+        )
+        self.watching = Watching(sources)
+        self.watching.configure(new)
         self._orders.put(Serve())
         return self.port
 
@@ -362,6 +372,8 @@ class Daemon:
             self._restore()
         server.negotiate_token = startup.negotiate_token(new)
         server.forget_shares()
+        if self.watching is not None:
+            self.watching.configure(new)
         self.listening.change(self._wish(settings))
         server.interfaces = Network(settings.interfaces, self.listening)
         port = settings.tcp_port if self.options.port is None else self.options.port

@@ -79,6 +79,9 @@ def settings_from(message: StartingUp) -> Settings:
         fake_fscaps=message.fake_fscaps,
         sub_authorities=sub_authorities(message),
         ipc_timeout_s=message.ipc_timeout,
+        count_requests=bool(message.flags & ipc.COUNT_REQUESTS),
+        metrics_address=message.metrics_address,
+        metrics_file=message.metrics_file,
     )
 
 

@@ -87,7 +87,7 @@ class Caching:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.leases = LeaseTable()
-        self.questions = Questions(server.scheduler, self._send)
+        self.questions = Questions(server.scheduler, self._send, server.tally)
         self.local = LocalOpens(self)
 
     # -- CREATE --------------------------------------------------------------------------
@@ -509,7 +509,7 @@ class Caching:
             if holder.persistent:
                 after.changed.append(holder)
             lose_without_handle(holder, after)
-        log.info("%s: a break was not answered within %d s", holder, oplock.TIMEOUT_S)
+        self.questions.unanswered(holder)
         self.finish(after)
 
     def went_away(self, holder: Holder, after: After) -> None:

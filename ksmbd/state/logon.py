@@ -6,7 +6,7 @@ The proofs are ``ksmbd/auth``'s, the accounts mountd's; here they meet.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ksmbd.auth.identity import Identity
 from ksmbd.auth.kerberos import KerberosAcceptor, Verdict
@@ -14,6 +14,7 @@ from ksmbd.auth.mechanism import LogonRefused, Refused, Result
 from ksmbd.auth.ntlmssp import NtlmAcceptor, Target
 from ksmbd.auth.spnego import Acceptor, Offer
 from ksmbd.ipc.requests import LoginReply
+from ksmbd.state import tally
 from ksmbd.state.wait import Event, Wait
 from ksmbd.wire.base import Buffer
 from ksmbd.wire.ipc import USER_BAD_PASSWORD, USER_CLOCK_SKEW, USER_GUEST, USER_HOST_DENIED, USER_OK
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
     from ksmbd.state.work import Work
 
 log = logging.getLogger("ksmbd.auth")
+
+# What metrics call a refusal that comes from neither a password nor an unknown name.
+REASONS: Final[dict[NtStatus, str]] = {
+    NtStatus.ACCESS_DENIED: "not admitted",  # from that host, or anonymously
+    NtStatus.INVALID_PARAMETER: "malformed",
+    NtStatus.NO_LOGON_SERVERS: "no mountd",
+    NtStatus.TIME_DIFFERENCE_AT_DC: "clock skew",
+}
+OTHER_REASON: Final = "refused"  # a ticket, a signature, or NTLM without version 2
 
 
 class LogonFailed(NtStatusError):
@@ -87,13 +97,18 @@ class Logon:
                             nobody may be anonymous
         NO_LOGON_SERVERS    mountd is away
         """
+        counts = self._server.tally
         try:
             step = self._acceptor.step(token)
+            who = self._identify(step.result) if step.result is not None else None
         except LogonRefused as refused:
             raise self._failed(refused.refused, str(refused)) from None
-        if step.result is None:
-            return Outcome(step.reply, None)
-        return Outcome(step.reply, self._identify(step.result))
+        except NtStatusError as refused:
+            counts.count(tally.Event.LOG_ON_FAILED, REASONS.get(refused.status, OTHER_REASON))
+            raise
+        if who is not None:
+            counts.count(tally.Event.LOGGED_ON)
+        return Outcome(step.reply, who)
 
     def _ntlm(self) -> NtlmAcceptor[LoginReply]:
         server = self._server
@@ -181,9 +196,12 @@ class Logon:
         """mountd has said how long the answer is held back."""
         self._count(refused)
         delay = self._login.delay_s if self._login is not None else 0.0
+        reason = "wrong password" if refused.known else "unknown user"
         if self._login is not None and self._login.unheard:
+            reason = "too many tries"
             why = f"{refused.user}: not looked at, after too many wrong passwords"
         log.info("%s: log-on refused: %s", self._peer, why)
+        self._server.tally.count(tally.Event.LOG_ON_FAILED, reason)
         return LogonFailed(NtStatus.LOGON_FAILURE, why, delay)
 
     def _count(self, refused: Refused) -> None:

@@ -19,9 +19,12 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from ksmbd.state.oplock import TIMEOUT_S
+from ksmbd.state.tally import Event, Tally
+
 if TYPE_CHECKING:
     from ksmbd.state.connection import Connection
-    from ksmbd.state.holder import Break, Message
+    from ksmbd.state.holder import Break, Holder, Message
     from ksmbd.state.transport import Scheduler
 
 log = logging.getLogger("ksmbd.oplock")
@@ -33,12 +36,24 @@ MAX_RESENT: Final = 3  # attempts; TCP waits twice as long for each, from 0.2 se
 class Questions:
     """All of a server; *send* finds another way for a message."""
 
-    def __init__(self, scheduler: Scheduler, send: Callable[[Message], None]) -> None:
+    def __init__(self, scheduler: Scheduler, send: Callable[[Message], None], tally: Tally) -> None:
         self._scheduler = scheduler
+        self._tally = tally
         self._send = send
 
     def ask(self, message: Message, connection: Connection) -> bool:
         """Remember, before it is sent, that it goes over *connection*; False if that is lost."""
+        if not self._remember(message, connection):
+            return False
+        self._tally.count(Event.BREAK, message.holder.kind.name.lower())
+        return True
+
+    def unanswered(self, holder: Holder) -> None:
+        """The time for an answer is over, or there is nobody to ask."""
+        log.info("%s: a break was not answered within %d s", holder, TIMEOUT_S)
+        self._tally.count(Event.BREAK_UNANSWERED, holder.kind.name.lower())
+
+    def _remember(self, message: Message, connection: Connection) -> bool:
         pending = message.holder.pending
         if pending is None:  # nobody is to answer
             return not connection.closed

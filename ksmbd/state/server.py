@@ -27,6 +27,7 @@ from ksmbd.state.pipe import Pipe
 from ksmbd.state.replay import Replays
 from ksmbd.state.session import Session, SessionState
 from ksmbd.state.settings import Settings
+from ksmbd.state.tally import Tally
 from ksmbd.vfs import credentials
 from ksmbd.wire.header import Command
 from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError
@@ -74,6 +75,7 @@ class Server:
         self.settings = settings or Settings()
         self.interfaces = interfaces  # by the address of ours that a client has reached
         self.start_time = clock()
+        self.tally = Tally()
         self.lock = threading.Lock()
         self.connections: dict[int, Connection] = {}  # by self.lock
         self.sessions: dict[int, Session] = {}  # by self.lock; GlobalSessionTable
@@ -130,6 +132,11 @@ class Server:
         with self.lock:
             self.connections.pop(connection.number, None)
         credentials.become(None)
+
+    @property
+    def connections_made(self) -> int:
+        """So far."""
+        return self._next_connection - 1
 
     # -- sessions ------------------------------------------------------------------------
 

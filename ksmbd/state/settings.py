@@ -52,3 +52,6 @@ class Settings:
     fake_fscaps: int = 0x40
     sub_authorities: tuple[int, int, int] = (0, 0, 0)
     ipc_timeout_s: int = 0
+    count_requests: bool = False
+    metrics_address: str = ""  # ADDRESS:PORT or the path of a Unix socket; "": nowhere
+    metrics_file: str = ""  # "": none

@@ -1,4 +1,4 @@
-"""What the state needs from the floor above it: something to send with, something to run on.
+"""What the state needs from the floor above it: something to send with, to run on, to tell.
 
 ``ksmbd/server`` supplies TCP and threads; a test supplies a list and a loop.
 """
@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ksmbd.wire.base import Buffer
+
+if TYPE_CHECKING:
+    from ksmbd.state.work import Reply, Work
 
 
 class Transport(Protocol):
@@ -48,3 +51,19 @@ class Scheduler(Protocol):
 
     def call_later(self, seconds: float, fn: Callable[..., Any], *args: Any) -> Cancellable:
         """Call ``fn(*args)`` after *seconds*, from a thread that must not be held up."""
+
+
+class Observed(Protocol):
+    """What is told of a request while somebody measures, records or traces requests."""
+
+    def answered(self, work: Work, reply: Reply) -> None:
+        """A command of it has its answer, which is not sent yet."""
+
+    def parks(self) -> None:
+        """It leaves its thread until something happens; nobody else runs it yet."""
+
+    def stays(self) -> None:
+        """It does not after all."""
+
+    def go_on(self, work: Work, run: Callable[..., None], *args: Any) -> None:
+        """Call ``run(*args)``, in which it goes on after it has waited."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ksmbd.state.open import Open
     from ksmbd.state.server import Server
     from ksmbd.state.session import Session
-    from ksmbd.state.transport import Cancellable
+    from ksmbd.state.transport import Cancellable, Observed
     from ksmbd.state.tree import TreeConnect
 
 
@@ -126,6 +126,7 @@ class Work:
         "message",
         "next_offset",
         "number",
+        "observed",
         "parked",
         "parking",
         "release",
@@ -148,6 +149,7 @@ class Work:
         self.server: Server = connection.server
         self.connection = connection
         self.frame = frame  # the PDU in clear, without the 4-byte length
+        self.observed: Observed | None = None  # somebody measures it
         self.direct = False  # run by the reader of all connections, who must not wait for a disk
         self.next_offset = 0  # of the command after this one; 0 with is_last: no more
         self.is_last = False

@@ -35,6 +35,7 @@ KERBEROS: Final = 0x10000  # mountd answers SPNEGO_AUTHEN_REQUEST
 BIND_INTERFACES_ONLY: Final = 0x20000
 PERSISTENT_HANDLES: Final = 0x80000  # some share is continuously available
 POSIX_EXTENSIONS: Final = 0x100000  # of SMB 3.1.1
+COUNT_REQUESTS: Final = 0x200000  # for metrics
 ENCRYPTION_DESIRED: Final = 0x40000  # every session that can be sealed is
 
 # LoginResponse.status, TreeConnectRequest.account_flags, Logout.account_flags
@@ -192,6 +193,8 @@ class StartingUp(Message):
     guest_account: text
     default_unix_user: text  # whom accounts without a system user act as; "": nobody
     aapl_model: text
+    metrics_address: text  # ADDRESS:PORT or a path; "": nowhere
+    metrics_file: text  # "": none
     interfaces: texts  # names, addresses or networks; none: all
     encryption_algorithms: texts  # "AES-128-GCM" ..., in order of preference
     signing_algorithms: texts  # "AES-128-GMAC" ...

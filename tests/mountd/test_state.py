@@ -37,6 +37,8 @@ server min protocol = SMB3_00
 share:fake_fscaps = 65
 smb2 max read = 1MB
 default unix user = bob
+metrics address = 127.0.0.1:9445
+metrics file = /a.prom
 """
 STARTING_UP = ipc.StartingUp(
     flags=ipc.LEASES
@@ -44,7 +46,8 @@ STARTING_UP = ipc.StartingUp(
     | ipc.MULTICHANNEL
     | ipc.KERBEROS
     | ipc.POSIX_EXTENSIONS
-    | ipc.BIND_INTERFACES_ONLY,
+    | ipc.BIND_INTERFACES_ONLY
+    | ipc.COUNT_REQUESTS,
     signing=Signing.MANDATORY,
     tcp_port=4450,
     ipc_timeout=20,
@@ -73,6 +76,8 @@ STARTING_UP = ipc.StartingUp(
     guest_account="nobody",
     default_unix_user="bob",
     aapl_model="MacSamba",
+    metrics_address="127.0.0.1:9445",
+    metrics_file="/a.prom",
     interfaces=("eth0", "10.0.0.0/8"),
     encryption_algorithms=("AES-128-GCM", "AES-256-GCM", "AES-128-CCM", "AES-256-CCM"),
     signing_algorithms=("AES-128-GMAC", "AES-128-CMAC", "HMAC-SHA256"),

@@ -21,6 +21,7 @@ class FakeDaemon:
         self.port = 4450
         self.server = None
         self.clients = None
+        self.watching = None
         self.pool = Pool(4)
         self.options = SimpleNamespace(with_mountd=False, direct_dispatch=True)
         self.mountd = SimpleNamespace(connected=True, shares=lambda: [ShareEntry("m", "c", 2)])

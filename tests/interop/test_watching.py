@@ -1,0 +1,103 @@
+"""What the administrator sees of real clients: metrics, status, and all else that watches."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from tests.interop.clients import SmbClient, make_file
+from tests.support.live import ROOT, LiveServer
+
+pytestmark = pytest.mark.interop
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    folder = tmp_path_factory.mktemp("watching")
+    folder.chmod(0o755)
+    globals_ = {
+        "metrics address": str(folder / "metrics.sock"),
+        "metrics file": str(folder / "ksmbd.prom"),
+    }
+    with LiveServer(folder, globals_=globals_) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: LiveServer, tmp_path: Path) -> SmbClient:
+    return SmbClient(server, folder=tmp_path)
+
+
+class OverUnixSocket(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=30)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(30)
+        self.sock.connect(str(self._path))
+
+
+def metrics(server: LiveServer) -> dict[tuple[str, str], float]:
+    """Every sample by its name and its first label."""
+    connection = OverUnixSocket(server.folder / "metrics.sock")
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    return {
+        (sample.name, next(iter(sample.labels.values()), "")): sample.value
+        for family in parse(text)
+        for sample in family.samples
+    }
+
+
+def control(server: LiveServer, *arguments: str) -> str:
+    command = [sys.executable, "-m", "control", "--run-dir", str(server.run_folder), *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout
+
+
+def test_prometheus_is_told_of_what_clients_do(
+    server: LiveServer, client: SmbClient, tmp_path: Path
+) -> None:
+    size = 300_000
+    make_file(tmp_path / "a", size)
+    before = metrics(server)
+    client.ok("put a; get a b; rm a")
+    assert "NT_STATUS_OBJECT_NAME_NOT_FOUND" in client.run("get nothing")
+    assert "NT_STATUS_LOGON_FAILURE" in SmbClient(server, password="wrong").run("ls")
+    after = metrics(server)
+
+    def more(name: str, label: str) -> float:
+        return after[name, label] - before.get((name, label), 0)
+
+    assert more("ksmbd_share_written_bytes_total", "share") == size
+    assert more("ksmbd_share_read_bytes_total", "share") == size
+    assert more("ksmbd_share_operations_total", "share") > 5
+    assert more("ksmbd_errors_total", "OBJECT_NAME_NOT_FOUND") >= 1
+    assert more("ksmbd_logon_failures_total", "wrong password") == 1
+    assert more("ksmbd_connections_accepted_total", "") == 3
+    assert more("ksmbd_request_duration_seconds_count", "write") >= 1
+
+
+def test_the_file_has_the_same_families(server: LiveServer) -> None:
+    file = {family.name for family in parse((server.folder / "ksmbd.prom").read_text())}
+    shown = {family.name for family in parse(control(server, "metrics"))}
+    assert file == shown
+
+
+def test_the_status_counts_by_share(server: LiveServer, client: SmbClient, tmp_path: Path) -> None:
+    make_file(tmp_path / "c", 4096)
+    client.ok("put c")
+    shares = {row["name"]: row for row in json.loads(control(server, "status", "--json"))["shares"]}
+    assert shares["share"]["written"] >= 4096
+    assert shares["share"]["operations"] >= 3
+    assert "Shares: " in control(server, "status")

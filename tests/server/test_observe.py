@@ -1,0 +1,94 @@
+"""What is seen of requests while somebody watches."""
+
+from __future__ import annotations
+
+import pytest
+
+from ksmbd.server import dispatch
+from ksmbd.server.counters import WIDTH, Counters, Counts
+from ksmbd.server.observe import Observer
+from ksmbd.wire.close import CloseResponse
+from ksmbd.wire.header import Command
+from ksmbd.wire.lock import EXCLUSIVE_LOCK, UNLOCK, LockResponse
+from ksmbd.wire.read import ReadResponse
+from ksmbd.wire.status import NtStatus
+from ksmbd.wire.write import WriteResponse
+from tests.support import engine as support
+from tests.support.client import Client, ready
+from tests.support.engine import Engine
+
+
+@pytest.fixture
+def observer(monkeypatch: pytest.MonkeyPatch) -> Observer:
+    """Watches all that the engine is given from now on."""
+    made = Observer()
+    made.counts = Counts()
+    monkeypatch.setattr(support, "dispatch", made._observing)
+    return made
+
+
+def requests(counters: Counters, command: Command) -> int:
+    return sum(counters.buckets[command * WIDTH : (command + 1) * WIDTH])
+
+
+def total(observer: Observer) -> Counters:
+    assert observer.counts is not None
+    return observer.counts.total()
+
+
+def test_nobody_is_in_the_way_of_a_connection_that_nobody_watches(engine: Engine) -> None:
+    connection, _ = engine.connection()
+    assert Observer().dispatch_for(connection) is dispatch
+
+
+def test_requests_are_counted_by_command_and_share(observer: Observer, engine: Engine) -> None:
+    client = ready(engine)
+    engine.make_file("a", b"0123456789")
+    opened = client.open("a")
+    client.ok(opened.frames.read(4, 0), ReadResponse)
+    client.ok(opened.frames.write(b"abc", 0), WriteResponse)
+    client.ok(opened.frames.close(), CloseResponse)
+    seen = total(observer)
+    for command in (Command.TREE_CONNECT, Command.CREATE, Command.READ, Command.CLOSE):
+        assert requests(seen, command) == 1, command.name
+    assert seen.ns[Command.CREATE] > 0
+    assert seen.shares["data"] == [5, 4, 3]
+
+
+def test_refusals_are_counted_by_status(observer: Observer, engine: Engine) -> None:
+    client = ready(engine)
+    assert client.status(client.frames.open("nothing")) is NtStatus.OBJECT_NAME_NOT_FOUND
+    assert client.status(client.frames.close()) is NtStatus.FILE_CLOSED
+    seen = total(observer)
+    assert seen.statuses[NtStatus.OBJECT_NAME_NOT_FOUND] == 1
+    assert seen.statuses[NtStatus.FILE_CLOSED] == 1
+
+
+def test_every_command_of_a_compound_counts_by_itself(observer: Observer, engine: Engine) -> None:
+    client = ready(engine)
+    engine.make_file("a", b"x")
+    related = client.frames.related()
+    client.send(client.frames.open("a"), related.read(1, 0), related.close())
+    seen = total(observer)
+    assert [requests(seen, c) for c in (Command.CREATE, Command.READ, Command.CLOSE)] == [1, 1, 1]
+
+
+def test_what_waits_counts_once_when_it_is_answered(observer: Observer, engine: Engine) -> None:
+    client = ready(engine)
+    engine.make_file("a", b"x")
+    one, two = client.open("a"), client.open("a")
+    client.ok(one.frames.lock((0, 1, EXCLUSIVE_LOCK)), LockResponse)
+    client.pend(two.frames.lock((0, 1, EXCLUSIVE_LOCK)))
+    assert requests(total(observer), Command.LOCK) == 1
+    client.send(one.frames.lock((0, 1, UNLOCK)))
+    assert requests(total(observer), Command.LOCK) == 3
+
+
+def test_a_work_that_nobody_watches_has_nothing_hung_on_it(engine: Engine) -> None:
+    client = Client(engine)
+    client.negotiate()
+    pdu = client.pack(client.frames.echo())
+    work = dispatch.receive(client.connection, memoryview(pdu))
+    assert work is not None
+    assert work.observed is None
+    dispatch.run(work)
