@@ -6,15 +6,11 @@ for the whole session: a Mac asks once.
 
 from __future__ import annotations
 
-from typing import Final
-
 from ksmbd.state.open import Open
 from ksmbd.state.work import Work
 from ksmbd.wire import create_context as wire
 from ksmbd.wire.base import Buffer
 from ksmbd.wire.status import NtStatus, NtStatusError
-
-_SERVER: Final = wire.AAPL_UNIX_BASED
 
 
 def query(data: Buffer) -> wire.AaplQuery:
@@ -30,8 +26,11 @@ def answer(work: Work, open: Open, asked: wire.AaplQuery) -> bytes:
     share = open.tree.share
     reply = wire.AaplReply()
     if asked.request_bitmap & wire.AAPL_BIT_SERVER_CAPS:
-        open.session.aapl = _SERVER
-        reply = reply._replace(server_capabilities=_SERVER)
+        server = wire.AAPL_UNIX_BASED
+        if share.streams:  # which hold what such listings tell
+            server |= asked.client_capabilities & wire.AAPL_READ_DIR_ATTR
+        open.session.aapl = server
+        reply = reply._replace(server_capabilities=server)
     if asked.request_bitmap & wire.AAPL_BIT_VOLUME_CAPS:
         volume = 0
         if open.tree.root.options.case_sensitive:

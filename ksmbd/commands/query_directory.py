@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ksmbd.state.apple_listing import AppleListing
 from ksmbd.state.open import Open
 from ksmbd.state.sight import sight
 from ksmbd.state.work import Reply, Work
@@ -9,6 +10,7 @@ from ksmbd.vfs.directory import DirEntry, Enumeration
 from ksmbd.vfs.pattern import NameInvalid
 from ksmbd.wire.access import FILE_LIST_DIRECTORY
 from ksmbd.wire.base import WireError
+from ksmbd.wire.create_context import AAPL_READ_DIR_ATTR
 from ksmbd.wire.dir_info import LAYOUTS, Listing, fixed_size
 from ksmbd.wire.file_info import FileInfo
 from ksmbd.wire.posix import unix_group_sid, unix_user_sid
@@ -50,7 +52,7 @@ def query_directory(work: Work, req: QueryDirectoryRequest) -> Reply:
     # A scan is a sequence: requests on one open take turns, over the I/O as well.
     with open.scan_lock:
         entries, first = _scan(open, req, pattern)
-        listing = _fill(entries, req)
+        listing = _fill(open, entries, req)
     if not listing.count:
         raise NtStatusError(NtStatus.NO_SUCH_FILE if first else NtStatus.NO_MORE_FILES, pattern)
     data = listing.finish()
@@ -83,10 +85,15 @@ def _scan(open: Open, req: QueryDirectoryRequest, pattern: str) -> tuple[Enumera
     return entries, True
 
 
-def _fill(entries: Enumeration, req: QueryDirectoryRequest) -> Listing:
+def _fill(open: Open, entries: Enumeration, req: QueryDirectoryRequest) -> Listing:
     listing = Listing(req.file_information_class, req.output_buffer_length)
     single = req.flags & RETURN_SINGLE_ENTRY
     add = _add_posix if req.file_information_class == FileInfo.POSIX else _add
+    if (
+        req.file_information_class == FileInfo.ID_BOTH_DIRECTORY
+        and open.session.aapl & AAPL_READ_DIR_ATTR
+    ):
+        add = AppleListing(open).add
     while True:
         entry = entries.next()
         if entry is None:

@@ -11,10 +11,12 @@ import contextlib
 import errno
 import os
 import struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from ksmbd.vfs.root import ShareRoot
+from ksmbd.vfs.stat import Stat
 from ksmbd.vfs.streams import StreamHandle, StreamInfo, remove_if_empty
+from ksmbd.vfs.xattr import stream_xattr, value_in
 from ksmbd.wire.base import Buffer
 from ksmbd.wire.text import upcase
 
@@ -27,6 +29,15 @@ _SIGNATURE: Final = b"AFP"
 _NEVER: Final = 0x8000_0000  # a date: that of no backup
 # signature, version, -, date of the last backup; then Finder information, ProDOS', -
 _FRESH: Final = struct.pack(">4sIII44x", b"AFP\0", 0x0000_0100, 0, _NEVER)
+_UNKNOWN_DATE: Final = struct.pack(">I", _NEVER)
+_EPOCH_2000: Final = 946_684_800  # seconds since 1970; from which Macs count
+
+
+class Summary(NamedTuple):
+    """What a listing tells Macs of a file."""
+
+    resource_size: int  # bytes of its resource fork
+    finder_info: bytes  # 16: type, creator, flags, extended flags, when it was added
 
 
 class AfpInfoHandle(StreamHandle):
@@ -76,6 +87,19 @@ class AfpInfoHandle(StreamHandle):
             with contextlib.suppress(OSError), self.lock:
                 remove_if_empty(self)
         super().close()
+
+
+def summary(directory: int, name: str, st: Stat, *, samba: bool = False) -> Summary:
+    """Of a name in an open directory; of a symlink, its own, and it has none."""
+    more = int(samba)  # bytes that Samba appends
+    resource = max(len(value_in(directory, name, stream_xattr(RESOURCE))) - more, 0)
+    info = value_in(directory, name, stream_xattr(NAME))
+    if len(info) < SIZE:
+        return Summary(resource, bytes(12) + _UNKNOWN_DATE)
+    finder = info[FINDER_INFO]
+    kind_and_creator = bytes(8) if st.is_directory else finder[:8]
+    added = struct.pack(">I", (st.birth // 1_000_000_000 - _EPOCH_2000) & 0xFFFF_FFFF)
+    return Summary(resource, kind_and_creator + finder[8:10] + finder[24:26] + added)
 
 
 def kind(root: ShareRoot, stream: str) -> type[StreamHandle]:

@@ -106,6 +106,19 @@ def get_value(item: Item, name: str) -> bytes:
     return os.getxattr(item, name)
 
 
+def value_in(directory: int, name: str, attribute: str) -> bytes:
+    """The value of an attribute of a name in an open directory; nothing if there is none.
+
+    No symlink is followed.
+    """
+    try:
+        return os.getxattr(f"{proc_path(directory)}/{name}", attribute, follow_symlinks=False)
+    except OSError as failed:
+        if failed.errno not in ABSENT and failed.errno != errno.ENOENT:
+            raise
+        return b""
+
+
 def set_value(item: Item, name: str, value: bytes) -> None:
     """Create or replace one attribute."""
     xattr.set(item, name, value)

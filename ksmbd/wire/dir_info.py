@@ -126,6 +126,7 @@ LAYOUTS: Final[dict[int, Layout]] = {
 }
 
 _AAPL: Final = struct.Struct(_HEAD + "IBx24sHQ")  # ID_BOTH_DIRECTORY as macOS reads it
+_SHORT_NAME: Final = 24  # bytes; the field is full
 _LENGTH: Final = struct.Struct("<I")
 _PADDING: Final = tuple(bytes(n) for n in range(8))
 
@@ -217,7 +218,7 @@ class Listing:
             attributes,
             len(raw),
             max_access,
-            0,
+            _SHORT_NAME,
             resource_size.to_bytes(8, "little") + finder_info,
             st.mode & 0xFFFF,
             st.ino,

@@ -31,6 +31,7 @@ def engine(folder: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Engine]:
             share("exact", str(folder), APPLE | ipc.SHARE_CASE_SENSITIVE),
             share("backups", str(folder), APPLE | ipc.SHARE_TIME_MACHINE),
             share("plain", str(folder)),
+            share("streamless", str(folder), APPLE & ~ipc.SHARE_STREAMS),
         ],
     )
     yield made
@@ -52,9 +53,17 @@ def asked(client: Client, data: bytes) -> AaplReply | None:
 def test_a_mac_is_told_what_the_server_is(engine: Engine) -> None:
     client = ready(engine)
     found = asked(client, query(client_capabilities=0xFFFF))
-    assert found == AaplReply(wire.AAPL_UNIX_BASED, 0, "MacSamba")
+    capabilities = wire.AAPL_UNIX_BASED | wire.AAPL_READ_DIR_ATTR
+    assert found == AaplReply(capabilities, 0, "MacSamba")
     (session,) = engine.server.sessions.values()
-    assert session.aapl == wire.AAPL_UNIX_BASED
+    assert session.aapl == capabilities
+
+
+def test_without_streams_listings_tell_nothing_of_them(engine: Engine) -> None:
+    client = ready(engine, share="streamless")
+    found = asked(client, query(client_capabilities=0xFFFF))
+    assert found is not None
+    assert found.server_capabilities == wire.AAPL_UNIX_BASED
 
 
 @pytest.mark.parametrize(

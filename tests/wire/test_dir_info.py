@@ -138,7 +138,7 @@ def test_macos_reads_its_own_fields() -> None:
     )
     assert listing.finish().hex() == (
         bytes.fromhex(
-            f"{HEAD} ff011f00 00 00 0300000000000000 000102030405060708090a0b0c0d0e0f"
+            f"{HEAD} ff011f00 18 00 0300000000000000 000102030405060708090a0b0c0d0e0f"
             f" a481 {INODE} 6100"
         ).hex()
     )
