@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from ksmbd.state import audit
 from ksmbd.vfs import access, acl, credentials
 from ksmbd.wire.access import FILE_ALL_ACCESS, MAXIMUM_ALLOWED
 from ksmbd.wire.security import (
@@ -52,16 +53,36 @@ def _parent(tree: TreeConnect, root: ShareRoot, path: str) -> SecurityDescriptor
 def granted(tree: TreeConnect, entry: Entry, st: Stat, desired: int, besides: int) -> int:
     """The access an open of an existing file is granted, [MS-FSA] 2.1.5.1.2.
 
-    *besides* must be allowed too (the disposition needs it) without being granted.
+    *besides* must be allowed too (the disposition needs it) without being granted.  Either way
+    the file's audit ACEs are heeded, if it has any.
 
     ACCESS_DENIED        the descriptor does not give it
     PRIVILEGE_NOT_HELD   ACCESS_SYSTEM_SECURITY without the privilege
     """
+    if not tree.share.acl_xattr:  # a descriptor made of mode and POSIX ACL audits nothing
+        return _granted(tree, entry, None, desired, besides)
+    sd = acl.descriptor(entry, tree.session.domain, tree.share.acl_xattr)
+    if sd.sacl is None:
+        return _granted(tree, entry, sd, desired, besides)
+    try:
+        mask = _granted(tree, entry, sd, desired, besides)
+    except (PermissionError, NtStatusError):
+        audit.record(tree, entry.path, sd.sacl, desired | besides, success=False)
+        raise
+    audit.record(tree, entry.path, sd.sacl, mask | besides, success=True)
+    return mask
+
+
+def _granted(
+    tree: TreeConnect, entry: Entry, sd: SecurityDescriptor | None, desired: int, besides: int
+) -> int:
+    """The same by *sd*, which is read if need be."""
     token = tree.the_token
     if token.privileged:
         wanted = desired & ~MAXIMUM_ALLOWED
         return wanted | FILE_ALL_ACCESS if desired & MAXIMUM_ALLOWED else wanted
-    sd = acl.descriptor(entry, tree.session.domain, tree.share.acl_xattr)
+    if sd is None:
+        sd = acl.descriptor(entry, tree.session.domain, tree.share.acl_xattr)
     try:
         mask = access.granted(
             sd, token, desired | besides, lambda: _parent(tree, tree.root, entry.path)

@@ -38,7 +38,12 @@ from ksmbd.wire.security import (
     ACCESS_ALLOWED,
     ACCESS_DENIED,
     ACCESS_DENIED_CALLBACK,
+    FAILED_ACCESS,
     INHERIT_ONLY,
+    SUCCESSFUL_ACCESS,
+    SYSTEM_AUDIT,
+    SYSTEM_AUDIT_CALLBACK,
+    Ace,
     Acl,
     SecurityDescriptor,
     Sid,
@@ -129,6 +134,23 @@ def granted(
     if wanted & ~held:
         raise PermissionError(errno.EACCES, f"rights {wanted & ~held:#x} are not granted")
     return desired & ~MAXIMUM_ALLOWED | (held if desired & MAXIMUM_ALLOWED else 0)
+
+
+def audited(sacl: Acl, token: Token, access: int, *, success: bool) -> list[Ace]:
+    """The audit ACEs that want to hear of *access*, granted or refused to *token*.
+
+    [MS-DTYP] 2.4.4.10.  Of one with a condition, which we cannot evaluate, rather too much.
+    """
+    wanted = SUCCESSFUL_ACCESS if success else FAILED_ACCESS
+    return [
+        ace
+        for ace in sacl.aces
+        if ace.type in (SYSTEM_AUDIT, SYSTEM_AUDIT_CALLBACK)
+        and ace.flags & wanted
+        and not ace.flags & INHERIT_ONLY
+        and ace.sid in token.sids
+        and map_generic(ace.mask) & access
+    ]
 
 
 def _from_dacl(owner: Sid | None, dacl: Acl, token: Token) -> int:

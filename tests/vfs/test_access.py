@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksmbd.vfs.access import PrivilegeNotHeld, Token, granted, maximum, token
+from ksmbd.vfs.access import PrivilegeNotHeld, Token, audited, granted, maximum, token
 from ksmbd.vfs.sid import (
     ADMINISTRATORS,
     AUTHENTICATED_USERS,
@@ -47,7 +47,9 @@ from ksmbd.wire.security import (
     DACL_PRESENT,
     INHERIT_ONLY,
     SELF_RELATIVE,
+    SUCCESSFUL_ACCESS,
     SYSTEM_AUDIT,
+    SYSTEM_AUDIT_CALLBACK,
     Ace,
     Acl,
     SecurityDescriptor,
@@ -286,3 +288,10 @@ def test_one_pass_decides_as_the_specifications_walk(
     else:
         with pytest.raises(PermissionError):
             granted(descriptor, ALICE, wanted)
+
+
+def test_an_audit_entry_with_a_condition_writes_down() -> None:
+    ace = Ace(SYSTEM_AUDIT_CALLBACK, SUCCESSFUL_ACCESS, FILE_READ_DATA, EVERYONE, b"artx")
+    assert audited(Acl((ace,)), ALICE, FILE_READ_DATA, success=True) == [ace]
+    assert audited(Acl((ace,)), ALICE, FILE_READ_DATA, success=False) == []
+    assert audited(Acl((ace,)), ALICE, FILE_WRITE_DATA, success=True) == []

@@ -1,0 +1,171 @@
+"""Audit ACEs through the engine: ksmbd/state/audit.py."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ksmbd.vfs import acl
+from ksmbd.vfs.sid import EVERYONE, GUESTS, Domain
+from ksmbd.wire import ipc
+from ksmbd.wire.access import (
+    FILE_GENERIC_READ,
+    FILE_OPEN,
+    FILE_READ_DATA,
+    FILE_WRITE_DATA,
+    GENERIC_READ,
+    MAXIMUM_ALLOWED,
+)
+from ksmbd.wire.security import (
+    ACCESS_ALLOWED,
+    DACL_PRESENT,
+    DACL_SECURITY_INFORMATION,
+    FAILED_ACCESS,
+    INHERIT_ONLY,
+    SACL_PRESENT,
+    SACL_SECURITY_INFORMATION,
+    SELF_RELATIVE,
+    SUCCESSFUL_ACCESS,
+    SYSTEM_AUDIT,
+    Ace,
+    Acl,
+    SecurityDescriptor,
+)
+from ksmbd.wire.status import NtStatus
+from tests.support.client import Client, ready
+from tests.support.engine import Engine, give_to_joe
+from tests.support.mountd import DISK, User, share
+
+BOTH = SUCCESSFUL_ACCESS | FAILED_ACCESS
+Records = Callable[[], list[dict[str, Any]]]
+
+
+class Opened:
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+
+def guarded(folder: Path, *aces: Ace) -> Client:
+    """joe on a share with a file that everybody may read, and what its SACL asks for."""
+    path = folder / "file"
+    path.write_bytes(b"")
+    fd = os.open(path, os.O_RDWR)
+    dacl = Acl((Ace(ACCESS_ALLOWED, 0, FILE_GENERIC_READ, EVERYONE),))
+    control = SELF_RELATIVE | DACL_PRESENT | SACL_PRESENT
+    sd = SecurityDescriptor(control, None, None, Acl(aces), dacl)
+    info = DACL_SECURITY_INFORMATION | SACL_SECURITY_INFORMATION
+    acl.store(Opened(fd), sd, info, Domain((11, 22, 33)), acl.Keep.STORED)
+    os.close(fd)
+    return client_of(folder)
+
+
+def client_of(folder: Path, flags: int = ipc.SHARE_ACL_XATTR, **user: int) -> Client:
+    shares = [share("data", str(folder), DISK | flags)]
+    return ready(Engine(folder, users=[User("joe", **user)], shares=shares))
+
+
+def opened(client: Client, access: int) -> NtStatus:
+    frame = client.frames.create("file", desired_access=access, create_disposition=FILE_OPEN)
+    return client.status(frame)
+
+
+@pytest.fixture
+def records(caplog: pytest.LogCaptureFixture) -> Records:
+    caplog.set_level(logging.INFO, "ksmbd.audit")
+
+    def found() -> list[dict[str, Any]]:
+        lines = [r.getMessage() for r in caplog.records if r.name == "ksmbd.audit"]
+        caplog.clear()
+        return [json.loads(line) for line in lines]
+
+    return found
+
+
+def test_what_an_ace_asks_for_is_written_down(folder: Path, records: Records) -> None:
+    client = guarded(folder, Ace(SYSTEM_AUDIT, BOTH, FILE_READ_DATA | FILE_WRITE_DATA, EVERYONE))
+    assert opened(client, FILE_READ_DATA) is NtStatus.SUCCESS
+    (granted,) = records()
+    sid = granted.pop("sid")
+    assert granted == {
+        "event": "access",
+        "outcome": "granted",
+        "user": "joe",
+        "share": "data",
+        "path": "file",
+        "access": "0x1",
+        "aces": [{"sid": "S-1-1-0", "mask": "0x3"}],
+    }
+    assert sid.startswith("S-1-")
+    assert opened(client, FILE_WRITE_DATA) is NtStatus.ACCESS_DENIED
+    (denied,) = records()
+    assert (denied["outcome"], denied["access"], denied["sid"]) == ("denied", "0x2", sid)
+
+
+@pytest.mark.parametrize(
+    ("ace", "outcomes"),
+    [
+        (Ace(SYSTEM_AUDIT, SUCCESSFUL_ACCESS, 3, EVERYONE), ["granted"]),
+        (Ace(SYSTEM_AUDIT, FAILED_ACCESS, 3, EVERYONE), ["denied"]),
+        (Ace(SYSTEM_AUDIT, BOTH, FILE_WRITE_DATA, EVERYONE), ["denied"]),
+        (Ace(SYSTEM_AUDIT, BOTH, GENERIC_READ, EVERYONE), ["granted"]),
+        (Ace(SYSTEM_AUDIT, BOTH, 3, GUESTS), []),
+        (Ace(SYSTEM_AUDIT, BOTH | INHERIT_ONLY, 3, EVERYONE), []),
+        (Ace(SYSTEM_AUDIT, 0, 3, EVERYONE), []),
+    ],
+)
+def test_an_ace_says_what_of_whom(
+    folder: Path, records: Records, ace: Ace, outcomes: list[str]
+) -> None:
+    client = guarded(folder, ace)
+    opened(client, FILE_READ_DATA)
+    opened(client, FILE_WRITE_DATA)
+    assert [record["outcome"] for record in records()] == outcomes
+
+
+def test_what_maximum_allowed_gave_is_what_counts(folder: Path, records: Records) -> None:
+    client = guarded(folder, Ace(SYSTEM_AUDIT, BOTH, FILE_READ_DATA, EVERYONE))
+    assert opened(client, MAXIMUM_ALLOWED) is NtStatus.SUCCESS
+    (granted,) = records()
+    assert int(granted["access"], 16) & FILE_READ_DATA
+    assert not int(granted["access"], 16) & MAXIMUM_ALLOWED
+
+
+def test_one_line_holds_only_so_many_aces(folder: Path, records: Records) -> None:
+    client = guarded(folder, *[Ace(SYSTEM_AUDIT, BOTH, 1, EVERYONE)] * 100)
+    opened(client, FILE_READ_DATA)
+    (granted,) = records()
+    assert len(granted["aces"]) == 16
+
+
+def test_where_no_descriptors_are_stored_nothing_is_written(folder: Path, records: Records) -> None:
+    guarded(folder, Ace(SYSTEM_AUDIT, BOTH, 3, EVERYONE))
+    give_to_joe(folder / "file")
+    assert opened(client_of(folder, 0), FILE_READ_DATA) is NtStatus.SUCCESS
+    assert records() == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is privileged")
+def test_who_may_do_everything_is_heard_of_too(folder: Path, records: Records) -> None:
+    guarded(folder, Ace(SYSTEM_AUDIT, BOTH, FILE_WRITE_DATA, EVERYONE))
+    assert opened(client_of(folder, uid=0, gid=0), FILE_WRITE_DATA) is NtStatus.SUCCESS
+    (granted,) = records()
+    assert granted["outcome"] == "granted"
+
+
+def test_a_name_cannot_break_the_line(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "ksmbd.audit")
+    client = guarded(folder, Ace(SYSTEM_AUDIT, BOTH, FILE_READ_DATA, EVERYONE))
+    (folder / "file").rename(folder / "a\u2028\u00e4")
+    frame = client.frames.create(
+        "a\u2028\u00e4", desired_access=FILE_READ_DATA, create_disposition=FILE_OPEN
+    )
+    assert client.status(frame) is NtStatus.SUCCESS
+    (line,) = [r.getMessage() for r in caplog.records if r.name == "ksmbd.audit"]
+    assert line.isascii()
+    assert "\n" not in line
