@@ -67,6 +67,9 @@ GLOBAL: Final[dict[str, str]] = {
     "server_smb3_signing_algorithms": "How SMB 3.1.1 may sign, the preferred algorithm first.",
     "server_string": "The server's description, which clients show.",
     "share_fake_fscaps": "Bits that are added to the capabilities of a volume; 64: sparse files.",
+    "slow_request_log": "A request that takes so many milliseconds is a line in the server's log: "
+    "command, path, user, client, and how long it was queued, handled, waited and was sent; 0: "
+    "none is. What CHANGE_NOTIFY, LOCK and pipes wait for does not count: their clients want it.",
     "smb2_leases": "Grant leases, which clients of SMB 2.1 and later keep for all opens of a file "
     "together, and of a directory. Oplocks are granted without it, too.",
     "smb2_max_credits": "Most requests that a client may have under way.",

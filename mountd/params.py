@@ -353,6 +353,7 @@ class GlobalParams:
     server_smb3_signing_algorithms: tuple[str, ...] = param(subset(SIGNATURES), SIGNATURES)
     server_string: str = param(text, "SMB SERVER", empty=True)
     share_fake_fscaps: int = param(integer(0, 0xFFFFFFFF), 64, key="share:fake_fscaps")
+    slow_request_log: int = param(integer(0, 3_600_000), 0)  # ms
     smb2_leases: bool = param(boolean, True)
     smb2_max_credits: int = param(sized(1, 65536, "1 to 65536"), 8192)
     smb2_max_read: int = param(sized(64 << 10, 8 << 20, "64K to 8M"), 8 << 20)

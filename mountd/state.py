@@ -162,6 +162,7 @@ class State:
             guest_account=params.guest_account,
             default_unix_user=params.default_unix_user,
             aapl_model=params.aapl_model,
+            slow_request_ms=params.slow_request_log,
             metrics_address=params.metrics_address,
             metrics_file=params.metrics_file,
             interfaces=params.interfaces,

@@ -8,6 +8,7 @@ told by dispatch, which looks at ``work.observed`` once for each answer.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any, Final
@@ -17,8 +18,18 @@ from ksmbd.server.counters import OPERATIONS, READ, WRITTEN, Counters, Counts
 from ksmbd.server.reader import Dispatch
 from ksmbd.state.connection import Connection
 from ksmbd.state.work import Reply, Work
+from ksmbd.wire.create import CreateRequest
+from ksmbd.wire.header import Command
 from ksmbd.wire.read import ReadResponse
+from ksmbd.wire.status import NtStatusError
+from ksmbd.wire.text import from_utf16
 from ksmbd.wire.write import WriteResponse
+
+log = logging.getLogger("ksmbd.smb")
+
+# What these wait for is as their clients want it, or as who guesses passwords does not.
+_WAITS_ON_PURPOSE: Final = frozenset((Command.CHANGE_NOTIFY, Command.LOCK, Command.SESSION_SETUP))
+_MS: Final = 1_000_000  # ns
 
 PLAIN: Final[Dispatch] = dispatch  # for connections that nobody watches
 
@@ -28,11 +39,13 @@ class Observer:
 
     def __init__(self) -> None:
         self.counts: Counts | None = None
+        self.slow_ns = 0  # requests that take as long are logged; 0: none
         self._observing = Observing(self)
 
     def dispatch_for(self, connection: Connection) -> Dispatch:
         """What the reader of *connection* is to call."""
-        return self._observing if self.counts is not None else PLAIN
+        watched = self.counts is not None or self.slow_ns
+        return self._observing if watched else PLAIN
 
 
 class Observing:
@@ -50,7 +63,11 @@ class Observing:
         return work
 
     def run(self, work: Work, /) -> None:
-        dispatch.run(work)
+        observed = work.observed
+        if isinstance(observed, Observation):
+            observed.begin(work)
+        else:  # it came before somebody began to watch
+            dispatch.run(work)
 
 
 class Observation:
@@ -59,12 +76,16 @@ class Observation:
     Times are ns of the monotonic clock.  Like its work it belongs to one thread at a time.
     """
 
-    __slots__ = ("_mark", "_observer", "arrived")
+    __slots__ = ("_began", "_mark", "_observer", "_parked", "_parks", "_waited", "arrived")
 
     def __init__(self, observer: Observer, arrived: int) -> None:
         self._observer = observer
         self.arrived = arrived
         self._mark = arrived  # when the command before this one had its answer
+        self._began = arrived  # when a thread took it
+        self._parks = 0  # how often it has left its thread
+        self._parked = 0  # when it did so last
+        self._waited = 0  # ns that it was parked, altogether
 
     def answered(self, work: Work, reply: Reply) -> None:
         now = perf_counter_ns()
@@ -74,13 +95,72 @@ class Observation:
         self._mark = now
 
     def parks(self) -> None:
-        """What it waits for counts as part of its time."""
+        self._parks += 1
+        self._parked = perf_counter_ns()
 
     def stays(self) -> None:
-        """Nothing was begun."""
+        self._parks -= 1
+
+    def begin(self, work: Work) -> None:
+        """Run it for the first time."""
+        self._began = perf_counter_ns()
+        self._run(work, dispatch.run, work)
 
     def go_on(self, work: Work, run: Callable[..., None], *args: Any) -> None:
+        self._waited += perf_counter_ns() - self._parked
+        self._run(work, run, *args)
+
+    def _run(self, work: Work, run: Callable[..., None], *args: Any) -> None:
+        """Until it ends or parks; once parked it may be another thread's already."""
+        before = self._parks
         run(*args)
+        if self._parks == before and self._observer.slow_ns:
+            self._ended(work)
+
+    def _ended(self, work: Work) -> None:
+        """Its replies are sent, or left to be sent: log it if that took long."""
+        now = perf_counter_ns()
+        total = counts = now - self.arrived
+        open = work.compound_open
+        if work.header.command in _WAITS_ON_PURPOSE or (open is not None and open.pipe is not None):
+            counts -= self._waited
+        if counts < self._observer.slow_ns:
+            return
+        session = work.session
+        log.warning(
+            "slow: %s %s of %s from %s: %d ms (queued %d, handled %d, waited %d, sent %d)",
+            _command(work),
+            _path(work).encode("unicode_escape").decode() or "-",
+            session.account if session is not None and session.account else "-",
+            work.connection.peer,
+            total // _MS,
+            (self._began - self.arrived) // _MS,
+            (self._mark - self._began - self._waited) // _MS,
+            self._waited // _MS,
+            (now - self._mark) // _MS,
+        )
+
+
+def _command(work: Work) -> str:
+    """Its name; of a compound that of the last."""
+    command = work.header.command
+    name = Command(command).name if command < len(Command) else f"command {command:#x}"
+    return f"{name} (last of a compound)" if work.next_offset else name
+
+
+def _path(work: Work) -> str:
+    """What it was about: share and path; a CREATE that failed has its own word for it."""
+    share = f"{work.tree.share.name}/" if work.tree is not None else ""
+    if work.compound_open is not None:
+        return share + work.compound_open.path
+    request = work.request
+    if not isinstance(request, CreateRequest):
+        return share
+    try:
+        name = work.buffer(request.name_offset, request.name_length, after=request.SIZE)
+    except NtStatusError:
+        return share
+    return share + from_utf16(name).replace("\\", "/")
 
 
 def count(mine: Counters, work: Work, reply: Reply, ns: int) -> None:

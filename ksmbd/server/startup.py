@@ -80,6 +80,7 @@ def settings_from(message: StartingUp) -> Settings:
         sub_authorities=sub_authorities(message),
         ipc_timeout_s=message.ipc_timeout,
         count_requests=bool(message.flags & ipc.COUNT_REQUESTS),
+        slow_request_ms=message.slow_request_ms,
         metrics_address=message.metrics_address,
         metrics_file=message.metrics_file,
     )

@@ -33,6 +33,7 @@ class Watching:
             observer.counts = None
         elif observer.counts is None:
             observer.counts = Counts()
+        observer.slow_ns = settings.slow_request_ms * 1_000_000
         self._redirect()
         self._export(settings.metrics_address, settings.metrics_file)
 

@@ -53,5 +53,6 @@ class Settings:
     sub_authorities: tuple[int, int, int] = (0, 0, 0)
     ipc_timeout_s: int = 0
     count_requests: bool = False
+    slow_request_ms: int = 0  # requests that take as long are logged; 0: none
     metrics_address: str = ""  # ADDRESS:PORT or the path of a Unix socket; "": nowhere
     metrics_file: str = ""  # "": none

@@ -185,6 +185,7 @@ class StartingUp(Message):
     sub_auth_3: u32
     map_to_guest: u32  # policy.MapToGuest
     restrict_anonymous: u32  # 0, 1 or 2
+    slow_request_ms: u32  # requests that take as long are logged; 0: none
     min_protocol: text  # "SMB2_02" ... "SMB3_11"
     max_protocol: text
     netbios_name: text

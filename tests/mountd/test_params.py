@@ -127,6 +127,7 @@ GLOBALS: list[tuple[str, list[tuple[str, Any]]]] = [
     ("server smb3 signing algorithms", [("HMAC-SHA256", ("HMAC-SHA256",)), ("MD5", BAD)]),
     ("server string", [('"a  b"', "a  b")]),
     ("share:fake_fscaps", [("64", 64), ("0x40", BAD), ("4294967296", BAD)]),
+    ("slow request log", [("500", 500), ("0", 0), ("1s", BAD), ("3600001", BAD)]),
     ("smb2 leases", [("off", False)]),
     ("smb3 unix extensions", [("no", False)]),
     ("smb2 max credits", [("8192", 8192), ("0", BAD)]),

@@ -39,6 +39,7 @@ smb2 max read = 1MB
 default unix user = bob
 metrics address = 127.0.0.1:9445
 metrics file = /a.prom
+slow request log = 500
 """
 STARTING_UP = ipc.StartingUp(
     flags=ipc.LEASES
@@ -76,6 +77,7 @@ STARTING_UP = ipc.StartingUp(
     guest_account="nobody",
     default_unix_user="bob",
     aapl_model="MacSamba",
+    slow_request_ms=500,
     metrics_address="127.0.0.1:9445",
     metrics_file="/a.prom",
     interfaces=("eth0", "10.0.0.0/8"),

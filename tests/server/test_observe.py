@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+
 import pytest
 
-from ksmbd.server import dispatch
+from ksmbd.server import dispatch, observe
 from ksmbd.server.counters import WIDTH, Counters, Counts
 from ksmbd.server.observe import Observer
 from ksmbd.wire.close import CloseResponse
@@ -92,3 +95,73 @@ def test_a_work_that_nobody_watches_has_nothing_hung_on_it(engine: Engine) -> No
     assert work is not None
     assert work.observed is None
     dispatch.run(work)
+
+
+SLOW = re.compile(r"slow: (.+): (\d+) ms \(queued \d+, handled \d+, waited (\d+), sent \d+\)")
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The lines of requests that take a millisecond; each reading of the clock is two later."""
+    made = Observer()
+    made.slow_ns = 1_000_000
+    clock = itertools.count(0, 2_000_000)
+    monkeypatch.setattr(observe, "perf_counter_ns", lambda: next(clock))
+    monkeypatch.setattr(support, "dispatch", made._observing)
+    lines: list[str] = []
+    monkeypatch.setattr(observe.log, "warning", lambda text, *args: lines.append(text % args))
+    return lines
+
+
+def told(lines: list[str]) -> list[str]:
+    """What the lines are about."""
+    found = [SLOW.fullmatch(line) for line in lines]
+    assert all(found), lines
+    return [match[1] for match in found if match]
+
+
+def test_a_slow_request_is_one_line_of_the_log(slow: list[str], engine: Engine) -> None:
+    client = ready(engine)
+    engine.make_file("a", b"x")
+    slow.clear()
+    opened = client.open("a")
+    client.ok(opened.frames.read(1, 0), ReadResponse)
+    client.status(client.frames.open("no\x1bthing"))
+    assert told(slow) == [
+        "CREATE data/a of joe from 192.0.2.7",
+        "READ data/a of joe from 192.0.2.7",
+        "CREATE data/no\\x1bthing of joe from 192.0.2.7",
+    ]
+
+
+def test_what_is_fast_enough_is_not_told(slow: list[str], engine: Engine) -> None:
+    client = ready(engine)
+    slow.clear()
+    made = Observer()
+    made.slow_ns = 1_000_000_000
+    assert made.dispatch_for(client.connection) is not dispatch
+    work = made._observing.receive(client.connection, memoryview(client.pack(client.frames.echo())))
+    assert work is not None
+    made._observing.run(work)
+    assert slow == []
+
+
+def test_what_a_lock_waits_for_does_not_count(slow: list[str], engine: Engine) -> None:
+    client = ready(engine)
+    engine.make_file("a", b"x")
+    one, two = client.open("a"), client.open("a")
+    client.ok(one.frames.lock((0, 1, EXCLUSIVE_LOCK)), LockResponse)
+    client.pend(two.frames.lock((0, 1, EXCLUSIVE_LOCK)))
+    before = len(slow)
+    client.send(one.frames.lock((0, 1, UNLOCK)))
+    ended = told(slow[before:])
+    assert ended == ["LOCK data/a of joe from 192.0.2.7"] * 2  # once each, when it is answered
+
+
+def test_of_a_slow_compound_the_last_command_is_told(slow: list[str], engine: Engine) -> None:
+    client = ready(engine)
+    engine.make_file("a", b"x")
+    slow.clear()
+    related = client.frames.related()
+    client.send(client.frames.open("a"), related.read(1, 0))
+    assert told(slow) == ["READ (last of a compound) data/a of joe from 192.0.2.7"]
