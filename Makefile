@@ -1,4 +1,5 @@
-# make install | run | test | bench | lint | clean      (README.md says more)
+# make install | run | test | deb | bench | lint | clean      (README.md says more)
+# make install PREFIX=/usr/local [DESTDIR=...]               into the system, as root
 
 SHELL := /bin/bash
 PYTHON3 ?= python3
@@ -15,6 +16,11 @@ SMB_PASSWORD ?=
 # make test: extra arguments for pytest, for example ARGS='-m "not vm"'
 ARGS ?=
 
+# make install: into the system, where either is given; else into .venv/, for make run and make test
+PREFIX ?=
+DESTDIR ?=
+SYSTEM_PYTHON ?= /usr/bin/python3
+
 # pyxattr is a C extension; a compiler and its headers build it where there is no wheel
 BUILD_PACKAGES := gcc libc6-dev libattr1-dev
 # smbclient, rpcclient, smbtorture and testparm; the guest of tests/vm and the Samba of bench/
@@ -22,10 +28,18 @@ BUILD_PACKAGES := gcc libc6-dev libattr1-dev
 TEST_PACKAGES := smbclient samba-common-bin samba-testsuite acl attr cpio git iproute2 \
     krb5-kdc krb5-admin-server krb5-user libkrb5-dev
 
-.PHONY: install run test bench lint clean
+.PHONY: install run test deb bench lint clean
 .DEFAULT_GOAL := install
 
+ifeq ($(PREFIX)$(DESTDIR),)
 install: $(VENV)/installed
+else
+install:
+	@$(SYSTEM_PYTHON) -B -m install.layout --prefix '$(or $(PREFIX),/usr)' \
+	    --destdir '$(DESTDIR)' --python '$(SYSTEM_PYTHON)'
+endif
+deb:
+	@$(PYTHON3) -B -m install.deb
 run: export PORT := $(PORT)
 run: export BIND := $(BIND)
 run: export SHARE := $(SHARE)

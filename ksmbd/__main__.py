@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import logging
 import os
 import pwd
@@ -112,6 +113,7 @@ def serve(arguments: Sequence[str] | None = None) -> int:
 def main() -> NoReturn:
     """End without waiting for a worker that hangs in a system call."""
     memory.be_frugal()
+    faulthandler.enable()  # systemd's watchdog sends SIGABRT: tell what every thread was doing
     status = serve()
     sys.stdout.flush()
     logging.shutdown()

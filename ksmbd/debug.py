@@ -10,6 +10,8 @@ import logging
 import sys
 from typing import Final, TextIO
 
+from ksmbd import journald
+
 COMPONENTS: Final = ("smb", "auth", "vfs", "oplock", "ipc", "conn", "rdma")
 ALL: Final = "all"
 
@@ -19,9 +21,14 @@ class UnknownComponent(ValueError):
 
 
 def set_up(*, verbose: bool = False, stream: TextIO | None = None) -> None:
-    """Send the log to *stream* (standard error); with *verbose* every component is on."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    """Send the log to *stream*; with *verbose* every component is on.
+
+    Without one it goes to standard error or, where that leads to the journal, there with fields.
+    """
+    handler: logging.Handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(logging.Formatter("[ksmbd/%(process)d]: %(levelname)s: %(message)s"))
+    if stream is None:
+        handler = journald.handler("ksmbd", handler)
     root = logging.getLogger("ksmbd")
     root.handlers[:] = [handler]
     root.propagate = False

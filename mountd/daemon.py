@@ -10,6 +10,7 @@ import socket
 from types import FrameType
 from typing import Final
 
+from ksmbd import journald
 from ksmbd.wire.ipc import SOCKET_NAME, ShuttingDown
 from mountd.conf import ConfError
 from mountd.lock import LockFile
@@ -121,8 +122,10 @@ class Format(logging.Formatter):
 
 
 def log_to_stderr(tool: str, *, verbose: bool) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(Format(tool))
+    """To standard error or, where that leads to the journal, there with fields."""
+    plain = logging.StreamHandler()
+    plain.setFormatter(Format(tool))
+    handler = journald.handler(tool, plain)
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
-from ksmbd.wire import ipc
+from ksmbd.wire import ipc, marked
 from ksmbd.wire.ipc import (
     LoginResponse,
     SpnegoAuthenRequest,
@@ -61,7 +61,7 @@ def login(state: State, handle: int, account: str, peer: str) -> LoginResponse:
     With ``delay_ms``, which only follows many wrong passwords, the answer to another is held back.
     """
     if not state.admits(peer):
-        log.info("%s: log-on refused: hosts allow, hosts deny", peer)
+        log.info("%s: log-on refused: hosts allow, hosts deny", marked.Client(peer))
         return LoginResponse(handle=handle, status=ipc.USER_HOST_DENIED, account=account)
     files = state.files
     if not account:
@@ -120,7 +120,7 @@ def _without_identity(state: State, files: Files, handle: int, name: str) -> Log
     if files.globals.map_to_guest == MapToGuest.BAD_UID:
         identity = state.guest_identity(files.globals.guest_account)
     if identity is None:
-        log.info("account %r has no system user: refused", name)
+        log.info("account %r has no system user: refused", marked.Account(name))
         return LoginResponse(handle=handle, status=ipc.USER_BAD_UID, account=name)
     return LoginResponse(
         handle=handle,
@@ -156,7 +156,7 @@ def kerberos(
     params = state.files.globals
     refusal = SpnegoAuthenResponse(handle=request.handle, status=ipc.USER_BAD_USER)
     if not state.admits(request.peer):
-        log.info("%s: log-on refused: hosts allow, hosts deny", request.peer)
+        log.info("%s: log-on refused: hosts allow, hosts deny", marked.Client(request.peer))
         refusal.status = ipc.USER_HOST_DENIED
         return refusal
     if not params.kerberos_support:
@@ -174,7 +174,7 @@ def kerberos(
     stranger = account not in state.files.accounts
     # Nobody becomes root by a principal's name alone: such an account must be listed.
     if identity is None or (stranger and (state.system.user(account) is None or not identity.uid)):
-        log.info("Kerberos: %s has no account here", ticket.principal)
+        log.info("Kerberos: %s has no account here", marked.Account(ticket.principal))
         refusal.status = ipc.USER_BAD_UID
         return refusal
     return SpnegoAuthenResponse(
@@ -215,7 +215,8 @@ def tree_connect(state: State, request: TreeConnectRequest) -> TreeConnectRespon
     try:
         return _tree_connect(state, request)
     except Refused as refused:
-        log.info("%s at %s: %r refused: %s", request.peer, request.share, request.account, refused)
+        peer, share = marked.Client(request.peer), marked.ShareName(request.share)
+        log.info("%s at %s: %r refused: %s", peer, share, marked.Account(request.account), refused)
         return TreeConnectResponse(handle=request.handle, status=refused.status)
 
 

@@ -66,7 +66,7 @@ ONLY_IN: Final = {
     "xattr": ("ksmbd/vfs/xattr.py",),
     "posix1e": ("ksmbd/vfs/acl.py",),
     "gssapi": ("mountd/krb5.py",),
-    "socket": ("ksmbd/server/", "ksmbd/ipc/"),
+    "socket": ("ksmbd/server/", "ksmbd/ipc/", "ksmbd/journald.py"),
     "socketserver": ("ksmbd/server/",),
     "asyncio": (),
     "random": ("ksmbd/server/",),
@@ -77,8 +77,14 @@ CLOCKS: Final = frozenset(
     {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "os.urandom"}
 )
 STANDARD_LIBRARY_ONLY: Final = ("ksmbd/wire/",)
-# what mountd and control may see of ksmbd: the layouts of messages, and the hash of a password
-SHARED_WITH_DAEMONS: Final = ("ksmbd.wire", "ksmbd.crypto.md4", "ksmbd.crypto.ntlm")
+# what mountd and control may see of ksmbd: the layouts of messages, the hash of a password, and the
+# way to the journal
+SHARED_WITH_DAEMONS: Final = (
+    "ksmbd.wire",
+    "ksmbd.crypto.md4",
+    "ksmbd.crypto.ntlm",
+    "ksmbd.journald",
+)
 # one command's module may use another's only inside a family: (importer, imported) by prefix
 COMMAND_FAMILIES: Final = (
     ("table", ""),

@@ -29,6 +29,7 @@ def test_the_server_takes_the_options_of_its_unit() -> None:
     (command,) = settings("ksmbd.service")["ExecStart"]
     words = shlex.split(command)
     assert words[0] == "ksmbd"
+    assert words.pop() == "$KSMBD_OPTIONS"
     # the account of the unit need not exist here
     chosen = parser().parse_args([word if word != "ksmbd" else "0" for word in words[1:]])
     assert str(chosen.run_dir) == RUN_DIR
@@ -54,6 +55,15 @@ def test_the_account_and_the_folders_of_the_units_are_declared() -> None:
     declared = re.findall(r"^d (\S+)", (FOLDER / "ksmbd.tmpfiles").read_text(), re.M)
     assert settings("ksmbd-mountd.service")["ReadWritePaths"] == [" ".join(declared)]
     assert RUN_DIR in declared
+
+
+def test_options_of_the_command_lines_are_the_administrators() -> None:
+    offered = (FOLDER.parent / "install/ksmbd.default").read_text()
+    for unit in ("ksmbd.service", "ksmbd-mountd.service"):
+        (command,) = settings(unit)["ExecStart"]
+        variable = command.rpartition("$")[2]
+        assert f"\n{variable}=\n" in offered
+        assert settings(unit)["EnvironmentFile"] == ["-/etc/default/ksmbd"]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd on this machine")

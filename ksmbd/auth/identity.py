@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ksmbd.wire.marked import Account
+
 
 @dataclass(slots=True)
 class Identity:
@@ -18,6 +20,9 @@ class Identity:
     anonymous: bool = False  # null session: SessionFlags IS_NULL
     workstation: str = ""  # what the client calls itself; Kerberos' do not say
     session_key: bytes = field(default=b"", repr=False)  # the mechanism's, whole
+
+    def __post_init__(self) -> None:
+        self.account = Account(self.account)
 
     @property
     def can_sign(self) -> bool:

@@ -16,6 +16,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM
 
+from ksmbd.crypto.ciphers import ccm, gcm
 from ksmbd.wire.base import Buffer
 from ksmbd.wire.header import (
     HEADER_SIZE,
@@ -48,7 +49,7 @@ RESERVE: Final = 1 << 32  # nonces kept for the messages that lead to a new sess
 def _aead(cipher: int, key: bytes) -> AESCCM | AESGCM:
     if len(key) != KEY_LENGTHS.get(cipher):
         raise ValueError(f"cipher {cipher} with a key of {len(key)} bytes")
-    return AESCCM(key, tag_length=TAG_SIZE) if cipher in _CCM else AESGCM(key)
+    return ccm(key, TAG_SIZE) if cipher in _CCM else gcm(key)
 
 
 def nonce_length(cipher: int) -> int:

@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.cmac import CMAC
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
+from ksmbd.crypto.ciphers import cmac, gcm
 from ksmbd.wire.base import Buffer
 from ksmbd.wire.header import HEADER_SIZE, SIGNATURE_OFFSET
 from ksmbd.wire.negotiate import AES_CMAC, AES_GMAC, HMAC_SHA256
@@ -42,9 +41,9 @@ class Signer:
             self._keyed = HMAC(key, SHA256())
         elif algorithm == AES_CMAC:
             # the annotation of CMAC.update knows only bytes; it takes any buffer, as HMAC's does
-            self._keyed = cast(HMAC, CMAC(AES(key)))
+            self._keyed = cast(HMAC, cmac(key))
         elif algorithm == AES_GMAC:
-            self._gmac = AESGCM(key)
+            self._gmac = gcm(key)
         else:
             raise ValueError(f"signing algorithm {algorithm}")
 

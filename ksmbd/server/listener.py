@@ -20,6 +20,7 @@ from typing import Final
 
 from ksmbd.server.tcp import address_text
 from ksmbd.wire.address import host_of
+from ksmbd.wire.marked import Client
 
 log = logging.getLogger("ksmbd.conn")
 
@@ -144,7 +145,7 @@ class Listener:
                 if not self._accept_failed(error):
                     return
                 continue
-            self._take(sock, address_text(address))
+            self._take(sock, Client(address_text(address)))
 
     def _accept_failed(self, error: OSError) -> bool:
         """Whether to go on."""

@@ -27,6 +27,7 @@ from typing import Final
 from ksmbd.server.outbox import Outbox
 from ksmbd.state.buffers import Buffers
 from ksmbd.wire.base import Buffer
+from ksmbd.wire.marked import Client
 from ksmbd.wire.status import Disconnect
 
 log = logging.getLogger("ksmbd.conn")
@@ -78,7 +79,7 @@ class TcpTransport:
 
         *run* has a kworker call something.
         """
-        self.peer = address_text(sock.getpeername())
+        self.peer: str = Client(address_text(sock.getpeername()))
         self.local = address_text(sock.getsockname())
         self.limit: Callable[[], int] = _only_what_is_always_taken  # bytes of the longest frame
         self.closed = False  # only ever becomes true

@@ -18,6 +18,7 @@ from ksmbd.state import tally
 from ksmbd.state.wait import Event, Wait
 from ksmbd.wire.base import Buffer
 from ksmbd.wire.ipc import USER_BAD_PASSWORD, USER_CLOCK_SKEW, USER_GUEST, USER_HOST_DENIED, USER_OK
+from ksmbd.wire.marked import Account
 from ksmbd.wire.spnego import KERBEROS, MS_KERBEROS, NTLMSSP
 from ksmbd.wire.status import NtStatus, NtStatusError
 
@@ -200,7 +201,7 @@ class Logon:
         if self._login is not None and self._login.unheard:
             reason = "too many tries"
             why = f"{refused.user}: not looked at, after too many wrong passwords"
-        log.info("%s: log-on refused: %s", self._peer, why)
+        log.info("%s: log-on refused: %s", self._peer, why, extra={Account.FIELD: refused.user})
         self._server.tally.count(tally.Event.LOG_ON_FAILED, reason)
         return LogonFailed(NtStatus.LOGON_FAILURE, why, delay)
 
