@@ -2,7 +2,7 @@
 
 Every row is measured in several rounds, the servers turn by turn in alternating order, so that
 what else the machine does meets all.  Results go to bench/out/ as TSV, as markdown tables and as
-charts (SVG).  ``--profile ROW`` loads ksmbd alone with that row and draws where its time goes.
+charts (SVG).
 """
 
 from __future__ import annotations
@@ -190,12 +190,10 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[Plan, argparse.Namesp
     parser.add_argument("--only", default="", help="rows whose name this expression finds")
     parser.add_argument("--servers", default=",".join(CONTENDERS), help="default: %(default)s")
     parser.add_argument("--smoke", action="store_true", help="every row once, briefly, ksmbd only")
-    parser.add_argument("--profile", metavar="ROW", help="draw flame graphs of these rows")
     chosen = parser.parse_args(arguments)
-    rows = tuple(row for row in ROWS if re.search(chosen.profile or chosen.only, row.name))
-    if chosen.smoke or chosen.profile:
-        chosen.servers = OURS
+    rows = tuple(row for row in ROWS if re.search(chosen.only, row.name))
     if chosen.smoke:
+        chosen.servers = OURS
         return SMOKE._replace(rows=rows), chosen
     sizes = chosen.file_mib, chosen.entries, chosen.huge
     return Plan(rows, chosen.rounds, chosen.seconds, *sizes), chosen

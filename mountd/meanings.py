@@ -42,9 +42,9 @@ GLOBAL: Final[dict[str, str]] = {
     "max_open_files": "Most open files of all clients together; 0 is the most there can be, 65536.",
     "max_user_sessions": "Most sessions of one user at a time, all guests together being one; 0 is "
     "the most there can be, 65536.",
-    "metrics": "Count requests by command, share and status, which costs each a microsecond or "
-    "two; `metrics address` and `metrics file` do so, too. `ksmbd-control status` and "
-    "`ksmbd-control metrics` show what was counted.",
+    "metrics": "Count requests by command, share and status, which costs each four "
+    "or five microseconds; `metrics address` and `metrics file` do so, too. `ksmbd-control "
+    "status` and `ksmbd-control metrics` show what was counted.",
     "metrics_address": "Where Prometheus may fetch the metrics, over HTTP: a loopback address with "
     "a port, such as 127.0.0.1:9445, or the absolute path of a Unix socket. Empty: nowhere.",
     "metrics_file": "A file that has the metrics, written anew every 15 seconds: for the textfile "

@@ -1,7 +1,4 @@
-"""install/: what is laid where, that it runs from there, and the Debian package.
-
-tests/vm/test_system.py installs the package in a guest and puts it to use.
-"""
+"""install/: what is laid where, that it runs from there, and the Debian package."""
 
 from __future__ import annotations
 

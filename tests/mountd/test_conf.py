@@ -105,7 +105,7 @@ def test_an_empty_value_leaves_the_default(tmp_path: Path) -> None:
         ("[global]\nrealm = X\n", "2: unknown parameter 'realm' is ignored"),
         ("[printers]\nwritable=yes\n", "1: [printers] is not supported"),
         ("\n[a]\ncomment = x\n", "2: [a] has no path and is not served"),
-        ("[a]\npath=/a\nvfs objects = fruit acl_xattr\n", "1: [a]: vfs objects fruit are not"),
+        ("[a]\npath=/a\nvfs objects = catia acl_xattr\n", "1: [a]: vfs objects catia are not"),
         ("[a]\npath=/home/%2\n", "1: [a]: %2 in its parameters stands for nothing and stays"),
     ],
 )
