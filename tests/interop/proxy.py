@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable
@@ -24,9 +25,9 @@ class Proxy:
         self._seen = bytearray()  # by self._lock; both directions of all connections
         self._listener = socket.create_server((host, 0))
         self.port: int = self._listener.getsockname()[1]
-        self._sockets: list[socket.socket] = []  # by self._lock
-        self._threads: list[threading.Thread] = []
-        self._start(self._accept)
+        self._sockets: list[socket.socket] = []  # by the accepting thread, until it has ended
+        self._threads: list[threading.Thread] = []  # of the connections
+        self._acceptor = self._start(self._accept)
 
     def seen(self) -> bytes:
         """Everything that has passed."""
@@ -39,12 +40,15 @@ class Proxy:
     def close(self) -> None:
         """End all connections and wait for the threads."""
         self._listener.shutdown(socket.SHUT_RDWR)
-        with self._lock:
-            for sock in self._sockets:
-                sock.close()
+        self._acceptor.join()  # from here on no connection is added
+        self._listener.close()
+        for sock in self._sockets:
+            with contextlib.suppress(OSError):  # the peer was first
+                sock.shutdown(socket.SHUT_RDWR)  # closing would not wake a thread that reads it
         for thread in self._threads:
             thread.join()
-        self._listener.close()
+        for sock in self._sockets:
+            sock.close()
 
     def __enter__(self) -> Self:
         return self
@@ -57,10 +61,11 @@ class Proxy:
     ) -> None:
         self.close()
 
-    def _start(self, target: object, *args: object) -> None:
-        thread = threading.Thread(target=target, args=args, daemon=True)  # type: ignore[arg-type]
-        self._threads.append(thread)
+    @staticmethod
+    def _start(target: Callable[..., None], *args: object) -> threading.Thread:
+        thread = threading.Thread(target=target, args=args, daemon=True)
         thread.start()
+        return thread
 
     def _accept(self) -> None:
         while True:
@@ -68,11 +73,15 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(self._target)
-            with self._lock:
-                self._sockets += [client, server]
-            self._start(self._forward, client, server, True)
-            self._start(self._forward, server, client, False)
+            self._sockets.append(client)
+            try:
+                server = socket.create_connection(self._target)
+            except OSError:
+                client.shutdown(socket.SHUT_RDWR)
+                continue
+            self._sockets.append(server)
+            for way in ((client, server, True), (server, client, False)):
+                self._threads.append(self._start(self._forward, *way))
 
     def _forward(self, source: socket.socket, target: socket.socket, by_client: bool) -> None:
         try:
