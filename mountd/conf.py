@@ -5,6 +5,10 @@ of a line or after a blank, outside quotation marks.  A backslash at the end joi
 ``include = FILE`` reads another file, relative to this one, as if it stood there; afterwards the
 section goes on.  Sections and keys have no case; equal sections merge.  Of equal keys in a section
 the first that is not empty counts, as ksmbd has it (Samba takes the last): hence the warning.
+
+There is one configuration for all clients, read before any comes.  So the name of an included file
+may have the host in it and nothing of a client: ``include = %m.conf`` is an error, not a file that
+is never there.
 """
 
 from __future__ import annotations
@@ -15,6 +19,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple, TypeVar
 
 from ksmbd.wire.policy import Encryption
+from mountd.conditions import unmet
+from mountd.elsewhere import instead
 from mountd.params import (
     DIALECTS,
     GLOBAL_KEYS,
@@ -26,7 +32,8 @@ from mountd.params import (
     fold,
     text,
 )
-from mountd.variables import CLIENT, SERVER, SHARE, expand, in_globals, of_host, used
+from mountd.reloading import NOTHING, OF_GLOBALS
+from mountd.variables import CLIENT, SERVER, SHARE, expand, in_globals, letters, of_host, used
 
 SEARCH: Final = ("/etc/ksmbd/ksmbd.conf", "/etc/ksmbd/smb.conf")
 GLOBAL: Final = "global"
@@ -34,6 +41,9 @@ IPC: Final = "ipc$"
 HOMES: Final = "homes"
 UNSUPPORTED: Final = frozenset({"printers", "print$"})
 MAX_SHARE_NAME: Final = 80  # characters, [MS-SRVS] 2.2.4
+MAX_DEPTH: Final = 16  # files that include one another
+MAX_FILES: Final = 1000  # in one reading: two lines in each of 16 files would make 65,536
+ADMINS: Final = "'admin users' has no effect on a share; in [global] it says who administers"
 P = TypeVar("P", GlobalParams, ShareParams)
 
 
@@ -103,6 +113,7 @@ def load(path: str) -> Configuration:
     of_shares = [entry for entry in general.entries if entry.key not in GLOBAL_KEYS]
     parameters, origin = _apply(GlobalParams(), GLOBAL_KEYS, of_globals, warnings)
     _check_protocols(parameters, general)
+    warnings += unmet(parameters, origin)
     parameters = in_globals(parameters)
     defaults, of_defaults = _apply(ShareParams(), SHARE_KEYS, of_shares, warnings)
     origins = {GLOBAL: of_defaults | origin}
@@ -112,18 +123,21 @@ def load(path: str) -> Configuration:
             warnings.append(f"{section.file}:{section.line}: [{section.name}] is not supported")
             continue
         share, origin = _apply(replace(defaults), SHARE_KEYS, section.entries, warnings)
+        if (entry := origin.get("admin_users")) and folded != IPC:
+            warnings.append(f"{entry.file}:{entry.line}: {ADMINS}")
         if _usable(folded, section, share, warnings):
             shares[folded] = (section.name, share)
             origins[folded] = of_defaults | origin
+            warnings += unmet(share, origin)
             _check_encryption(parameters, section, share, warnings)
     return Configuration(path, parameters, defaults, shares, warnings, origins)
 
 
 def parse(path: str) -> dict[str, Section]:
     """The sections of *path* by folded name, includes read. Raises ConfError."""
-    sections: dict[str, Section] = {}
-    _read(path, sections, None, ())
-    return sections
+    reader = _Reader()
+    reader.read(path, None, ())
+    return reader.sections
 
 
 def name_problem(name: str) -> str:
@@ -138,23 +152,56 @@ def name_problem(name: str) -> str:
 # -- grammar -----------------------------------------------------------------------------
 
 
-def _read(
-    path: str, sections: dict[str, Section], section: Section | None, parents: tuple[str, ...]
-) -> None:
-    real = os.path.realpath(path)
-    for line, _, content in statements(path):
-        if content.startswith("["):
-            section = _section(path, line, content, sections)
-            continue
-        key, equals, value = content.partition("=")
-        if not equals or not key.strip():
-            raise ConfError(path, line, "expected [section] or key = value")
-        if section is None:
-            raise ConfError(path, line, f"{key.strip()!r} stands before the first [section]")
-        if fold(key) == "include":
-            _include(path, line, value.strip(), sections, section, (*parents, real))
-        else:
-            section.entries.append(Entry(fold(key), value.strip(), path, line))
+class _Reader:
+    """One reading of a file and all that it includes."""
+
+    def __init__(self) -> None:
+        self.sections: dict[str, Section] = {}
+        self._files = 0
+
+    def read(self, path: str, section: Section | None, parents: tuple[str, ...]) -> None:
+        """Take *path* in; *section* is where it is included.  Raises ConfError."""
+        self._files += 1
+        parents = (*parents, os.path.realpath(path))
+        for line, _, content in statements(path):
+            if content.startswith("["):
+                section = _section(path, line, content, self.sections)
+                continue
+            key, equals, value = content.partition("=")
+            if not equals or not key.strip():
+                raise ConfError(path, line, "expected [section] or key = value")
+            if section is None:
+                raise ConfError(path, line, f"{key.strip()!r} stands before the first [section]")
+            if fold(key) == "include":
+                self.read(self._included(path, line, value, parents), section, parents)
+            else:
+                section.entries.append(Entry(fold(key), value.strip(), path, line))
+
+    def _included(self, path: str, line: int, value: str, parents: tuple[str, ...]) -> str:
+        """The file that an ``include`` names.  Raises ConfError."""
+        name = text(value.strip())
+        if not name:
+            raise ConfError(path, line, "include: expected a file")
+        if late := sorted(letters(name) - of_host().keys()):
+            raise ConfError(path, line, _too_early(late))
+        target = os.path.join(os.path.dirname(path), expand(name, of_host()))
+        if os.path.realpath(target) in parents:
+            raise ConfError(path, line, f"{target} includes itself")
+        if len(parents) == MAX_DEPTH:
+            raise ConfError(path, line, f"include: no more than {MAX_DEPTH} files in one another")
+        if self._files == MAX_FILES:
+            raise ConfError(path, line, f"include: no more than {MAX_FILES} files")
+        if not os.path.isfile(target):
+            raise ConfError(path, line, f"include: there is no file {target}")
+        return target
+
+
+def _too_early(late: list[str]) -> str:
+    names = " ".join(f"%{letter}" for letter in late)
+    return (
+        f"include: {names} cannot stand here: the file is read once, before any client comes. "
+        "%h and %v can; what differs by client can stand in `path` and the like"
+    )
 
 
 def statements(path: str) -> Iterator[Statement]:
@@ -202,24 +249,6 @@ def _section(path: str, line: int, content: str, sections: dict[str, Section]) -
     return sections.setdefault(name.casefold(), Section(name, path, line))
 
 
-def _include(
-    path: str,
-    line: int,
-    value: str,
-    sections: dict[str, Section],
-    section: Section,
-    parents: tuple[str, ...],
-) -> None:
-    if not value:
-        raise ConfError(path, line, "include: expected a file")
-    target = os.path.join(os.path.dirname(path), expand(text(value), of_host()))
-    if os.path.realpath(target) in parents:
-        raise ConfError(path, line, f"{target} includes itself")
-    if not os.path.isfile(target):
-        raise ConfError(path, line, f"include: there is no file {target}")
-    _read(target, sections, section, parents)
-
-
 # -- meaning -----------------------------------------------------------------------------
 
 
@@ -243,6 +272,8 @@ def _apply(
             warnings.append(f"{where}: {param.key!r} is set twice, line {kept.line} counts")
             if kept is not entry:
                 continue
+        if table is GLOBAL_KEYS and OF_GLOBALS[param.attribute] == NOTHING:
+            warnings.append(f"{where}: {param.key!r} has no effect: there is no SMB Direct")
         taken[param.attribute] = (param.rank, entry)
         setattr(params, param.attribute, value)
     return params, {attribute: entry for attribute, (_, entry) in taken.items()}
@@ -262,7 +293,8 @@ def _convert(param: Param, entry: Entry) -> Any:
 def _unknown(key: str) -> str:
     if key in GLOBAL_KEYS:
         return f"{key!r} belongs into [global] and is ignored here"
-    return f"unknown parameter {key!r} is ignored"
+    known = instead(key)
+    return f"unknown parameter {key!r} is ignored" + (f": {known}" if known else "")
 
 
 def _check_protocols(params: GlobalParams, section: Section) -> None:

@@ -12,8 +12,10 @@ from typing import Final
 
 from ksmbd import journald
 from ksmbd.wire.ipc import SOCKET_NAME, ShuttingDown
+from mountd import reloading
 from mountd.conf import ConfError
 from mountd.lock import LockFile
+from mountd.params import GlobalParams
 from mountd.server import SdNotify, Server
 from mountd.state import State
 from mountd.worker import Services, Worker
@@ -93,12 +95,14 @@ class Daemon:
 
     def _reload(self) -> None:
         self._notify("RELOADING=1")
+        old = self._state.files.globals
         try:
             notice = self._state.reload()
         except ConfError as error:
             log.error("not reloaded, the old configuration stays: %s", error)
         else:
             log.info("reloaded: %d changed, %d removed", len(notice.changed), len(notice.removed))
+            tell_changes(self._state, old)
             warn(self._state)
             self._server.reloaded(notice)
         self._notify("READY=1")
@@ -112,6 +116,13 @@ def warn(state: State) -> None:
     """Tell the administrator what the files leave open."""
     for line in state.warnings():
         log.warning("%s", line)
+
+
+def tell_changes(state: State, old: GlobalParams) -> None:
+    """Tell which global parameters a reload has changed, and from when on they hold."""
+    own_port = state.port is not None
+    for late, line in reloading.told(old, state.files.globals, own_port=own_port):
+        log.log(logging.WARNING if late else logging.INFO, "%s", line)
 
 
 class Format(logging.Formatter):

@@ -18,6 +18,7 @@ from ksmbd.wire.policy import Signing
 from mountd import params
 from mountd.meanings import GLOBAL, PLANNED, SHARE
 from mountd.params import DIALECTS, GlobalParams, ShareParams
+from mountd.reloading import AT_ONCE, NOTHING, START, reach
 from mountd.spelling import RANGES, default, key
 from mountd.variables import CLIENT, SERVER
 from mountd.variables import SHARE as SHARE_NAME
@@ -43,6 +44,7 @@ class Row(NamedTuple):
     aliases: tuple[str, ...]
     opposites: tuple[str, ...]
     meaning: str
+    reach: str  # what goes by a new value after a reload
     planned: bool
 
 
@@ -58,6 +60,7 @@ def rows(section: type[GlobalParams | ShareParams]) -> Iterator[Row]:
             data["aliases"],
             data["inverse"],
             meanings[declared.name],
+            reach(section, declared.name),
             declared.name in PLANNED,
         )
 
@@ -114,10 +117,14 @@ or what `--config` names. The accounts are in a file of their own, `/etc/ksmbd/k
 - Sections and keys have no case, and the blanks in a key count as one. Sections of one name merge.
 - Of equal keys in a section the first that is not empty counts, and the other is told in a warning.
 - Parameters of a share that stand in `[global]` are the defaults of every share.
-- `include = FILE` reads another file at that place, relative to the one that names it.
+- `include = FILE` reads another file at that place, relative to the one that names it; up to 16
+  files in one another, and 1000 in all. A file that is not there, or includes itself, is an error.
+  So is a client's variable in its name (`include = %m.conf`): the files are read once, for all
+  clients. What differs by client goes into `path` and the like.
 - `[homes]` is the home directory of whoever connects: see below. `[printers]` and `[print$]` are
   not served.
-- An unknown parameter is a warning with file and line. A value that cannot be is an error with
+- An unknown parameter is a warning with file and line, and so is one that does nothing without
+  another. A value that cannot be is an error with
   file, line and what was expected: at start mountd ends with it, at a reload what was stays.
 
 Where a parameter takes yes or no it takes `true`, `false`, `1`, `0`, `on` and `off` as well. Sizes
@@ -138,12 +145,17 @@ get a share with it in its path. `%H` is used only if it is a directory's absolu
 `[homes]` is a share of each account under the account's own name, and under `homes`: its home
 directory, or what `path` says, such as `/srv/homes/%S`. Nobody gets another's, and guests get none.
 
-After `ksmbd-control --reload` global parameters hold for new connections, those of a share for
-new tree connects, and the server listens where `interfaces` and `bind interfaces only` say from
-then on. `tcp port` needs a new start, and a reload that changes it says so.
+## Reloading
+
+`ksmbd-control --reload`, or `systemctl reload ksmbd`, has the files read again; the log tells which
+global parameters have changed and from when on they hold, or what is wrong and that all stays as it
+was. The column *Reload* says it for each parameter. *At once* is for everybody; otherwise what is
+there already goes on by the old value: connections, sessions, and shares that are connected. A
+share that is gone stays until its clients leave it. `tcp port` alone needs a new start.
+`ksmbd-discovery` reads its part of the files when it is told: `systemctl reload ksmbd-discovery`.
 """
 
-TABLE_HEAD: Final = "| Parameter | Value | Default | Meaning |\n|---|---|---|---|\n"
+TABLE_HEAD: Final = "| Parameter | Value | Default | Reload | Meaning |\n|---|---|---|---|---|\n"
 
 
 def _variables() -> str:
@@ -159,9 +171,7 @@ def markdown() -> str:
     parts = [INTRODUCTION.replace("VARIABLES\n", _variables())]
     sections = (("Global parameters", GlobalParams), ("Parameters of a share", ShareParams))
     for title, section in sections:
-        parts.append(
-            f"\n## {title}\n\n| Parameter | Value | Default | Meaning |\n|---|---|---|---|\n"
-        )
+        parts.append(f"\n## {title}\n\n{TABLE_HEAD}")
         parts += [_markdown_row(row) for row in rows(section)]
     return "".join(parts)
 
@@ -175,7 +185,7 @@ def _markdown_row(row: Row) -> str:
     if row.planned:
         meaning += f" **{PLANNED_NOTE}**"
     shown = f"`{row.default}`" if row.default else "empty"
-    cells = (f"`{row.key}`", row.values, shown, meaning)
+    cells = (f"`{row.key}`", row.values, shown, row.reach, meaning)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 
@@ -260,6 +270,7 @@ def _man_row(row: Row) -> str:
     lines = [".TP", f'.BR {_quoted(row.key)} " (default: {escape(row.default or "empty")})"']
     lines.append(escape(row.meaning.replace("`", "")))
     lines.append(f"Takes {escape(row.values)}.")
+    lines.append(f"A reload changes {escape(reload_reach(row.reach))}.")
     if row.aliases:
         lines.append(f"Also {escape(', '.join(row.aliases))}.")
     if row.opposites:
@@ -267,6 +278,11 @@ def _man_row(row: Row) -> str:
     if row.planned:
         lines.append(PLANNED_NOTE)
     return "\n".join(lines) + "\n"
+
+
+def reload_reach(reach: str) -> str:
+    """The column *Reload* as the end of a sentence."""
+    return "it at once" if reach == AT_ONCE else "nothing" if reach in (START, NOTHING) else reach
 
 
 def _quoted(key: str) -> str:

@@ -98,7 +98,7 @@ SHARE: Final[dict[str, str]] = {
     "reach the directory; without it mode and POSIX ACL follow the list, and refuse what they "
     "cannot say.",
     "admin_users": "In `[global]`: accounts, `@groups` and `+groups` that may ask the server's RPC "
-    "services about sessions, files and paths. On the share itself they have no more rights.",
+    "services about sessions, files and paths. On a share it gives no rights and is a warning.",
     "allow_insecure_wide_links": "With `follow symlinks`: follow symbolic links that lead out of "
     "the share, too. Whoever can make a symbolic link in the share, by another service or by this "
     "one, can then read and write every file that the account's system user can.",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from ksmbd.wire.policy import MapToGuest
 from mountd import conf
 from mountd.conf import ConfError, load
+from mountd.params import GLOBAL_KEYS, SHARE_KEYS
 
 
 def write(folder: Path, text: str, name: str = "ksmbd.conf") -> str:
@@ -102,7 +104,11 @@ def test_an_empty_value_leaves_the_default(tmp_path: Path) -> None:
     [
         ("[a]\npath=/a\nbogus = 1\n", "3: unknown parameter 'bogus' is ignored"),
         ("[a]\npath=/a\ntcp port=1\n", "3: 'tcp port' belongs into [global] and is ignored here"),
-        ("[global]\nrealm = X\n", "2: unknown parameter 'realm' is ignored"),
+        ("[global]\nrealm = X\n", "2: unknown parameter 'realm' is ignored: there is no memb"),
+        ("[global]\nsmbd max io size = 4M\n", "2: 'smbd max io size' has no effect"),
+        ("[a]\npath=/a\nadmin users = bob\n", "3: 'admin users' has no effect on a share"),
+        ("[a]\npath=/a\nrecycle:versions = yes\n", "3: 'recycle:versions' has no effect without"),
+        ("[global]\nbind interfaces only = yes\n", "2: 'bind interfaces only' has no effect"),
         ("[printers]\nwritable=yes\n", "1: [printers] is not supported"),
         ("\n[a]\ncomment = x\n", "2: [a] has no path and is not served"),
         ("[a]\npath=/a\nvfs objects = catia acl_xattr\n", "1: [a]: vfs objects catia are not"),
@@ -141,6 +147,9 @@ def test_what_has_no_effect_is_told(tmp_path: Path, text: str, warning: str) -> 
         ),
         ("[global]\ninclude = none.conf\n", 2, "include: there is no file"),
         ("[global]\ninclude =\n", 2, "include: expected a file"),
+        ("[global]\n\ninclude = /etc/ksmbd/%m.conf\n", 3, "include: %m cannot stand here"),
+        ("[global]\ninclude = %U-%I.%h.conf\n", 2, "include: %I %U cannot stand here"),
+        ("[global]\ninclude = %L.conf\n", 2, "%h and %v can"),
         ("[a]\nhosts deny = @evil\n", 2, "LOCAL, EXCEPT; here is '@evil'"),
         (
             "[global]\nserver min protocol=SMB3_11\nserver max protocol=SMB2_10\n",
@@ -158,6 +167,51 @@ def test_an_error_has_file_line_and_what_was_expected(
     assert (refused.value.file, refused.value.line) == (path, line)
     assert why in refused.value.why
     assert str(refused.value).startswith(f"{path}:{line}: ")
+
+
+WRONG = {  # by converter: a parameter of [global] or of a share, and what it cannot be
+    "below": ("recycle:repository", "../bin", "a path inside the share"),
+    "boolean": ("guest ok", "maybe", "yes or no"),
+    "choice": ("map to guest", "sometimes", "one of never, bad user"),
+    "count": ("max open files", "many", "a size such as"),
+    "directory": ("path", "srv", "an absolute path"),
+    "duration": ("deadtime", "1 fortnight", "a time such as 10 (minutes) or 2h"),
+    "guest": ("default unix user", "x" * 48, "1 to 47 bytes"),
+    "hosts": ("hosts allow", "10.0.0.256", "addresses, networks (10.0.0.0/8"),
+    "integer": ("tcp port", "65536", "a number from 0 to 65535"),
+    "interfaces": ("interfaces", '"eth0;speed=fast"', "names, addresses, networks"),
+    "name": ("volume", "x" * 33, "1 to 32 bytes"),
+    "octal": ("create mask", "0888", "an octal mode"),
+    "own_endpoint": ("metrics address", "0.0.0.0:9445", "127.0.0.1:PORT"),
+    "size": ("recycle:maxsize", "4X", "a size such as"),
+    "sized": ("smb2 max read", "1K", "64K to 8M"),
+    "subset": ("server smb3 signing algorithms", "MD5", "a list out of AES-128-GMAC"),
+    "time_format": ("shadow:format", "daily", "the name of a directory with parts of a time"),
+    "words": ("valid users", '"alice', "a list whose quotation marks are closed"),
+}
+REFUSES_NOTHING = {"text", "veto"}
+
+
+def kind(convert: Callable[[str], object]) -> str:
+    return convert.__qualname__.partition(".")[0]
+
+
+def test_each_kind_of_value_has_one_that_is_wrong() -> None:
+    every = {kind(param.convert) for table in (GLOBAL_KEYS, SHARE_KEYS) for param in table.values()}
+    assert every == WRONG.keys() | REFUSES_NOTHING
+    for name, (key, _, _) in WRONG.items():
+        assert kind((GLOBAL_KEYS.get(key) or SHARE_KEYS[key]).convert) == name
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_value_of_each_kind_is_an_error_with_its_line(tmp_path: Path, name: str) -> None:
+    key, value, expected = WRONG[name]
+    section = "[global]" if key in GLOBAL_KEYS else "[a]\ncomment = x"
+    path = write(tmp_path, f"; the first line\n{section}\n{key} = {value}\n")
+    line = 3 if key in GLOBAL_KEYS else 4
+    with pytest.raises(ConfError) as refused:
+        load(path)
+    assert str(refused.value).startswith(f"{path}:{line}: {key} = {value}: expected {expected}")
 
 
 def test_bytes_that_are_no_utf8_have_a_line(tmp_path: Path) -> None:
@@ -194,6 +248,27 @@ def test_files_that_include_each_other_are_refused(tmp_path: Path) -> None:
     write(tmp_path, "[global]\ninclude = ksmbd.conf\n", "b.conf")
     with pytest.raises(ConfError, match="includes itself"):
         load(write(tmp_path, "[global]\ninclude = b.conf\n"))
+
+
+def test_a_chain_of_files_has_an_end(tmp_path: Path) -> None:
+    for number in range(conf.MAX_DEPTH + 1):
+        write(tmp_path, f"[a]\ninclude = {number + 1}.conf\n", f"{number}.conf")
+    write(tmp_path, "[a]\npath = /a\n", f"{conf.MAX_DEPTH + 1}.conf")
+    assert load(str(tmp_path / "2.conf")).shares["a"][1].path == "/a"
+    with pytest.raises(ConfError) as refused:
+        load(str(tmp_path / "1.conf"))
+    assert refused.value.file == str(tmp_path / f"{conf.MAX_DEPTH}.conf")
+    assert refused.value.line == 2
+    assert refused.value.why == f"include: no more than {conf.MAX_DEPTH} files in one another"
+
+
+def test_files_that_multiply_have_an_end(tmp_path: Path) -> None:
+    """Ten levels of two lines each would be 1023 files."""
+    for number in range(10):
+        write(tmp_path, f"[a]\ninclude = {number + 1}.conf\n" * 2, f"{number}.conf")
+    write(tmp_path, "[a]\npath = /a\n", "10.conf")
+    with pytest.raises(ConfError, match=f"no more than {conf.MAX_FILES} files$"):
+        load(str(tmp_path / "0.conf"))
 
 
 def test_one_file_may_be_included_twice(tmp_path: Path) -> None:
