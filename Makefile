@@ -26,7 +26,7 @@ BUILD_PACKAGES := gcc libc6-dev libattr1-dev
 # smbclient, rpcclient, smbtorture and testparm; the guest of tests/vm and the Samba of bench/
 # are unpacked into a cache folder and not installed
 TEST_PACKAGES := smbclient samba-common-bin samba-testsuite acl attr cpio git iproute2 \
-    krb5-kdc krb5-admin-server krb5-user libkrb5-dev
+    krb5-kdc krb5-admin-server krb5-user libkrb5-dev tshark
 
 .PHONY: install run test deb bench lint clean
 .DEFAULT_GOAL := install

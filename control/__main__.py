@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from control import actions
+from control.capture import Limits, capture
 from control.client import NotRunning, Refused
 from control.testparm import testparm
 from control.top import watch
@@ -85,6 +86,7 @@ def _commands(
         "--interval", metavar="S", type=_seconds, default=2.0, help="seconds (default: %(default)s)"
     )
     top.add_argument("--count", metavar="N", type=int, default=0, help="end after so many")
+    record = _capture(commands)
     metrics = commands.add_parser("metrics", help="show the metrics as Prometheus reads them")
     check = commands.add_parser(
         "testparm",
@@ -95,7 +97,40 @@ def _commands(
     check.add_argument("file", metavar="FILE", nargs="?", help="default: the system's")
     check.add_argument("--all", action="store_true", help="the defaults, too")
     stats = commands.add_parser("stats", help="one line for scripts: version state port heartbeat")
-    yield from (status, pool, close, top, metrics, check, stats)
+    yield from (status, pool, close, top, record, metrics, check, stats)
+
+
+def _capture(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> argparse.ArgumentParser:
+    made = commands.add_parser(
+        "capture",
+        help="write down what a client sends and is sent, for Wireshark",
+        description="Writes what a client sends and is sent to a file that Wireshark reads "
+        "(pcapng), until interrupted.  It shows names, contents of files, and the proofs of "
+        "passwords that log-ons carry.",
+    )
+    whom = made.add_mutually_exclusive_group(required=True)
+    whom.add_argument("--client", metavar="ADDRESS", help="or a network, as 192.0.2.0/24")
+    whom.add_argument("--connection", metavar="NUMBER", type=_number, help="as in the status")
+    whom.add_argument("--session", metavar="NUMBER", type=_number, help="as in the status")
+    made.add_argument("--decrypted", action="store_true", help="what was sealed, in clear")
+    made.add_argument(
+        "--seconds", metavar="S", type=_seconds, default=0.0, help="end after so long"
+    )
+    made.add_argument(
+        "--size", metavar="BYTES", type=_size, default=0, help="end when the file is as long: 10M"
+    )
+    made.add_argument("file", metavar="FILE", help="-: the standard output")
+    return made
+
+
+def _size(text: str) -> int:
+    unit = {"K": 10, "M": 20, "G": 30}.get(text[-1:].upper(), 0)
+    size = int(text[:-1] if unit else text) << unit
+    if size <= 0:
+        raise argparse.ArgumentTypeError("a number of bytes, as 65536, 64K, 10M, 1G")
+    return size
 
 
 def _seconds(text: str) -> float:
@@ -149,11 +184,19 @@ def _top(folder: Path, chosen: argparse.Namespace) -> str:
     return ""
 
 
+def _record(folder: Path, chosen: argparse.Namespace) -> str:
+    named = {name: getattr(chosen, name) for name in ("client", "connection", "session")}
+    whom = {name: value for name, value in named.items() if value is not None}
+    limits = Limits(chosen.seconds, chosen.size)
+    return capture(folder, chosen.file, whom, decrypted=chosen.decrypted, limits=limits)
+
+
 COMMANDS: Final[dict[str, Callable[[Path, argparse.Namespace], str]]] = {
     "status": lambda folder, chosen: actions.show_status(folder, as_json=chosen.json),
     "pool": lambda folder, chosen: actions.pool(folder, chosen.max_workers),
     "close": lambda folder, chosen: actions.close(folder, chosen.what, chosen.number),
     "top": _top,
+    "capture": _record,
     "metrics": lambda folder, _: actions.metrics(folder),
     "testparm": lambda _, chosen: testparm(chosen.file, everything=chosen.all),
     "stats": lambda folder, _: actions.stats(folder),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Final, Self
 
 SOCKET_NAME: Final = "control.sock"  # in the run directory
 TIMEOUT_S: Final = 10.0
+PIECE: Final = 256 << 10  # bytes received at a time; more than the buffer of a file object
 MAX_ANSWER: Final = 64 << 20  # bytes; a status with ten thousand open files has some megabytes
 
 
@@ -55,6 +57,25 @@ class Client:
         if not answer["ok"]:
             raise Refused(answer["error"])
         return answer["result"]
+
+    def receive(self) -> bytes:
+        """What the server sends behind an answer, as it comes; waits for it.  Empty: the end.
+
+        All that is here is handed out: ``select`` tells whether more has come.
+        """
+        self._socket.settimeout(None)
+        try:
+            return self._lines.read1(PIECE)
+        except ConnectionError:
+            return b""
+
+    def say_no_more(self) -> None:
+        """Tell the server that this was all."""
+        with contextlib.suppress(OSError):  # it has ended
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
 
     def wait_ended(self) -> bool:
         """Wait until the server has ended, or dropped us; False if it did neither."""

@@ -75,6 +75,10 @@ class Sealer:
         self._next = first  # by self._lock
         self._lock = threading.Lock()
 
+    def unsealer(self) -> Unsealer:
+        """What opens the messages that this one has sealed, as their receiver does."""
+        return Unsealer(self.cipher, self._aead)
+
     @property
     def spent(self) -> bool:
         """Whether so few nonces are left that the session must end."""
@@ -120,9 +124,9 @@ class Unsealer:
 
     __slots__ = ("_aead", "_nonce")
 
-    def __init__(self, cipher: int, key: bytes) -> None:
+    def __init__(self, cipher: int, key: bytes | AESCCM | AESGCM) -> None:
         """ValueError for an unknown cipher or a key of the wrong length."""
-        self._aead = _aead(cipher, key)
+        self._aead = _aead(cipher, key) if isinstance(key, bytes) else key
         self._nonce = slice(NONCE_OFFSET, NONCE_OFFSET + nonce_length(cipher))
 
     def unseal(self, frame: Buffer) -> memoryview:

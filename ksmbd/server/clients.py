@@ -37,6 +37,10 @@ NEGOTIATE_S: Final = 15.0
 LOG_ON_S: Final = 60.0
 
 
+# What the reader of a connection is to call; it may tap the transport, too.
+Watched = Callable[[Connection, TcpTransport], Dispatch]
+
+
 class Client:
     """One connection with what moves its bytes."""
 
@@ -68,7 +72,8 @@ class Clients:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = server
-        self._dispatch_for: Callable[[Connection], Dispatch] = lambda _connection: dispatch
+        self._dispatch = dispatch
+        self._watched: Watched | None = None  # by self._lock
         self._admission = admission
         self._loops = loops
         self._timers = timers
@@ -100,7 +105,7 @@ class Clients:
         reader = Reader(
             connection,
             transport,
-            dispatch=self._dispatch_for(connection),
+            dispatch=self._dispatch,
             pool=self._pool,
             loop=self._loops.loop_for(connection.number, peer),
             lost=self._lost,
@@ -109,7 +114,8 @@ class Clients:
         client = Client(connection, transport, reader, self._clock())
         with self._lock:
             self._clients[connection.number] = client
-            reader.dispatch = self._dispatch_for(connection)  # as ``redirect`` would
+            if self._watched is not None:
+                reader.dispatch = self._watched(connection, transport)
             closed = self._closed
             sweep, self._sweeping = not self._sweeping, True
         if sweep:
@@ -127,12 +133,12 @@ class Clients:
         with self._lock:
             return list(self._clients.values())
 
-    def redirect(self, dispatch_for: Callable[[Connection], Dispatch]) -> None:
+    def redirect(self, watched: Watched) -> None:
         """Have the reader of every connection, now and from now on, call what this returns."""
         with self._lock:
-            self._dispatch_for = dispatch_for
+            self._watched = watched
             for client in self._clients.values():
-                client.reader.dispatch = dispatch_for(client.connection)
+                client.reader.dispatch = watched(client.connection, client.transport)
 
     def sweep(self) -> None:
         """Close every connection that has outstayed its time."""

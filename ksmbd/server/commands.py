@@ -8,6 +8,9 @@ metrics                    the metrics, in Prometheus' text format
 pool     max_workers?      figures of the worker pool, after setting its maximum
 list                       the shares, as mountd serves them
 close    what, id          end a "connection", a "session" or a "file" (an open), and what it has
+capture  client?, connection?, session?, decrypted?
+                           what is said to and by one of these, as pcapng after the answer, until
+                           whoever asked says no more
 reload                     have our own mountd read its files again
 kill     how = "hard"      end all connections and the server
 """
@@ -16,12 +19,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, Final
 
 import ksmbd
 from ksmbd import debug
-from ksmbd.server.control import Command, ControlError
+from ksmbd.server.capture import Selection
+from ksmbd.server.control import Command, ControlError, HandOver
 from ksmbd.server.report import report
+from ksmbd.server.watching import TooMany
 from ksmbd.vfs import credentials
 from ksmbd.wire.status import NtStatusError
 
@@ -52,6 +58,7 @@ class Commands:
             "pool": self.pool,
             "list": self.list,
             "close": self.close,
+            "capture": self.capture,
             "reload": self.reload,
             "kill": self.kill,
         }
@@ -155,6 +162,18 @@ class Commands:
         server.opens.close(open)
         return name
 
+    def capture(self, request: Request) -> HandOver:
+        watching = self._daemon.watching
+        if watching is None:
+            raise ControlError("mountd has not said yet what to serve")
+        selection = _selection(request)
+        try:
+            capture = watching.capture(selection, decrypted=bool(request.get("decrypted")))
+        except TooMany as refused:
+            raise ControlError(str(refused)) from None
+        log.info("ksmbd-control captures %s", _told(selection))
+        return HandOver("capturing", capture.start)
+
     def reload(self, _: Request) -> str:
         if not self._daemon.options.with_mountd:
             raise ControlError("this mountd was not started by ksmbd; send SIGHUP to it")
@@ -166,3 +185,27 @@ class Commands:
             raise ControlError('only "hard" is known')
         self._daemon.order_stop(0, "ksmbd-control: shutting down")
         return "shutting down"
+
+
+def _selection(request: Request) -> Selection:
+    """Which connections a request is about; ControlError unless it says so in one way."""
+    client, connection, session = map(request.get, ("client", "connection", "session"))
+    if (client, connection, session).count(None) != 2:
+        raise ControlError("capture whom: a client's address, a connection or a session")
+    for number in (connection, session):
+        if not isinstance(number, int | None):
+            raise ControlError(f"no number: {number!r}")
+    try:
+        network = None if client is None else ip_network(str(client), strict=False)
+    except ValueError as wrong:
+        raise ControlError(f"no address and no network: {wrong}") from None
+    return Selection(network, connection, session)
+
+
+def _told(selection: Selection) -> str:
+    """For the log."""
+    network, connection, session = selection
+    if network is not None:
+        who = network if network.num_addresses > 1 else network.network_address
+        return f"what {who} sends and is sent"
+    return f"session {session:#x}" if session is not None else f"connection {connection}"

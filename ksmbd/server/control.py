@@ -7,7 +7,8 @@ for root and the server's own user; one JSON object per line each way::
     {"ok": true, "result": "[smb] auth vfs oplock ipc conn rdma"}
     {"ok": false, "error": "unknown component 'x'; ..."}
 
-What the commands do is the table that the server passes in.
+What the commands do is the table that the server passes in.  Behind its answer a command may have
+the connection for itself, for as long as it likes (``HandOver``): others are answered meanwhile.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 log = logging.getLogger("ksmbd.ipc")
 
@@ -33,8 +34,28 @@ Command = Callable[[Mapping[str, Any]], Any]
 _UCRED: Final = struct.Struct("=iII")
 
 
+class HandOver(NamedTuple):
+    """A command's result, and who has the connection afterwards."""
+
+    result: Any
+    serve: Callable[[socket.socket], None]  # returns at once; the socket is its own
+
+
 class ControlError(Exception):
     """A request that cannot be done; the text is for the administrator."""
+
+
+def _line(answer: Mapping[str, Any]) -> bytes:
+    return json.dumps(answer).encode() + b"\n"
+
+
+def _hand_over(client: socket.socket, to: HandOver) -> None:
+    """If the client is gone already, that is for the new owner to see, who has begun something."""
+    mine = client.dup()
+    with contextlib.suppress(OSError):
+        mine.sendall(_line({"ok": True, "result": to.result}))
+    mine.settimeout(None)
+    to.serve(mine)
 
 
 class ControlServer:
@@ -112,7 +133,12 @@ class ControlServer:
                 if len(line) > MAX_LINE:
                     log.warning("process %d sent a line of more than %d bytes", pid, MAX_LINE)
                     return
-                client.sendall(json.dumps(self._answer(line)).encode() + b"\n")
+                answer = self._answer(line)
+                result = answer.get("result")
+                if isinstance(result, HandOver):
+                    _hand_over(client, result)
+                    return
+                client.sendall(_line(answer))
 
     def _answer(self, line: bytes) -> dict[str, Any]:
         try:

@@ -79,8 +79,10 @@ class TcpTransport:
 
         *run* has a kworker call something.
         """
-        self.peer: str = Client(address_text(sock.getpeername()))
-        self.local = address_text(sock.getsockname())
+        peer, local = sock.getpeername(), sock.getsockname()
+        self.peer: str = Client(address_text(peer))
+        self.local = address_text(local)
+        self.peer_port = _port(peer)
         self.limit: Callable[[], int] = _only_what_is_always_taken  # bytes of the longest frame
         self.closed = False  # only ever becomes true
         self.deadline = 0.0  # by when the frame begun must be complete; 0: none is begun
@@ -129,6 +131,19 @@ class TcpTransport:
     def when_written(self, call: Callable[[], None]) -> None:
         """Have *call* called each time a slow peer has taken what waited for it."""
         self._outbox.written = call
+
+    def tap(self, tap: Callable[[Sequence[Buffer]], None] | None) -> None:
+        """Have *tap* called with what is to be sent, each time before it is; None: nobody."""
+        send = self._outbox.send
+        if tap is None:
+            self.send = send
+            return
+
+        def tapped(parts: Sequence[Buffer]) -> None:
+            tap(parts)
+            send(parts)
+
+        self.send = tapped
 
     def flush(self) -> None:
         """Send the replies that were held back for more."""
@@ -315,6 +330,10 @@ def address_text(address: object) -> str:
         return "local"  # a socket pair
     text = str(address[0])
     return text.removeprefix("::ffff:") if "." in text else text
+
+
+def _port(address: object) -> int:
+    return address[1] if isinstance(address, tuple) else 0
 
 
 def _only_what_is_always_taken() -> int:

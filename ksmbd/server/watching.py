@@ -1,21 +1,34 @@
 """Who watches the server: what the settings and the administrator ask for, switched on and off.
 
 configure   with every start-up message of mountd, so after each reload, too
+capture     for the administrator, from now on
 close       at the end
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 
 from ksmbd.server import exposition, metrics
+from ksmbd.server.capture import Capture, Selection, Tapped
 from ksmbd.server.counters import Counters, Counts
 from ksmbd.server.exporter import Exporter
 from ksmbd.server.metrics import Sources
 from ksmbd.server.observe import Observer
+from ksmbd.server.reader import Dispatch
+from ksmbd.server.tcp import TcpTransport
+from ksmbd.state.connection import Connection
 from ksmbd.state.settings import Settings
 
 log = logging.getLogger("ksmbd.conn")
+
+
+MAX_CAPTURES = 4  # at a time: each may keep some memory
+
+
+class TooMany(Exception):
+    """As many captures as there may be are under way."""
 
 
 class Watching:
@@ -25,6 +38,8 @@ class Watching:
         self.observer = Observer()
         self._sources = sources
         self._exporter: Exporter | None = None
+        self._lock = threading.Lock()
+        self._captures: tuple[Capture, ...] = ()  # replaced by self._lock
 
     def configure(self, settings: Settings) -> None:
         """Do what *settings* ask for; only the threads that bring settings call this."""
@@ -38,6 +53,26 @@ class Watching:
         self._export(settings.metrics_address, settings.metrics_file)
 
     def close(self) -> None:
+        for capture in self._captures:
+            capture.close()
+        self._stop_exporting()
+
+    def capture(self, selection: Selection, *, decrypted: bool) -> Capture:
+        """Begin a capture; its caller starts it.  Raises TooMany."""
+        made = Capture(selection, decrypted=decrypted, ended=self._capture_ended)
+        with self._lock:
+            if len(self._captures) >= MAX_CAPTURES:
+                raise TooMany(f"{MAX_CAPTURES} captures are under way already")
+            self._captures += (made,)
+        self._redirect()
+        return made
+
+    def _capture_ended(self, ended: Capture) -> None:
+        with self._lock:
+            self._captures = tuple(each for each in self._captures if each is not ended)
+        self._redirect()
+
+    def _stop_exporting(self) -> None:
         if self._exporter is not None:
             self._exporter.close()
             self._exporter = None
@@ -52,13 +87,24 @@ class Watching:
         return exposition.text(metrics.families(self._sources, self.counted() or Counters()))
 
     def _redirect(self) -> None:
-        self._sources.clients.redirect(self.observer.dispatch_for)
+        self._sources.clients.redirect(self._watched)
+
+    def _watched(self, connection: Connection, transport: TcpTransport) -> Dispatch:
+        """What the reader of *connection* is to call; its transport is tapped as need be."""
+        dispatch = self.observer.dispatch_for(connection)
+        wanted = [each for each in self._captures if each.selection.wants(connection)]
+        if not wanted:
+            transport.tap(None)
+            return dispatch
+        tapped = Tapped(connection, transport.peer_port, dispatch, wanted)
+        transport.tap(tapped.sent)
+        return tapped
 
     def _export(self, address: str, file: str) -> None:
         old = self._exporter
         if old is not None and (old.address, old.file) == (address, file):
             return
-        self.close()
+        self._stop_exporting()
         if not address and not file:
             return
         exporter = Exporter(address, file, self.metrics)

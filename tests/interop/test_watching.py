@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import http.client
 import json
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from tests.interop.clients import SmbClient, make_file
+from tests.interop.clients import SmbClient, make_file, program
 from tests.support.live import ROOT, LiveServer
 
 pytestmark = pytest.mark.interop
@@ -101,3 +103,42 @@ def test_the_status_counts_by_share(server: LiveServer, client: SmbClient, tmp_p
     assert shares["share"]["written"] >= 4096
     assert shares["share"]["operations"] >= 3
     assert "Shares: " in control(server, "status")
+
+
+def tshark(file: Path, wanted: str) -> list[str]:
+    """One line for each message that the filter *wanted* lets through."""
+    command = [program("tshark"), "-r", str(file), "-o", "tcp.check_checksum:TRUE", "-Y", wanted]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+    return done.stdout.splitlines()
+
+
+def test_a_capture_is_what_wireshark_reads(server: LiveServer, tmp_path: Path) -> None:
+    make_file(tmp_path / "d", 200_000)
+    client = SmbClient(server, ("--client-protection=encrypt",), folder=tmp_path)
+    files = {name: tmp_path / f"{name}.pcapng" for name in ("sealed", "clear")}
+    how = {"sealed": [], "clear": ["--decrypted"]}
+    begun = server.log_text().count("ksmbd-control captures")
+    running = [capturing(server, *how[name], str(file)) for name, file in files.items()]
+    while server.log_text().count("ksmbd-control captures") < begun + 2:
+        assert all(each.poll() is None for each in running)
+        time.sleep(0.05)
+    client.ok("put d; rm d")
+    for each in running:
+        each.send_signal(signal.SIGINT)
+        assert "packets" in each.communicate(timeout=60)[1]
+        assert each.returncode == 0
+    for file in files.values():
+        assert not tshark(file, "_ws.malformed || tcp.analysis.flags || tcp.checksum.status == 0")
+    assert tshark(files["sealed"], "smb2.header.transform.msg_size")
+    assert not tshark(files["sealed"], "smb2.cmd == 5")
+    assert not tshark(files["clear"], "smb2.header.transform.msg_size")
+    (write,) = tshark(files["clear"], "smb2.cmd == 9 && smb2.flags.response == 0")
+    assert "Write Request Len:200000 Off:0 File: d" in write
+
+
+def capturing(server: LiveServer, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "control", "--run-dir", str(server.run_folder)]
+    whom = ["capture", "--client", server.host]
+    return subprocess.Popen(
+        [*command, *whom, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )

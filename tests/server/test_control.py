@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ksmbd.server.control import MAX_LINE, ControlError, ControlServer
+from ksmbd.server.control import MAX_LINE, ControlError, ControlServer, HandOver
 
 SOON = 30.0
 
@@ -199,3 +199,21 @@ def test_who_is_being_answered_when_it_closes_gets_the_answer(path: Path) -> Non
         ending.set()
         assert json.loads(answers.readline()) == {"ok": True, "result": "shutting down"}
         assert answers.readline() == b""
+
+
+def test_a_connection_that_is_handed_over_is_in_nobodys_way(path: Path) -> None:
+    taken: list[socket.socket] = []
+    hand_over = HandOver("yours", taken.append)
+    control = ControlServer(str(path), {"take": lambda _: hand_over, "echo": lambda _: "here"})
+    control.start()
+    try:
+        with connect(path) as client, client.makefile("rb") as lines:
+            client.sendall(b'{"command": "take"}\n')
+            assert json.loads(lines.readline()) == {"ok": True, "result": "yours"}
+            assert exchange(path, b'{"command": "echo"}\n') == [{"ok": True, "result": "here"}]
+            with taken[0] as mine:
+                assert mine.gettimeout() is None
+                mine.sendall(b"more\n")
+                assert lines.readline() == b"more\n"
+    finally:
+        control.close()
