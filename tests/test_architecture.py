@@ -101,6 +101,7 @@ TESTED_BY: Final[dict[str, str]] = {
     "ksmbd/commands/create_reparse.py": "tests/commands/test_fsctl_reparse.py",
     "ksmbd/pytest_plugin.py": "tests/test_embedded.py",
     "ksmbd/state/apple_listing.py": "tests/commands/test_query_directory_aapl.py",
+    "ksmbd/vfs/filehandles.py": "tests/vfs/test_depot.py",
     "ksmbd/state/absence.py": "tests/state/test_durable.py",
     "ksmbd/state/caching.py": "tests/state/test_transcripts.py",
     "ksmbd/state/journal.py": "tests/state/test_persistent.py",

@@ -270,7 +270,7 @@ def _open_existing(
 ) -> tuple[Open, int]:
     st = entry.stat
     assert st is not None
-    if want.stream and not create_stream.exists(want, entry):
+    if want.stream and not create_stream.exists(tree, want, entry):
         return _create_stream(work, tree, want, entry, contexts)
     _check_kind(want, entry, st)
     overwriting = _OVERWRITING.get(want.disposition)

@@ -15,7 +15,6 @@ from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.stat import Stat
 from ksmbd.vfs.streams import StreamHandle, find_stream, first_stream, list_streams
-from ksmbd.vfs.xattr import proc_path, remove_stream
 from ksmbd.wire.access import (
     ATTR_READONLY,
     ATTR_REPARSE_POINT,
@@ -25,9 +24,9 @@ from ksmbd.wire.access import (
 from ksmbd.wire.status import NtStatus, NtStatusError
 
 
-def exists(want: Wanted, entry: Entry) -> bool:
+def exists(tree: TreeConnect, want: Wanted, entry: Entry) -> bool:
     """Whether the file has the stream that is wanted."""
-    return find_stream(proc_path(entry.fd), want.stream) is not None
+    return find_stream(tree.root, entry.fd, want.stream) is not None
 
 
 def check_new(work: Work, want: Wanted, st: Stat) -> None:
@@ -70,17 +69,19 @@ def delete_file_too(open: Open) -> None:
 
 def remove_one(tree: TreeConnect, want: Wanted) -> None:
     """Take back the stream that was just made, and is not opened after all."""
-    with tree.root.resolve(want.path) as entry:
-        if entry.exists and (stored := find_stream(proc_path(entry.fd), want.stream)) is not None:
-            remove_stream(proc_path(entry.fd), stored)
+    root = tree.root
+    with root.resolve(want.path) as entry:
+        if entry.exists and (stored := find_stream(root, entry.fd, want.stream)) is not None:
+            root.depot.remove_stream(entry.fd, stored, samba=root.options.samba_streams)
 
 
 def remove_all(work: Work, open: Open) -> None:
     """The file is overwritten: its streams go, those that are open when they are closed."""
     handle = open.file
-    for stream in list_streams(handle.item):
+    root = handle.root
+    for stream in list_streams(root, handle.fd):
         inode = work.server.inodes.find((handle.dev, handle.ino), stream.name)
         if inode is not None and inode.opens:
             inode.set_delete_pending(open.path)
         else:
-            remove_stream(handle.item, stream.name)
+            root.depot.remove_stream(handle.fd, stream.name, samba=root.options.samba_streams)

@@ -8,9 +8,10 @@ from typing import Final, NamedTuple
 from ksmbd.commands import query_pipe
 from ksmbd.state.open import Open
 from ksmbd.state.work import Work
-from ksmbd.vfs import afp_info, streams
+from ksmbd.vfs import afp_info
 from ksmbd.vfs.shortnames import short_name
 from ksmbd.vfs.stat import Stat
+from ksmbd.vfs.streams import list_streams
 from ksmbd.wire import file_chains, file_info, posix
 from ksmbd.wire.access import (
     ATTR_NORMAL,
@@ -305,10 +306,9 @@ def _streams(open: Open, limit: int) -> tuple[Buffer, NtStatus]:
     if not st.is_directory:
         found.append(file_chains.Stream("::$DATA", st.size, st.allocation))
     if open.tree.share.streams:
-        samba = handle.root.options.samba_streams
         found += [
-            file_chains.Stream(f":{each.name}:$DATA", each.size, streams.allocation(each.size))
-            for each in streams.list_streams(handle.item, samba=samba)
+            file_chains.Stream(f":{each.name}:$DATA", each.size, each.allocation)
+            for each in list_streams(handle.root, handle.fd)
             if not (handle.root.options.apple and afp_info.is_blank(each))
         ]
     data, count = file_chains.pack_streams(found, limit)

@@ -63,14 +63,13 @@ def _check_file(work: Work, handle: StreamHandle, flags: int) -> None:
 def _check_target(work: Work, open: Open, handle: StreamHandle, name: str, flags: int) -> None:
     if upcase(name) == upcase(handle.stream):
         return
-    stored = find_stream(handle.item, name)
+    stored = find_stream(handle.root, handle.fd, name)
     if stored is None:
         return
     if not flags & _REPLACE:
         raise NtStatusError(NtStatus.OBJECT_NAME_COLLISION, name)
     inode = work.server.inodes.find((handle.dev, handle.ino), name)
-    samba = handle.root.options.samba_streams
-    sizes = {each.name: each.size for each in list_streams(handle.item, samba=samba)}
+    sizes = {each.name: each.size for each in list_streams(handle.root, handle.fd)}
     if sizes.get(stored) or (inode is not None and inode.opens):
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"{name} is used")
 

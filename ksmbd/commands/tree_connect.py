@@ -82,6 +82,8 @@ def tree_connect(work: Work, req: TreeConnectRequest) -> Reply:
         raise
     work.header.tree_id = tree.tree_id
     work.tree = tree
+    if share.root is not None and share.root.depot.used:
+        work.after.append(share.root.depot.sweep)
     return Reply(
         TreeConnectResponse(
             share_type=SHARE_PIPE if share.is_pipe else SHARE_DISK,

@@ -34,8 +34,8 @@ class AppleListing:
         """As ``Listing.add``."""
         # what lies above the directory may be none of the client's business
         name = "." if entry.name == ".." else entry.name
-        samba = self._directory.root.options.samba_streams
-        found = afp_info.summary(self._directory.fd, name, entry.stat, samba=samba)
+        directory = self._directory
+        found = afp_info.summary(directory.root, directory.fd, name, entry.stat)
         return listing.add_aapl(
             entry.name,
             entry.stat,

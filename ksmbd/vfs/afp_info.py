@@ -13,6 +13,8 @@ import os
 import struct
 from typing import Final, NamedTuple
 
+from ksmbd.vfs.depot import is_ticket
+from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.root import ShareRoot
 from ksmbd.vfs.stat import Stat
 from ksmbd.vfs.streams import StreamHandle, StreamInfo, remove_if_empty
@@ -45,10 +47,18 @@ class AfpInfoHandle(StreamHandle):
 
     __slots__ = ()
 
-    def value(self) -> bytes:
-        stored = b""
-        with contextlib.suppress(FileNotFoundError):  # another open of it was closed
-            stored = super().value()
+    def _found(self) -> bytes | Handle:
+        """What is stored; nothing once another open of it was closed."""
+        try:
+            return super().held()
+        except FileNotFoundError:
+            return b""
+
+    def held(self) -> bytes:
+        stored = self._found()
+        if isinstance(stored, Handle):  # there was no room for it, or it is not ours
+            room = bytearray(SIZE)
+            stored = bytes(room[: stored.readinto(memoryview(room), 0)])
         return (stored + _FRESH[len(stored) :])[:SIZE]
 
     def readinto(self, buffer: memoryview, offset: int) -> int:
@@ -57,7 +67,7 @@ class AfpInfoHandle(StreamHandle):
             return super().readinto(buffer, offset)
         if not 0 <= offset <= SIZE:
             return 0
-        part = self.value()[: len(buffer)]
+        part = self.held()[: len(buffer)]
         buffer[: len(part)] = part
         return len(part)
 
@@ -70,8 +80,16 @@ class AfpInfoHandle(StreamHandle):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         if len(given) > FINDER_INFO.start:
             with self.lock:
-                whole = given + self.value()[len(given) :]
-                self._replace(whole if any(whole[FINDER_INFO]) else b"")
+                whole = given + self.held()[len(given) :]
+                value = whole if any(whole[FINDER_INFO]) else b""
+                stored = self._found()
+                if isinstance(stored, bytes):
+                    moved = self._replace(stored, value)
+                    stored = moved if moved is not None else value
+                if isinstance(stored, Handle):
+                    stored.write(value, 0)
+                    stored.truncate(len(value))
+            self.touch()
         return len(data)
 
     def truncate(self, size: int) -> None:
@@ -89,10 +107,12 @@ class AfpInfoHandle(StreamHandle):
         super().close()
 
 
-def summary(directory: int, name: str, st: Stat, *, samba: bool = False) -> Summary:
+def summary(root: ShareRoot, directory: int, name: str, st: Stat) -> Summary:
     """Of a name in an open directory; of a symlink, its own, and it has none."""
-    more = int(samba)  # bytes that Samba appends
-    resource = max(len(value_in(directory, name, stream_xattr(RESOURCE))) - more, 0)
+    more = int(root.options.samba_streams)  # bytes that Samba appends
+    value = value_in(directory, name, stream_xattr(RESOURCE))
+    value = value[: max(len(value) - more, 0)]
+    resource = _stored_size(root, directory, name, value) if is_ticket(value) else len(value)
     info = value_in(directory, name, stream_xattr(NAME))
     if len(info) < SIZE:
         return Summary(resource, bytes(12) + _UNKNOWN_DATE)
@@ -100,6 +120,18 @@ def summary(directory: int, name: str, st: Stat, *, samba: bool = False) -> Summ
     kind_and_creator = bytes(8) if st.is_directory else finder[:8]
     added = struct.pack(">I", (st.birth // 1_000_000_000 - _EPOCH_2000) & 0xFFFF_FFFF)
     return Summary(resource, kind_and_creator + finder[8:10] + finder[24:26] + added)
+
+
+def _stored_size(root: ShareRoot, directory: int, name: str, ticket: bytes) -> int:
+    """Bytes of a resource fork that no xattr holds."""
+    try:
+        fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            return root.depot.stat(ticket, fd).st_size
+        finally:
+            os.close(fd)
+    except FileNotFoundError:
+        return 0
 
 
 def kind(root: ShareRoot, stream: str) -> type[StreamHandle]:

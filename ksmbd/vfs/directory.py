@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from ksmbd.vfs.depot import DIRECTORY
 from ksmbd.vfs.pattern import compile_pattern, has_wildcards
 from ksmbd.vfs.reader import NameReader
 from ksmbd.vfs.stat import Stat
@@ -62,6 +63,8 @@ class Enumeration:
             self._entries = self._produce(self._single(pattern))
             return
         listed = os.listdir(self._fd)
+        if DIRECTORY in listed:
+            listed.remove(DIRECTORY)
         if pattern != "*":
             listed = [name for name in listed if matches(name)]
         dots = [name for name in (".", "..") if matches(name)]
@@ -96,9 +99,8 @@ class Enumeration:
 
     def _single(self, name: str) -> list[str]:
         """A name without wildcards: no need to read the directory for it."""
-        if (
-            "/" in name or "\0" in name or not is_utf8(name)
-        ):  # a path would lead out of the directory
+        # a path would lead out of the directory
+        if "/" in name or "\0" in name or name == DIRECTORY or not is_utf8(name):
             return []
         try:
             os.stat(name, dir_fd=self._fd, follow_symlinks=False)

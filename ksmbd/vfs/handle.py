@@ -74,6 +74,13 @@ class Handle:
         """This handle; a stream's gives one of its file, on the same descriptor, not to close."""
         return self
 
+    def data_fd(self) -> int:
+        """The descriptor of the data; -1 if they lie in no file, as a short stream's."""
+        return self.fd
+
+    def touch(self) -> None:
+        """Move the write time after a change by the descriptor, if the kernel has not."""
+
     def stat(self) -> Stat:
         """The file as it is now, with stored attributes and creation time."""
         name = self.path.rpartition("/")[2]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.syscalls import renameat2
-from ksmbd.vfs.xattr import proc_path, remove_stream
+from ksmbd.vfs.xattr import proc_path
 from ksmbd.wire.text import is_utf8, upcase
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def rename(root: ShareRoot, handle: Handle, target: Entry, *, replace: bool) -> 
     root.refuse_vetoed(wanted, target.asked)
     with located(root, handle) as source, _parent(root, target) as parent:
         if target.exists:
-            _rename_over(root, source, parent, target, wanted, replace=replace)
+            with _last_name(root, target.fd):
+                _rename_over(root, source, parent, target, wanted, replace=replace)
         else:
             move(root, source.parent, source.name, parent, wanted, replace=False)
         handle.path = target.asked
@@ -80,7 +81,8 @@ def link(root: ShareRoot, handle: Handle, target: Entry, *, replace: bool) -> No
         temporary = f"{TEMPORARY}{handle.ino:x}-{handle.fd:x}"
         _link(root, handle, parent, temporary)
         try:
-            move(root, parent, temporary, parent, target.name, replace=True)
+            with _last_name(root, target.fd):
+                move(root, parent, temporary, parent, target.name, replace=True)
         except OSError:
             os.unlink(temporary, dir_fd=parent)
             raise
@@ -89,9 +91,10 @@ def link(root: ShareRoot, handle: Handle, target: Entry, *, replace: bool) -> No
 def unlink(root: ShareRoot, handle: Handle) -> None:
     """Remove the name; see ShareRoot.unlink()."""
     if handle.stream:
-        remove_stream(handle.item, handle.stream)
+        samba = root.options.samba_streams
+        root.depot.remove_stream(handle.fd, handle.stream, samba=samba)
         return
-    with located(root, handle) as name:
+    with located(root, handle) as name, _last_name(root, handle.fd):
         _remove(root, name)
 
 
@@ -156,6 +159,33 @@ def _parent(root: ShareRoot, target: Entry) -> Iterator[int]:
     fd = root.open_directory(target.path.rpartition("/")[0])
     try:
         yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _last_name(root: ShareRoot, fd: int) -> Iterator[None]:
+    """The stored streams of an open file go with its last name, which it may lose meanwhile."""
+    tickets = root.depot.tickets(fd) if root.depot.used else []
+    yield
+    if tickets and not os.fstat(fd).st_nlink:
+        root.depot.discard(tickets, fd)
+
+
+@contextmanager
+def replaced(root: ShareRoot, directory: int, name: str) -> Iterator[None]:
+    """The stored streams of whatever has *name* in an open directory go if it is replaced."""
+    if not root.depot.used:
+        yield
+        return
+    try:
+        fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        with _last_name(root, fd):
+            yield
     finally:
         os.close(fd)
 

@@ -19,6 +19,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from ksmbd.vfs.depot import DIRECTORY
 from ksmbd.vfs.followed import Change, Followed, Key
 from ksmbd.vfs.shortnames import may_be_made, short_name
 from ksmbd.vfs.stamps import Clock, settled
@@ -145,6 +146,8 @@ class FoldedNames:
         table = self._tables.get(key)
         if table is None:
             return
+        if name == DIRECTORY:
+            return
         if not name or (not added and upcase(name) in table.alike):
             self._drop(key)
         elif added:
@@ -162,7 +165,7 @@ class FoldedNames:
             told = self._followed.told(key)
         fd = os.open(proc_path(dir_fd), os.O_RDONLY | os.O_DIRECTORY)
         try:
-            listed = [name for name in os.listdir(fd) if is_utf8(name)]
+            listed = [name for name in os.listdir(fd) if is_utf8(name) and name != DIRECTORY]
         finally:
             os.close(fd)
         names = {upcase(name): name for name in listed}

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ksmbd.vfs.depot import DIRECTORY
 from ksmbd.vfs.syscalls import inotify_add_watch, inotify_init, inotify_rm_watch
 from ksmbd.vfs.xattr import proc_path
 from ksmbd.wire.text import is_utf8
@@ -89,7 +90,7 @@ def decode(raw: bytes) -> Iterator[Event]:
         at += _EVENT.size
         name = os.fsdecode(raw[at : at + length].rstrip(b"\0"))
         at += length
-        if is_utf8(name):
+        if is_utf8(name) and name != DIRECTORY:
             yield Event(wd, mask, cookie, name)
 
 
@@ -121,7 +122,7 @@ def contents(item: str) -> tuple[list[str], list[str]]:
     others: list[str] = []
     with os.scandir(item) as entries:
         for entry in entries:
-            if is_utf8(entry.name):
+            if is_utf8(entry.name) and entry.name != DIRECTORY:
                 kind = directories if entry.is_dir(follow_symlinks=False) else others
                 kind.append(entry.name)
     return directories, others

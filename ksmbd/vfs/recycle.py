@@ -130,7 +130,10 @@ class RecycleBin:
         if not self.rules.versions or self._replaces(name):
             if _is_at(directory, name, source.stat):
                 return None  # rename(2) would leave both
-            with contextlib.suppress(IsADirectoryError):
+            with (
+                contextlib.suppress(IsADirectoryError),
+                moving.replaced(root, directory, name),
+            ):
                 moving.move(root, source.parent, name, directory, name, replace=True)
                 return name
         for last in (False,) * (_TRIES - 1) + (True,):

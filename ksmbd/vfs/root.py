@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from ksmbd.vfs import moving
+from ksmbd.vfs import depot, moving
 from ksmbd.vfs.attributes import AttributeStore
 from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.handle import Handle
@@ -58,7 +59,12 @@ class ShareRoot:
     """
 
     def __init__(
-        self, path: str, options: RootOptions = DEFAULTS, *, clock: Clock = time.time_ns
+        self,
+        path: str,
+        options: RootOptions = DEFAULTS,
+        *,
+        clock: Clock = time.time_ns,
+        random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.options = options
         self.clock = clock  # ns since 1970
@@ -73,6 +79,7 @@ class ShareRoot:
             clock=clock,
         )
         self.names = FoldedNames(clock)
+        self.depot = depot.Depot(self.fd, clock, random)
         self._beneath = beneath(
             self.fd,
             follow_symlinks=options.follow_symlinks,
@@ -110,6 +117,8 @@ class ShareRoot:
             return self._existing("", "", os.open(".", O_PATH | os.O_DIRECTORY, dir_fd=self.fd))
         if self.vetoed is not None:
             self._refuse_vetoed(path)
+        if "-" in path and depot.DIRECTORY in path.casefold():
+            _refuse_depot(path)
         try:
             fd = self._open(encoded)
         except FileNotFoundError:
@@ -215,14 +224,14 @@ class ShareRoot:
         if not path:
             return os.dup(self.fd)
         try:
-            return self._beneath.open(path.encode(), self._directory_flags)
+            return self._found(self._beneath.open(path.encode(), self._directory_flags))
         except (FileNotFoundError, NotADirectoryError):
             raise PathNotFound(path) from None
 
     def stat_behind(self, path: str) -> Stat | None:
         """What a symlink leads to beneath the root; None if that is nothing."""
         try:
-            fd = self._beneath.open(path.encode(), O_PATH)
+            fd = self._found(self._beneath.open(path.encode(), O_PATH))
         except OSError:
             return None
         try:
@@ -246,12 +255,22 @@ class ShareRoot:
         if not self.options.follow_symlinks:
             return self._beneath.open(encoded, O_PATH | os.O_NOFOLLOW)
         try:
-            return self._beneath.open(encoded, O_PATH)
+            return self._found(self._beneath.open(encoded, O_PATH))
         except OSError as failed:
             if failed.errno not in (errno.ENOENT, errno.ELOOP, errno.EXDEV):
                 raise
             # A link to nowhere or to the outside: itself it can be listed, renamed, removed
-            return self._beneath.open(encoded, O_PATH | os.O_NOFOLLOW)
+            return self._found(self._beneath.open(encoded, O_PATH | os.O_NOFOLLOW))
+
+    def _found(self, fd: int) -> int:
+        """What was opened, unless a symlink led into the server's own directory.
+
+        The kernel keeps users out of it, but not the owner of a server that is not root.
+        """
+        if self.depot.used and self.options.follow_symlinks and depot.holds(fd):
+            os.close(fd)
+            raise FileNotFoundError(errno.ENOENT, "the server's own")
+        return fd
 
     def _existing(self, path: str, asked: str, fd: int) -> Entry:
         try:
@@ -315,6 +334,18 @@ class ShareRoot:
         if entry.exists or entry.parent < 0:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), entry.path)
         self.refuse_vetoed(entry.name, entry.path)
+
+
+def _refuse_depot(path: str) -> None:
+    """The server's own directory is not there, by its name; under no other is it found.
+
+    In any case: a directory of ext4 may be told to take one name for another.
+    """
+    *parents, name = path.casefold().split("/")
+    if depot.DIRECTORY in parents:
+        raise PathNotFound(path)
+    if name == depot.DIRECTORY:
+        raise FileNotFoundError(errno.ENOENT, "the server's own", path)
 
 
 def _join(parent: str, name: str) -> str:

@@ -25,24 +25,25 @@ def allocated_ranges(
 ) -> list[tuple[int, int]]:
     """(offset, length) of each range with storage inside the given one, at most *limit*.
 
-    File systems that know nothing of holes call the whole file one range; so does a stream.
+    File systems that know nothing of holes call the whole file one range; so does a short stream.
     """
-    size = handle.stat().size if handle.stream else os.fstat(handle.fd).st_size
+    fd = handle.data_fd()
+    size = handle.stat().size if fd < 0 else os.fstat(fd).st_size
     end = min(offset + length, size)
-    if handle.stream:
+    if fd < 0:
         return [(offset, end - offset)] if offset < end else []
     ranges: list[tuple[int, int]] = []
     position = offset
     while position < end and len(ranges) < limit:
         try:
-            start = os.lseek(handle.fd, position, os.SEEK_DATA)
+            start = os.lseek(fd, position, os.SEEK_DATA)
         except OSError as failed:
             if failed.errno == errno.ENXIO:  # a hole up to the end of the file
                 break
             raise
         if start >= end:
             break
-        position = min(os.lseek(handle.fd, start, os.SEEK_HOLE), end)
+        position = min(os.lseek(fd, start, os.SEEK_HOLE), end)
         ranges.append((start, position - start))
     return ranges
 
@@ -60,14 +61,16 @@ def zero_range(
     The storage is given back with *free*, else kept, where the file system can do so; where it
     cannot zeros are written, until *stop* says that nobody wants them any more.
     """
-    size = handle.stat().size if handle.stream else os.fstat(handle.fd).st_size
+    fd = handle.data_fd()
+    size = handle.stat().size if fd < 0 else os.fstat(fd).st_size
     end = min(offset + length, size, MAX_OFFSET)
     if offset >= end:
         return
-    if not handle.stream:
+    if fd >= 0:
         mode = FALLOC_PUNCH_HOLE if free else FALLOC_ZERO_RANGE
         try:
-            fallocate(handle.fd, offset, end - offset, mode=mode | FALLOC_KEEP_SIZE)
+            fallocate(fd, offset, end - offset, mode=mode | FALLOC_KEEP_SIZE)
+            handle.touch()
             return
         except OSError as failed:
             if failed.errno not in _UNABLE:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ksmbd.vfs.depot import DIRECTORY
 from ksmbd.wire import file_chains, file_info, fs_info, ipc
 from ksmbd.wire.access import (
     ATTR_ARCHIVE,
@@ -38,6 +39,7 @@ from ksmbd.wire.fs_info import FsInfo
 from ksmbd.wire.lock import EXCLUSIVE_LOCK, FAIL_IMMEDIATELY
 from ksmbd.wire.query_info import INFO_FILESYSTEM
 from ksmbd.wire.status import NtStatus
+from ksmbd.wire.text import utf16
 from tests.support.client import Client, File, ready
 from tests.support.engine import Engine
 from tests.support.mountd import DISK, share
@@ -78,6 +80,14 @@ def basic(**changes: int) -> bytes:
     return file_info.FileBasicInformation(**kept | changes).pack()
 
 
+def rename_to(client: Client, file: File, name: str) -> NtStatus:
+    raw = utf16(name)
+    head = file_info.FileRenameInformation(
+        replace_if_exists=0, root_directory=0, file_name_length=len(raw)
+    )
+    return client.status(file.frames.set_info(FileInfo.RENAME, head.pack() + raw))
+
+
 def disposition(client: Client, file: File, *, delete: bool = True) -> NtStatus:
     data = file_info.FileDispositionInformation(delete_pending=delete).pack()
     return client.status(file.frames.set_info(FileInfo.DISPOSITION, data))
@@ -99,9 +109,64 @@ def test_a_stream_is_written_and_read_beside_the_file(client: Client, engine: En
     assert path.read_bytes() == b"the file"
 
 
-def test_a_stream_too_large_for_the_disk_is_a_full_disk(client: Client) -> None:
-    file = client.open("file:s")
-    assert client.status(file.frames.write(b"x", offset=65536)) is NtStatus.DISK_FULL
+def test_a_stream_too_large_for_an_attribute_is_one_like_others(
+    client: Client, engine: Engine
+) -> None:
+    path = engine.make_file("file", b"the file")
+    small = client.open("file:s")
+    client.call(small.frames.write(b"small"))
+    other = ready(engine)
+    large = other.open("file:s", create_disposition=FILE_OPEN)
+    size = 10 << 20
+    for offset in range(5, size, 1 << 20):  # in turns, and it moves under both
+        file, its = ((client, small), (other, large))[offset // (1 << 20) % 2]
+        assert file.status(its.frames.write(b"x" * (1 << 20), offset=offset)) is SUCCESS
+    assert client.call(small.frames.read(10)).data == b"small" + b"x" * 5
+    assert other.call(large.frames.read(1 << 20, offset=size - 10)).data == b"x" * 15
+    told = {each.name: each for each in streams_of(client, small)}
+    assert told[":s:$DATA"].size == size + 5
+    assert told[":s:$DATA"].allocation_size >= size + 5
+    assert told["::$DATA"].size == 8
+    data = client.call(small.frames.query_info(FileInfo.STANDARD)).data
+    standard = file_info.FileStandardInformation.unpack(data)
+    assert standard.end_of_file == size + 5
+    assert standard.allocation_size >= size + 5
+    assert path.read_bytes() == b"the file"
+    close(client, small)
+    close(other, large)
+    again = client.open("file:S", create_disposition=FILE_OPEN)
+    assert again.response.body(CreateResponse).end_of_file == size + 5
+
+
+def test_a_large_stream_goes_with_whatever_removes_its_file(client: Client, engine: Engine) -> None:
+    engine.make_file("file")
+    for removal in (FILE_OVERWRITE, FILE_SUPERSEDE, FILE_OPEN):
+        stream = client.open("file:s")
+        client.call(stream.frames.write(b"x", offset=1 << 20))
+        close(client, stream)
+        assert len(list((engine.folder / DIRECTORY).iterdir())) == 1
+        options = FILE_DELETE_ON_CLOSE if removal == FILE_OPEN else 0
+        file = client.open("file", create_disposition=removal, create_options=options)
+        close(client, file)
+        assert list((engine.folder / DIRECTORY).iterdir()) == []
+    assert not (engine.folder / "file").exists()
+
+
+def test_the_server_s_own_directory_cannot_be_named(client: Client, engine: Engine) -> None:
+    stream = client.open("file:s")
+    client.call(stream.frames.write(b"x", offset=1 << 20))
+    [name] = os.listdir(engine.folder / DIRECTORY)
+    for path, status in (
+        (DIRECTORY, NOT_FOUND),
+        (f"{DIRECTORY}:stream", NOT_FOUND),
+        (f"{DIRECTORY}\\{name}", NtStatus.OBJECT_PATH_NOT_FOUND),
+    ):
+        for wanted in (FILE_OPEN, FILE_OPEN_IF, FILE_CREATE, FILE_SUPERSEDE):
+            frame = client.frames.create(path, create_disposition=wanted)
+            assert client.status(frame) is status, path
+    file = client.open("other")
+    assert rename_to(client, file, DIRECTORY) is NtStatus.ACCESS_DENIED
+    assert rename_to(client, file, f"{DIRECTORY}\\x") is NtStatus.OBJECT_PATH_NOT_FOUND
 
 
 def test_the_end_of_a_stream_moves(client: Client, engine: Engine) -> None:

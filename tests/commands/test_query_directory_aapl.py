@@ -113,6 +113,18 @@ def test_the_rights_are_those_of_the_user(engine: Engine) -> None:
     assert not any(told.access & ~FILE_ALL_ACCESS for told in found.values()), "generic rights"
 
 
+def test_a_resource_fork_too_large_for_an_attribute_has_its_size(engine: Engine) -> None:
+    engine.make_file("file")
+    client = agree(ready(engine))
+    stream = client.open("file:AFP_Resource")
+    client.call(stream.frames.write(b"x", offset=1 << 20))
+    assert listing(client)["file"].resource_size == (1 << 20) + 1
+    (engine.folder / "copy").touch()
+    value = os.getxattr(engine.folder / "file", "user.DosStream.AFP_Resource:$DATA")
+    os.setxattr(engine.folder / "copy", "user.DosStream.AFP_Resource:$DATA", value)
+    assert listing(client)["copy"].resource_size == 0  # somebody else's
+
+
 def test_a_symlink_has_nothing_of_what_it_leads_to(engine: Engine) -> None:
     path = engine.make_file("file")
     os.setxattr(path, "user.DosStream.AFP_Resource:$DATA", b"foo")

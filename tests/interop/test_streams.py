@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,46 @@ def test_smbprotocol_writes_and_removes_a_stream(live: Peer) -> None:
     files.remove(f"{base}:AFP_AfpInfo")
     assert not files.exists(f"{base}:AFP_AfpInfo")
     files.remove(base)
+
+
+def test_a_stream_of_10_mib_goes_there_and_back(live: Peer, tmp_path: Path) -> None:
+    if not isinstance(live, LiveServer):
+        pytest.skip("Samba has no room for it")
+    data = random.Random(5).randbytes(10 << 20)
+    (tmp_path / "sent").write_bytes(data)
+    client = SmbClient(live, folder=tmp_path)
+    client.ok('put sent big.txt; put sent "big.txt:large"')
+    assert f"stream: [:large:$DATA], {len(data)} bytes" in client.ok("allinfo big.txt")
+    client.ok('rename big.txt moved.txt; get "moved.txt:LARGE" back')
+    assert (tmp_path / "back").read_bytes() == data
+    assert ".ksmbd-streams" not in client.ok("ls")
+    client.ok("del moved.txt")
+
+
+def test_two_clients_write_a_large_stream_in_turns(live: Peer) -> None:
+    if not isinstance(live, LiveServer):
+        pytest.skip("Samba has no room for it")
+    base = rf"\\{live.host}\share\turns"
+    pair = [Files(live), Files(live)]
+    pair[0].open_file(base, mode="wb").close()
+    pair[0].open_file(f"{base}:s", mode="wb").close()
+    piece = 256 << 10
+    opens = [
+        files.open_file(f"{base}:s", mode="r+b", share_access="rwd", buffering=0) for files in pair
+    ]
+    for number in range(20):
+        writer = opens[number % 2]
+        data = bytes([number]) * piece
+        writer.seek(number * piece)
+        assert writer.write(data) == piece
+        with pair[1 - number % 2].open_file(f"{base}:s", mode="rb", share_access="rwd") as stream:
+            stream.seek(number * piece)
+            assert stream.read() == data
+    for each in opens:
+        each.close()
+    with pair[1].open_file(f"{base}:s", mode="rb") as stream:
+        assert stream.read() == b"".join(bytes([number]) * piece for number in range(20))
+    pair[0].remove(base)
 
 
 @pytest.fixture
