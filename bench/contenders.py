@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from tests.support.debs import cache_folder
-from tests.support.live import USERS, LiveServer, LiveShare, ServerFailed
+from tests.support.live import USERS, LiveServer, LiveShare, ServerFailed, ServerProcess
 from tests.support.peers import Peer
 from tests.support.samba import SambaServer, free_port
 
@@ -45,31 +45,14 @@ server.start()
 """
 
 
-class ImpacketServer:
+class ImpacketServer(ServerProcess):
     """impacket's SimpleSMBServer on a loopback port, with one user and one share."""
-
-    host: Final = "127.0.0.1"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.shares = shares(folder)
         self.users = dict(list(USERS.items())[:1])
         self.port = 0
-        self._process: subprocess.Popen[str] | None = None
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def path(self, share: str = "share") -> Path:
-        return self.folder / share
-
-    def unc(self, share: str = "share") -> str:
-        return f"//{self.host}/{share}"
 
     def log_text(self) -> str:
         return ""  # it logs to nowhere

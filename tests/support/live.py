@@ -89,10 +89,32 @@ class Log:
         return found[0] if found else None
 
 
-class LiveServer:
-    """Start with ``start()`` or ``with``; ``port`` is known from then on."""
+class ServerProcess:
+    """A server that is a child of ours: what each of them answers alike."""
 
     host: Final = "127.0.0.1"
+    shares: Sequence[LiveShare]
+    _process: subprocess.Popen[str] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def path(self, share: str = "share") -> Path:
+        """The folder that ``share`` serves."""
+        return next(s.path for s in self.shares if s.name == share)
+
+    def unc(self, share: str = "share") -> str:
+        return f"//{self.host}/{share}"
+
+
+class LiveServer(ServerProcess):
+    """Start with ``start()`` or ``with``; ``port`` is known from then on."""
 
     def __init__(
         self,
@@ -115,19 +137,9 @@ class LiveServer:
         self.environment = dict(environment or {})
         self.log = Log()
         self.earlier_logs: list[str] = []  # of processes that were killed
-        self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
 
     # what tests ask
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
 
     @property
     def configuration(self) -> Path:
@@ -140,13 +152,6 @@ class LiveServer:
     @property
     def run_folder(self) -> Path:
         return self.folder / "run"
-
-    def path(self, share: str = "share") -> Path:
-        """The folder that ``share`` serves."""
-        return next(s.path for s in self.shares if s.name == share)
-
-    def unc(self, share: str = "share") -> str:
-        return f"//{self.host}/{share}"
 
     # life
 

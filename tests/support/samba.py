@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from tests.support.debs import ensure
-from tests.support.live import USERS, LiveShare, ServerFailed, standard_shares
+from tests.support.live import USERS, LiveShare, ServerFailed, ServerProcess, standard_shares
 
 PACKAGES: Final = ("samba", "samba-vfs-modules", "bash", "coreutils")
 INSIDE: Final = Path("/srv/peer")  # where the chroot sees our folder
@@ -86,10 +86,8 @@ def free_port() -> int:
         return port
 
 
-class SambaServer:
+class SambaServer(ServerProcess):
     """smbd on a loopback port with users and shares of its own."""
-
-    host: Final = "127.0.0.1"
 
     def __init__(
         self,
@@ -106,22 +104,6 @@ class SambaServer:
         self.globals = {**GLOBALS, **(globals_ or {})}
         self.port = port or free_port()
         self._root = Path()
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    def path(self, share: str = "share") -> Path:
-        return next(s.path for s in self.shares if s.name == share)
-
-    def unc(self, share: str = "share") -> str:
-        return f"//{self.host}/{share}"
 
     def configuration_text(self) -> str:
         """smb.conf as the chroot sees it: shares lie below our folder."""
@@ -149,6 +131,7 @@ class SambaServer:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
+                    text=True,
                     env={**os.environ, "NOTIFY_SOCKET": str(INSIDE / "notify")},
                     start_new_session=True,
                 )
