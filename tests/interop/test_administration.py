@@ -27,7 +27,7 @@ from smbprotocol.session import Session
 from smbprotocol.tree import TreeConnect
 
 from tests.interop.clients import program
-from tests.support.live import PASSWORD, ROOT, LiveServer, LiveShare
+from tests.support.live import PASSWORD, ROOT, LiveServer, open_share
 from tests.support.namespaces import own_network
 
 pytestmark = pytest.mark.interop
@@ -40,9 +40,7 @@ def settings() -> dict[str, str]:
 
 
 def started(folder: Path, port: int = 0) -> LiveServer:
-    share = LiveShare("share", folder / "share", {"read only": "no"})
-    share.path.mkdir(parents=True)
-    share.path.chmod(0o777)
+    share = open_share(folder, {"read only": "no"})
     return LiveServer(folder, shares=[share], globals_=settings(), port=port)
 
 

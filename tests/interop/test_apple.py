@@ -13,7 +13,7 @@ import pytest
 
 from tests.interop import torture
 from tests.interop.clients import program
-from tests.support.live import PASSWORD, LiveServer, LiveShare
+from tests.support.live import PASSWORD, LiveServer, open_share
 
 pytestmark = pytest.mark.interop
 
@@ -38,11 +38,8 @@ CASES = (
 def target(real_folder: Path) -> Iterator[torture.Target]:
     program("smbtorture")
     folder = real_folder / "apple"
-    path = folder / "share"
-    path.mkdir(parents=True)
-    path.chmod(0o777)
     options = {"read only": "no", "vfs objects": "fruit streams_xattr"}
-    with LiveServer(folder, shares=[LiveShare("share", path, options)]) as running:
+    with LiveServer(folder, shares=[open_share(folder, options)]) as running:
         yield torture.Target(running.host, running.port, "share", "tester", PASSWORD)
 
 

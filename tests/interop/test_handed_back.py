@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
-from smbprotocol.connection import Connection
 from smbprotocol.open import (
     CreateDisposition,
     ImpersonationLevel,
@@ -19,8 +17,6 @@ from smbprotocol.open import (
     SMB2QueryInfoResponse,
     SMB2SetInfoRequest,
 )
-from smbprotocol.session import Session
-from smbprotocol.tree import TreeConnect
 
 from ksmbd.vfs.sid import AUTHENTICATED_USERS, EVERYONE, GUESTS, OWNER_RIGHTS
 from ksmbd.wire.access import (
@@ -44,9 +40,10 @@ from ksmbd.wire.security import (
     SecurityDescriptor,
 )
 from tests.interop.clients import SmbClient
-from tests.support.live import PASSWORD, LiveServer, LiveShare
+from tests.support.live import LiveServer
 from tests.support.peers import Peer
-from tests.support.samba import SambaServer
+from tests.support.samba import SambaServer, beside_samba
+from tests.support.smb_tree import SmbTree
 
 pytestmark = pytest.mark.interop
 
@@ -79,29 +76,14 @@ NAMES: Final = ("plain", "folder", "folder\\inside")
 
 @pytest.fixture
 def both(real_folder: Path) -> Iterator[tuple[SambaServer, LiveServer]]:
-    """Samba and our server on one directory."""
     if os.geteuid():
         pytest.skip("Samba in its chroot needs root")
-    folder = real_folder / "handed-back"
-    share = LiveShare("share", folder / "share", KEPT)
-    share.path.mkdir(parents=True)
-    with (
-        SambaServer(folder, shares=[share]) as samba,
-        LiveServer(folder / "ours", shares=[share]) as ours,
-    ):
-        yield samba, ours
+    with beside_samba(real_folder / "handed-back", KEPT) as servers:
+        yield servers
 
 
-class Descriptors:
+class Descriptors(SmbTree):
     """The DACLs of files, asked for and set as Explorer does."""
-
-    def __init__(self, peer: Peer) -> None:
-        self.connection = Connection(uuid.uuid4(), peer.host, peer.port)
-        self.connection.connect()
-        session = Session(self.connection, "tester", PASSWORD, auth_protocol="ntlm")
-        session.connect()
-        self.tree = TreeConnect(session, rf"\\{peer.host}\share")
-        self.tree.connect()
 
     def open(self, name: str, access: int) -> Open:
         file = Open(self.tree, name)
@@ -119,7 +101,7 @@ class Descriptors:
         request["output_buffer_length"] = 65536
         request["file_id"] = file.file_id
         response = SMB2QueryInfoResponse()
-        response.unpack(self._exchange(request))
+        response.unpack(self.exchange(request))
         file.close()
         return SecurityDescriptor.unpack(response["buffer"].get_value())
 
@@ -131,37 +113,26 @@ class Descriptors:
         request["additional_information"] = DACL_SECURITY_INFORMATION
         request["file_id"] = file.file_id
         request["buffer"] = sd.pack()
-        self._exchange(request)
+        self.exchange(request)
         file.close()
-
-    def _exchange(self, request: Any) -> bytes:
-        session_id = self.tree.session.session_id
-        sent = self.connection.send(request, session_id, self.tree.tree_connect_id)
-        data: bytes = self.connection.receive(sent)["data"].get_value()
-        return data
-
-    def close(self) -> None:
-        self.connection.disconnect()
 
 
 def told(peer: Peer, folder: Path) -> dict[str, tuple[SecurityDescriptor, list[str]]]:
     """Of each name its list, and its attributes, creation time and streams."""
     client = SmbClient(peer, folder=folder)
-    descriptors = Descriptors(peer)
     found = {}
-    for name in NAMES:
-        lines = client.ok(f'allinfo "{name}"').splitlines()
-        kept = sorted(line for line in lines if line.startswith(TOLD))
-        found[name] = descriptors.get(name), kept
-    descriptors.close()
+    with Descriptors(peer) as descriptors:
+        for name in NAMES:
+            lines = client.ok(f'allinfo "{name}"').splitlines()
+            kept = sorted(line for line in lines if line.startswith(TOLD))
+            found[name] = descriptors.get(name), kept
     return found
 
 
 def set_dacls(peer: Peer, **acls: Acl) -> None:
-    descriptors = Descriptors(peer)
-    for name, acl in acls.items():
-        descriptors.set(name, acl)
-    descriptors.close()
+    with Descriptors(peer) as descriptors:
+        for name, acl in acls.items():
+            descriptors.set(name, acl)
 
 
 def test_what_samba_wrote_is_ours_and_what_we_changed_is_sambas(
@@ -191,8 +162,5 @@ def test_what_samba_wrote_is_ours_and_what_we_changed_is_sambas(
     assert told(samba, tmp_path) == changed
     theirs.ok("get plain:third back")
     assert (tmp_path / "back").read_bytes() == b"data of a stream"
-    descriptors = Descriptors(samba), Descriptors(ours)
-    first, second = (one.get("folder\\new") for one in descriptors)
-    assert first == second
-    for one in descriptors:
-        one.close()
+    with Descriptors(samba) as first, Descriptors(ours) as second:
+        assert first.get("folder\\new") == second.get("folder\\new")

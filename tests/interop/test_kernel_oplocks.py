@@ -10,7 +10,7 @@ import pytest
 
 from tests.interop import torture
 from tests.interop.clients import program
-from tests.support.live import PASSWORD, LiveServer, LiveShare
+from tests.support.live import PASSWORD, LiveServer, open_share
 
 pytestmark = pytest.mark.interop
 
@@ -27,9 +27,7 @@ OPTIONS = {
 def server(real_folder: Path) -> Iterator[LiveServer]:
     """It acts as nobody in particular: leases on others' files need CAP_LEASE, and root has it."""
     folder = real_folder / "kernel-oplocks"
-    share = LiveShare("share", folder / "share", OPTIONS)
-    share.path.mkdir(parents=True)
-    share.path.chmod(0o777)
+    share = open_share(folder, OPTIONS)
     unprivileged = {"default unix user": "nobody"} if os.geteuid() == 0 else {}
     with LiveServer(folder, shares=[share], globals_=unprivileged) as running:
         yield running

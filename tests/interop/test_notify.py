@@ -6,7 +6,6 @@ import os
 import subprocess
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from smbprotocol.change_notify import (
     CompletionFilter,
     FileSystemWatcher,
 )
-from smbprotocol.connection import Connection
 from smbprotocol.exceptions import NotifyCleanup
 from smbprotocol.open import (
     CreateDisposition,
@@ -27,12 +25,10 @@ from smbprotocol.open import (
     Open,
     ShareAccess,
 )
-from smbprotocol.session import Session
-from smbprotocol.tree import TreeConnect
 
 from tests.interop.clients import SmbClient, account, program
-from tests.support.live import PASSWORD
 from tests.support.peers import Peer
+from tests.support.smb_tree import SmbTree
 
 pytestmark = pytest.mark.interop
 
@@ -41,16 +37,8 @@ ADDED, REMOVED, OLD, NEW = 1, 2, 4, 5
 WAIT_S = 20
 
 
-class Watcher:
+class Watcher(SmbTree):
     """One connection of smbprotocol with any number of watched folders."""
-
-    def __init__(self, peer: Peer) -> None:
-        self.connection = Connection(uuid.uuid4(), peer.host, peer.port)
-        self.connection.connect()
-        session = Session(self.connection, "tester", PASSWORD, auth_protocol="ntlm")
-        session.connect()
-        self.tree = TreeConnect(session, rf"\\{peer.host}\share")
-        self.tree.connect()
 
     def open(self, name: str) -> Open:
         folder = Open(self.tree, name)
@@ -74,9 +62,6 @@ class Watcher:
         request = watching._request
         until(lambda: request.async_id is not None or request.response is not None)
         return watching
-
-    def close(self) -> None:
-        self.connection.disconnect()
 
 
 @pytest.fixture

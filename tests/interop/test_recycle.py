@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.clients import SmbClient
-from tests.support.live import LiveServer, LiveShare
+from tests.support.live import LiveServer, open_share
 
 pytestmark = pytest.mark.interop
 
@@ -33,10 +33,7 @@ OPTIONS = {
 @pytest.fixture(scope="module")
 def server(real_folder: Path) -> Iterator[LiveServer]:
     folder = real_folder / "recycling"
-    path = folder / "share"
-    path.mkdir(parents=True)
-    path.chmod(0o777)
-    with LiveServer(folder, shares=[LiveShare("share", path, OPTIONS)]) as running:
+    with LiveServer(folder, shares=[open_share(folder, OPTIONS)]) as running:
         yield running
 
 

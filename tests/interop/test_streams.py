@@ -11,9 +11,9 @@ import pytest
 
 from tests.interop.clients import SmbClient
 from tests.interop.test_smbprotocol import Files
-from tests.support.live import LiveServer, LiveShare
+from tests.support.live import LiveServer
 from tests.support.peers import Peer
-from tests.support.samba import SambaServer
+from tests.support.samba import SambaServer, beside_samba
 
 pytestmark = pytest.mark.interop
 
@@ -93,24 +93,17 @@ def test_two_clients_write_a_large_stream_in_turns(live: Peer) -> None:
 
 
 @pytest.fixture
-def both(real_folder: Path) -> Iterator[tuple[LiveServer, SambaServer]]:
-    """Our server and Samba on one directory."""
+def both(real_folder: Path) -> Iterator[tuple[SambaServer, LiveServer]]:
     if os.geteuid():
         pytest.skip("Samba in its chroot needs root")
-    folder = real_folder / "both"
-    share = LiveShare("share", folder / "share", SAMBA)
-    share.path.mkdir(parents=True)
-    share.path.chmod(0o777)
-    samba = SambaServer(folder, shares=[share], globals_={"vfs objects": "streams_xattr"})
-    ours = LiveServer(folder / "ours", shares=[share])
-    with samba, ours:
-        yield ours, samba
+    with beside_samba(real_folder / "both", SAMBA, {"vfs objects": "streams_xattr"}) as servers:
+        yield servers
 
 
 def test_streams_go_from_samba_to_us_and_back(
-    both: tuple[LiveServer, SambaServer], tmp_path: Path
+    both: tuple[SambaServer, LiveServer], tmp_path: Path
 ) -> None:
-    ours, theirs = (SmbClient(peer, folder=tmp_path) for peer in both)
+    theirs, ours = (SmbClient(peer, folder=tmp_path) for peer in both)
     (tmp_path / "one").write_bytes(ZONE)
     (tmp_path / "two").write_bytes(b"ends in zeros\0\0")
     (tmp_path / "none").write_bytes(b"")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.interop import torture
 from tests.interop.clients import program
-from tests.support.live import PASSWORD, ROOT, LiveServer, LiveShare
+from tests.support.live import PASSWORD, ROOT, LiveServer, LiveShare, open_share
 from tests.support.peers import Peer
 from tests.support.samba import SambaServer
 
@@ -36,10 +36,7 @@ def server(folder: Path, kind: str) -> Peer:
 
     It acts as nobody in particular: root may do what cases expect to be refused.
     """
-    shares = [LiveShare("share", folder / "share", OPTIONS), sees(folder)]
-    for share in shares:
-        share.path.mkdir(parents=True)
-        share.path.chmod(0o777)
+    shares = [open_share(folder, OPTIONS), sees(folder)]
     if kind == "samba":
         return SambaServer(folder, shares=shares)
     return LiveServer(folder, shares=shares, globals_=CHANNELS | UNPRIVILEGED)
@@ -47,7 +44,7 @@ def server(folder: Path, kind: str) -> Peer:
 
 def sees(folder: Path) -> LiveShare:
     """The share that smb2.acls.ACCESSBASED asks for by its name."""
-    return LiveShare("hideunread", folder / "hideunread", {**OPTIONS, "hide unreadable": "yes"})
+    return open_share(folder, {**OPTIONS, "hide unreadable": "yes"}, "hideunread")
 
 
 @pytest.fixture(scope="module")
@@ -131,9 +128,7 @@ def test_smbtorture_on_a_continuously_available_share(continuous: LiveServer, ca
 def continuous(real_folder: Path) -> Iterator[LiveServer]:
     folder = real_folder / "torture-continuous"
     options = {**OPTIONS, "continuous availability": "yes"}
-    share = LiveShare("share", folder / "share", options)
-    share.path.mkdir(parents=True)
-    share.path.chmod(0o777)
+    share = open_share(folder, options)
     with LiveServer(folder, shares=[share]) as made:
         yield made
 
@@ -143,12 +138,8 @@ def test_smbtorture_on_configured_shares(real_folder: Path) -> None:
     program("smbtorture")
     folder = real_folder / "torture-configured"
     shares = [sees(folder)]
-    shares[0].path.mkdir(parents=True)
-    shares[0].path.chmod(0o777)
     for suite, (key, value) in torture.CONFIGURED.items():
-        shares.append(LiveShare(suite, folder / suite, {**OPTIONS, key: value}))
-        shares[-1].path.mkdir(parents=True)
-        shares[-1].path.chmod(0o777)
+        shares.append(open_share(folder, {**OPTIONS, key: value}, suite))
     with LiveServer(folder, shares=shares, globals_=UNPRIVILEGED) as made:
         for suite in torture.CONFIGURED:
             target = torture.Target(made.host, made.port, suite, "tester", PASSWORD)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from smbprotocol.connection import Connection
 from smbprotocol.exceptions import SMBException
 from smbprotocol.open import (
     CreateDisposition,
@@ -19,12 +18,12 @@ from smbprotocol.open import (
     Open,
     ShareAccess,
 )
-from smbprotocol.session import Session
 from smbprotocol.tree import TreeConnect
 
 from tests.interop.clients import SmbClient
 from tests.security.test_containment import ESCAPES, SECRET, Place, flipping
-from tests.support.live import PASSWORD, LiveServer, LiveShare
+from tests.support.live import LiveServer, LiveShare
+from tests.support.smb_tree import SmbTree
 
 pytestmark = pytest.mark.interop
 
@@ -49,14 +48,8 @@ def server(place: Place, tmp_path: Path) -> Iterator[LiveServer]:
 
 @pytest.fixture
 def tree(server: LiveServer) -> Iterator[TreeConnect]:
-    connection = Connection(uuid.uuid4(), server.host, server.port)
-    connection.connect()
-    session = Session(connection, "tester", PASSWORD, auth_protocol="ntlm")
-    session.connect()
-    made = TreeConnect(session, rf"\\{server.host}\share")
-    made.connect()
-    yield made
-    connection.disconnect()
+    with SmbTree(server) as made:
+        yield made.tree
 
 
 def try_to_read(tree: TreeConnect, name: str, disposition: int) -> bytes:

@@ -54,6 +54,14 @@ def standard_shares(folder: Path) -> list[LiveShare]:
     ]
 
 
+def open_share(folder: Path, options: Mapping[str, str], name: str = "share") -> LiveShare:
+    """A share of a fresh folder in *folder* that every local account may write to."""
+    made = LiveShare(name, folder / name, options)
+    made.path.mkdir(parents=True)
+    made.path.chmod(0o777)
+    return made
+
+
 class Log:
     """The lines of one process, and a way to wait for one of them."""
 

@@ -14,12 +14,21 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
 from tests.support.debs import ensure
-from tests.support.live import USERS, LiveShare, ServerFailed, ServerProcess, standard_shares
+from tests.support.live import (
+    USERS,
+    LiveServer,
+    LiveShare,
+    ServerFailed,
+    ServerProcess,
+    open_share,
+    standard_shares,
+)
 
 PACKAGES: Final = ("samba", "samba-vfs-modules", "bash", "coreutils")
 INSIDE: Final = Path("/srv/peer")  # where the chroot sees our folder
@@ -214,6 +223,19 @@ class SambaServer(ServerProcess):
         except TimeoutError:
             self.stop()
             raise ServerFailed(f"smbd did not get ready:\n{self.tail()}") from None
+
+
+@contextmanager
+def beside_samba(
+    folder: Path, options: Mapping[str, str], globals_: Mapping[str, str] | None = None
+) -> Iterator[tuple[SambaServer, LiveServer]]:
+    """Samba, with further *globals_*, and our server on one directory in *folder*."""
+    share = open_share(folder, options)
+    with (
+        SambaServer(folder, shares=[share], globals_=globals_) as samba,
+        LiveServer(folder / "ours", shares=[share]) as ours,
+    ):
+        yield samba, ours
 
 
 def main() -> int:
