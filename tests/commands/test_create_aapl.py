@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ksmbd.ipc.requests import ShareConfig
 from ksmbd.wire import create_context as wire
 from ksmbd.wire import ipc
 from ksmbd.wire.create import CreateResponse
@@ -15,7 +15,6 @@ from ksmbd.wire.create_context import AAPL, AaplReply
 from ksmbd.wire.status import NtStatus
 from tests.support.client import Client, ready
 from tests.support.engine import Engine
-from tests.support.fixtures import assert_no_bug
 from tests.support.mountd import DISK, share
 
 APPLE = DISK | ipc.SHARE_AAPL
@@ -23,19 +22,14 @@ ALL = wire.AAPL_BIT_SERVER_CAPS | wire.AAPL_BIT_VOLUME_CAPS | wire.AAPL_BIT_MODE
 
 
 @pytest.fixture
-def engine(folder: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Engine]:
-    made = Engine(
-        folder,
-        shares=[
-            share("data", str(folder), APPLE),
-            share("exact", str(folder), APPLE | ipc.SHARE_CASE_SENSITIVE),
-            share("backups", str(folder), APPLE | ipc.SHARE_TIME_MACHINE),
-            share("plain", str(folder)),
-            share("streamless", str(folder), APPLE & ~ipc.SHARE_STREAMS),
-        ],
-    )
-    yield made
-    assert_no_bug(caplog)
+def shares(folder: Path) -> list[ShareConfig]:
+    return [
+        share("data", str(folder), APPLE),
+        share("exact", str(folder), APPLE | ipc.SHARE_CASE_SENSITIVE),
+        share("backups", str(folder), APPLE | ipc.SHARE_TIME_MACHINE),
+        share("plain", str(folder)),
+        share("streamless", str(folder), APPLE & ~ipc.SHARE_STREAMS),
+    ]
 
 
 def query(bitmap: int = ALL, client_capabilities: int = 0, command: int = 1) -> bytes:

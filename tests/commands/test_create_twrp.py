@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ksmbd.ipc.requests import ShareConfig
 from ksmbd.vfs.snapshots import LABEL
 from ksmbd.wire import fsctl
 from ksmbd.wire.access import (
@@ -36,8 +36,7 @@ from ksmbd.wire.status import NtStatus
 from ksmbd.wire.text import filetime_from_ns
 from tests.security.test_rights import CHANGES, LINKS, READING, state
 from tests.support.client import Client, File, ready
-from tests.support.engine import Engine, give_to_joe
-from tests.support.fixtures import assert_no_bug
+from tests.support.engine import Engine, give_to_joe, make_file_of_joe
 from tests.support.mountd import DISK, READ_ONLY, share
 
 WHEN, LATER = 1_600_000_000, 1_600_086_400
@@ -59,7 +58,7 @@ def copy(folder: Path, when: int) -> Path:
 
 
 @pytest.fixture
-def engine(folder: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Engine]:
+def shares(folder: Path) -> list[ShareConfig]:
     """A share with two copies in it, made so that the file has another size each time."""
     for when, text in ((WHEN, "old"), (LATER, "later on")):
         place = copy(folder, when)
@@ -72,22 +71,12 @@ def engine(folder: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Engine]:
             give_to_joe(path)
             path.chmod(0o777)
     layout = {"snapshot_dir": str(folder / ".snapshots"), "snapshot_base": str(folder)}
-    made = Engine(
-        folder,
-        shares=[
-            share("data", str(folder), DISK, **layout),
-            share("ro", str(folder), READ_ONLY, **layout),
-            share("none", str(folder)),
-        ],
-    )
-    made.make_file("file", b"the present")
-    yield made
-    assert_no_bug(caplog)
-
-
-@pytest.fixture
-def client(engine: Engine) -> Client:
-    return ready(engine)
+    make_file_of_joe(folder / "file", b"the present")
+    return [
+        share("data", str(folder), DISK, **layout),
+        share("ro", str(folder), READ_ONLY, **layout),
+        share("none", str(folder)),
+    ]
 
 
 def read(client: Client, file: File) -> bytes:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
 
+from ksmbd.ipc.requests import ShareConfig
 from ksmbd.wire import ipc
 from ksmbd.wire.access import FILE_ALL_ACCESS, FILE_READ_DATA, FILE_WRITE_DATA
 from ksmbd.wire.create_context import AAPL, AAPL_BIT_SERVER_CAPS, AAPL_READ_DIR_ATTR
@@ -18,7 +18,6 @@ from ksmbd.wire.status import NtStatus
 from ksmbd.wire.text import from_utf16
 from tests.support.client import Client, ready
 from tests.support.engine import Engine
-from tests.support.fixtures import assert_no_bug
 from tests.support.mountd import DISK, share
 
 HEAD: Final = struct.Struct("<I52xIIIBx24sHQ")  # NextEntryOffset, attributes, name, then ours
@@ -39,11 +38,8 @@ class Told(NamedTuple):
 
 
 @pytest.fixture
-def engine(folder: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Engine]:
-    shares = [share("data", str(folder), DISK | ipc.SHARE_AAPL)]
-    made = Engine(folder, shares=[*shares, share("plain", str(folder))])
-    yield made
-    assert_no_bug(caplog)
+def shares(folder: Path) -> list[ShareConfig]:
+    return [share("data", str(folder), DISK | ipc.SHARE_AAPL), share("plain", str(folder))]
 
 
 def agree(client: Client, capabilities: int = AAPL_READ_DIR_ATTR) -> Client:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ksmbd.ipc.requests import ShareConfig
 from ksmbd.wire import file_info
 from ksmbd.wire.access import (
     FILE_CREATE,
@@ -30,7 +31,6 @@ from ksmbd.wire.status import NtStatus
 from tests.security.test_rights import named
 from tests.support.client import Client, File, ready
 from tests.support.engine import Engine, give_to_joe
-from tests.support.fixtures import assert_no_bug
 from tests.support.mountd import share
 
 OK = NtStatus.SUCCESS
@@ -38,25 +38,20 @@ POSIX_DELETE = file_info.DISPOSITION_DELETE | file_info.DISPOSITION_POSIX_SEMANT
 
 
 @pytest.fixture
-def engine(folder: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Engine]:
-    made = Engine(
-        folder,
-        shares=[
-            share("data", str(folder), recycle_repository=".recycle"),
-            share("plain", str(folder)),
-        ],
-    )
-    path = made.make_file("file", b"content")
-    os.setxattr(path, "user.DosStream.stream:$DATA", b"of the stream")
-    os.setxattr(path, "user.other", b"an attribute")
-    yield made
-    assert_no_bug(caplog)
-    assert not [r for r in caplog.get_records("call") if r.levelname == "WARNING"]
+def shares(folder: Path) -> list[ShareConfig]:
+    return [
+        share("data", str(folder), recycle_repository=".recycle"),
+        share("plain", str(folder)),
+    ]
 
 
 @pytest.fixture
-def client(engine: Engine) -> Client:
-    return ready(engine)
+def engine(engine: Engine, caplog: pytest.LogCaptureFixture) -> Iterator[Engine]:
+    path = engine.make_file("file", b"content")
+    os.setxattr(path, "user.DosStream.stream:$DATA", b"of the stream")
+    os.setxattr(path, "user.other", b"an attribute")
+    yield engine
+    assert not [r for r in caplog.get_records("call") if r.levelname == "WARNING"]
 
 
 def disposition(client: Client, file: File, flags: int) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.security.users import Users
-from tests.support.fixtures import client, engine, folder
+from tests.support.fixtures import client, engine, folder, shares
 
-__all__ = ["client", "engine", "folder", "users"]
+__all__ = ["client", "engine", "folder", "shares", "users"]
 
 
 @pytest.fixture

@@ -248,9 +248,7 @@ class Engine:
         """A file of joe's on the share."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-        path.chmod(0o744)  # as the server makes files: with an x, the owner has every right
-        give_to_joe(path)
+        make_file_of_joe(path, data)
         return path
 
     def make_directory(self, name: str) -> Path:
@@ -271,6 +269,12 @@ class Engine:
         assert not self.mountd.trees
         assert not self.mountd.pipes
         assert not self.scheduler.pending_timers
+
+
+def make_file_of_joe(path: Path, data: bytes = b"") -> None:
+    path.write_bytes(data)
+    path.chmod(0o744)  # as the server makes files: with an x, the owner has every right
+    give_to_joe(path)
 
 
 def give_to_joe(path: Path) -> None:

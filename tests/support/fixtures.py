@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 
 import pytest
 
+from ksmbd.ipc.requests import ShareConfig
 from tests.support.client import Client, ready
 from tests.support.engine import Engine, give_to_joe
 
@@ -25,9 +26,17 @@ def folder(real_folder: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def engine(folder: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Engine]:
+def shares() -> Sequence[ShareConfig] | None:
+    """The engine's own; a module that needs others has a fixture of this name."""
+    return None
+
+
+@pytest.fixture
+def engine(
+    folder: Path, shares: Sequence[ShareConfig] | None, caplog: pytest.LogCaptureFixture
+) -> Iterator[Engine]:
     """A server; a test during which it meets a bug of its own has failed, whatever it asserts."""
-    yield Engine(folder)
+    yield Engine(folder, shares=shares)
     assert_no_bug(caplog)
 
 

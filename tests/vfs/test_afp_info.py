@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ksmbd.ipc.requests import ShareConfig
 from ksmbd.vfs.afp_info import NAME, SIZE
 from ksmbd.wire import file_info, ipc
 from ksmbd.wire.access import FILE_OPEN
 from ksmbd.wire.file_info import FileInfo
 from ksmbd.wire.status import NtStatus
 from tests.support.client import Client, File, ready
-from tests.support.engine import Engine
-from tests.support.fixtures import assert_no_bug
+from tests.support.engine import Engine, make_file_of_joe
+from tests.support.fixtures import client as client
+from tests.support.fixtures import engine as engine
 from tests.support.fixtures import folder as folder
 from tests.support.mountd import DISK, share
 
@@ -27,22 +28,9 @@ OK, INVALID = NtStatus.SUCCESS, NtStatus.INVALID_PARAMETER
 
 
 @pytest.fixture
-def engine(folder: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Engine]:
-    made = Engine(
-        folder,
-        shares=[
-            share("data", str(folder), DISK | ipc.SHARE_AAPL),
-            share("plain", str(folder)),
-        ],
-    )
-    made.make_file("file", b"data")
-    yield made
-    assert_no_bug(caplog)
-
-
-@pytest.fixture
-def client(engine: Engine) -> Client:
-    return ready(engine)
+def shares(folder: Path) -> list[ShareConfig]:
+    make_file_of_joe(folder / "file", b"data")
+    return [share("data", str(folder), DISK | ipc.SHARE_AAPL), share("plain", str(folder))]
 
 
 def read(client: Client, file: File, length: int = SIZE, offset: int = 0) -> bytes:
