@@ -20,18 +20,9 @@ from ksmbd.wire.access import (
     FILE_WRITE_DATA,
     MAXIMUM_ALLOWED,
 )
-from ksmbd.wire.query_info import INFO_SECURITY
-from ksmbd.wire.security import (
-    ACCESS_ALLOWED,
-    DACL_PRESENT,
-    DACL_SECURITY_INFORMATION,
-    SELF_RELATIVE,
-    Ace,
-    Acl,
-    SecurityDescriptor,
-)
 from ksmbd.wire.status import NtStatus
-from tests.support.client import Client, File, ready
+from tests.support.client import Client, ready
+from tests.support.descriptors import allow, set_dacl
 from tests.support.engine import Engine
 from tests.support.mountd import DISK, share
 
@@ -53,16 +44,6 @@ def test_maximum_allowed_of_a_read_only_file(client: Client) -> None:
     assert granted(client) == FILE_ALL_ACCESS
 
 
-def protect(client: Client, file: File, mask: int) -> None:
-    acl = Acl((Ace(ACCESS_ALLOWED, 0, mask, EVERYONE),))
-    sd = SecurityDescriptor(SELF_RELATIVE | DACL_PRESENT, None, None, None, acl)
-    frame = file.frames.set_info(
-        0, sd.pack(), info_type=INFO_SECURITY, additional_information=DACL_SECURITY_INFORMATION
-    )
-    assert client.status(frame) is NtStatus.SUCCESS
-    client.call(file.frames.close())
-
-
 @pytest.mark.parametrize("disposition", [FILE_SUPERSEDE, FILE_OVERWRITE, FILE_OVERWRITE_IF])
 @pytest.mark.parametrize(
     ("mask", "status"),
@@ -76,7 +57,9 @@ def test_the_folder_lends_no_right_to_overwrite(
 ) -> None:
     """smb2.acls.OVERWRITE_READ_ONLY_FILE: though its FILE_DELETE_CHILD lends DELETE."""
     client = ready(Engine(engine.folder, shares=[share("data", str(engine.folder), ALONE)]))
-    protect(client, client.open("file"), mask)
+    file = client.open("file")
+    set_dacl(client, file, allow(EVERYONE, mask))
+    client.call(file.frames.close())
     frame = client.frames.create(
         "file", create_disposition=disposition, desired_access=FILE_READ_DATA
     )

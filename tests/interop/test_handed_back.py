@@ -31,15 +31,14 @@ from ksmbd.wire.security import (
     ACCESS_ALLOWED,
     ACCESS_DENIED,
     CONTAINER_INHERIT,
-    DACL_PRESENT,
     DACL_SECURITY_INFORMATION,
     OBJECT_INHERIT,
-    SELF_RELATIVE,
     Ace,
     Acl,
     SecurityDescriptor,
 )
 from tests.interop.clients import SmbClient
+from tests.support.descriptors import with_dacl
 from tests.support.live import LiveServer
 from tests.support.peers import Peer
 from tests.support.samba import SambaServer, beside_samba
@@ -107,12 +106,11 @@ class Descriptors(SmbTree):
 
     def set(self, name: str, acl: Acl) -> None:
         file = self.open(name, WRITE_DAC)
-        sd = SecurityDescriptor(SELF_RELATIVE | DACL_PRESENT, None, None, None, acl)
         request = SMB2SetInfoRequest()
         request["info_type"] = INFO_SECURITY
         request["additional_information"] = DACL_SECURITY_INFORMATION
         request["file_id"] = file.file_id
-        request["buffer"] = sd.pack()
+        request["buffer"] = with_dacl(*acl.aces).pack()
         self.exchange(request)
         file.close()
 

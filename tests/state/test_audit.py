@@ -23,22 +23,19 @@ from ksmbd.wire.access import (
     MAXIMUM_ALLOWED,
 )
 from ksmbd.wire.security import (
-    ACCESS_ALLOWED,
-    DACL_PRESENT,
     DACL_SECURITY_INFORMATION,
     FAILED_ACCESS,
     INHERIT_ONLY,
     SACL_PRESENT,
     SACL_SECURITY_INFORMATION,
-    SELF_RELATIVE,
     SUCCESSFUL_ACCESS,
     SYSTEM_AUDIT,
     Ace,
     Acl,
-    SecurityDescriptor,
 )
 from ksmbd.wire.status import NtStatus
 from tests.support.client import Client, ready
+from tests.support.descriptors import allow, with_dacl
 from tests.support.engine import Engine, give_to_joe
 from tests.support.mountd import DISK, User, share
 
@@ -56,9 +53,9 @@ def guarded(folder: Path, *aces: Ace) -> Client:
     path = folder / "file"
     path.write_bytes(b"")
     fd = os.open(path, os.O_RDWR)
-    dacl = Acl((Ace(ACCESS_ALLOWED, 0, FILE_GENERIC_READ, EVERYONE),))
-    control = SELF_RELATIVE | DACL_PRESENT | SACL_PRESENT
-    sd = SecurityDescriptor(control, None, None, Acl(aces), dacl)
+    sd = with_dacl(allow(EVERYONE, FILE_GENERIC_READ), control=SACL_PRESENT)._replace(
+        sacl=Acl(aces)
+    )
     info = DACL_SECURITY_INFORMATION | SACL_SECURITY_INFORMATION
     acl.store(Opened(fd), sd, info, Domain((11, 22, 33)), acl.Keep.STORED)
     os.close(fd)

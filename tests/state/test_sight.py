@@ -23,20 +23,11 @@ from ksmbd.wire.access import (
 )
 from ksmbd.wire.change_notify import CHANGE_VALID, WATCH_TREE, unpack_changes
 from ksmbd.wire.file_info import FileInfo
-from ksmbd.wire.query_info import INFO_SECURITY
-from ksmbd.wire.security import (
-    ACCESS_ALLOWED,
-    DACL_PRESENT,
-    DACL_SECURITY_INFORMATION,
-    SELF_RELATIVE,
-    Ace,
-    Acl,
-    SecurityDescriptor,
-)
 from ksmbd.wire.status import NtStatus
 from ksmbd.wire.text import from_utf16
 from ksmbd.wire.tree_connect import SHAREFLAG_ACCESS_BASED_DIRECTORY_ENUM, TreeConnectResponse
 from tests.support.client import Client, File, ready
+from tests.support.descriptors import allow, set_dacl
 from tests.support.engine import Engine, give_to_joe
 from tests.support.mountd import DISK, User, share
 from tests.support.replies import Response
@@ -171,15 +162,7 @@ FULL = READ_CONTROL | FILE_READ_DATA | FILE_READ_ATTRIBUTES | FILE_READ_EA
 def test_it_takes_every_right_to_read(folder: Path, mask: int, seen: bool) -> None:
     client = ready(engine_of(folder, STORED))
     file = client.open("file")
-    ace = Ace(ACCESS_ALLOWED, 0, mask | SYNCHRONIZE, EVERYONE)
-    sd = SecurityDescriptor(SELF_RELATIVE | DACL_PRESENT, None, None, None, Acl((ace,)))
-    frame = file.frames.set_info(
-        0,
-        sd.pack(),
-        info_type=INFO_SECURITY,
-        additional_information=DACL_SECURITY_INFORMATION,
-    )
-    assert client.status(frame) is NtStatus.SUCCESS
+    set_dacl(client, file, allow(EVERYONE, mask | SYNCHRONIZE))
     assert listing(client) == (["file"] if seen else [])
 
 

@@ -55,6 +55,7 @@ from ksmbd.wire.security import (
     SecurityDescriptor,
     Sid,
 )
+from tests.support.descriptors import allow, deny, with_dacl
 
 DOMAIN = Domain((1, 2, 3))
 ALICE = token(DOMAIN, 1000, 100, (100, 200))
@@ -65,17 +66,7 @@ R, W = FILE_READ_DATA, FILE_WRITE_DATA
 
 
 def sd(*aces: Ace, owner: Token = BOB) -> SecurityDescriptor:
-    return SecurityDescriptor(
-        SELF_RELATIVE | DACL_PRESENT, owner.user, DOMAIN.gid_to_sid(100), None, Acl(aces)
-    )
-
-
-def allow(sid: Sid, mask: int, flags: int = 0) -> Ace:
-    return Ace(ACCESS_ALLOWED, flags, mask, sid)
-
-
-def deny(sid: Sid, mask: int, flags: int = 0) -> Ace:
-    return Ace(ACCESS_DENIED, flags, mask, sid)
+    return with_dacl(*aces, owner=owner.user, group=DOMAIN.gid_to_sid(100))
 
 
 GROUP_200 = DOMAIN.gid_to_sid(200)

@@ -24,7 +24,6 @@ from ksmbd.wire.access import (
     GENERIC_READ,
 )
 from ksmbd.wire.security import (
-    ACCESS_ALLOWED,
     ACCESS_DENIED,
     BACKUP_SECURITY_INFORMATION,
     CONTAINER_INHERIT,
@@ -51,6 +50,7 @@ from ksmbd.wire.security import (
     SecurityDescriptor,
     Sid,
 )
+from tests.support.descriptors import allow, with_dacl
 from tests.vfs.samba_files import FILES
 
 DOMAIN = Domain((1, 2, 3))
@@ -111,14 +111,6 @@ def kept(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     return ntacl.NAME if privileged else ntacl.NAME_UNPRIVILEGED
 
 
-def allow(sid: Sid, mask: int, flags: int = 0) -> Ace:
-    return Ace(ACCESS_ALLOWED, flags, mask, sid)
-
-
-def sd(*aces: Ace, control: int = 0) -> SecurityDescriptor:
-    return SecurityDescriptor(SELF_RELATIVE | DACL_PRESENT | control, None, None, None, Acl(aces))
-
-
 OWN = allow(ME.user, FILE_ALL_ACCESS)
 READ = allow(EVERYONE, FILE_GENERIC_READ)
 BOB_WRITES = allow(BOB, FILE_GENERIC_READ | FILE_GENERIC_WRITE)
@@ -144,10 +136,10 @@ def test_without_a_stored_descriptor_the_mode_speaks(file: File, keep: acl.Keep)
 
 
 def test_an_o_path_descriptor_will_do(file: File, kept: str) -> None:
-    acl.store(file, sd(OWN, READ, BOB_WRITES), DACL, DOMAIN, STORED)
+    acl.store(file, with_dacl(OWN, READ, BOB_WRITES), DACL, DOMAIN, STORED)
     path = File(file.path, os.O_PATH)
     assert acl.descriptor(path, DOMAIN, STORED) == acl.descriptor(file, DOMAIN, STORED)
-    acl.store(path, sd(OWN), DACL, DOMAIN, STORED)
+    acl.store(path, with_dacl(OWN), DACL, DOMAIN, STORED)
     assert dacl_of(path) == (OWN,)
     os.close(path.fd)
 
@@ -155,7 +147,7 @@ def test_an_o_path_descriptor_will_do(file: File, kept: str) -> None:
 def test_a_mode_set_by_dacl_reads_back_for_all_modes(file: File) -> None:
     for mode in range(0o1000):
         wanted = posix_acl.dacl(UID, GID, posix_acl.from_mode(mode), None, DOMAIN, POSIX)
-        acl.store(file, sd()._replace(dacl=wanted), DACL, DOMAIN, POSIX)
+        acl.store(file, with_dacl()._replace(dacl=wanted), DACL, DOMAIN, POSIX)
         assert file.mode == mode
         assert dacl_of(file, POSIX) == wanted.aces
 
@@ -171,7 +163,7 @@ def test_posix_acls_are_what_getfacl_shows(folder: File) -> None:
     if which("getfacl") is None:
         pytest.skip("getfacl is not installed")
     heir = allow(BOB, FILE_GENERIC_READ, HEIRS)
-    acl.store(folder, sd(OWN, heir, READ), DACL, DOMAIN, POSIX)
+    acl.store(folder, with_dacl(OWN, heir, READ), DACL, DOMAIN, POSIX)
     shown = subprocess.run(
         ["getfacl", "-nc", "--absolute-names", str(folder.path)],
         check=True,
@@ -193,19 +185,21 @@ def test_posix_acls_are_what_getfacl_shows(folder: File) -> None:
 
 
 def test_a_dacl_without_heirs_removes_the_default_acl(folder: File) -> None:
-    acl.store(folder, sd(OWN, allow(EVERYONE, FILE_GENERIC_READ, HEIRS)), DACL, DOMAIN, POSIX)
+    acl.store(
+        folder, with_dacl(OWN, allow(EVERYONE, FILE_GENERIC_READ, HEIRS)), DACL, DOMAIN, POSIX
+    )
     assert "system.posix_acl_default" in folder.xattrs()
-    acl.store(folder, sd(OWN, READ), DACL, DOMAIN, POSIX)
+    acl.store(folder, with_dacl(OWN, READ), DACL, DOMAIN, POSIX)
     assert folder.xattrs() == set()
 
 
 def test_the_sticky_and_setgid_bits_survive_a_new_dacl(folder: File) -> None:
     os.fchmod(folder.fd, 0o3755)
-    acl.store(folder, sd(OWN, READ), DACL, DOMAIN, POSIX)
+    acl.store(folder, with_dacl(OWN, READ), DACL, DOMAIN, POSIX)
     assert folder.mode == 0o3744
-    acl.store(folder, sd(OWN, READ, BOB_WRITES), DACL, DOMAIN, POSIX)
+    acl.store(folder, with_dacl(OWN, READ, BOB_WRITES), DACL, DOMAIN, POSIX)
     assert folder.mode & 0o3700 == 0o3700
-    acl.store(folder, sd(OWN, allow(Sid(5, 88, 3, 0o1750), 0)), DACL, DOMAIN, POSIX)
+    acl.store(folder, with_dacl(OWN, allow(Sid(5, 88, 3, 0o1750), 0)), DACL, DOMAIN, POSIX)
     assert folder.mode == 0o1750
 
 
@@ -216,10 +210,10 @@ def test_a_file_system_without_acls_gets_the_mode(
         raise OSError(errno.EOPNOTSUPP, "no ACLs here")
 
     monkeypatch.setattr(acl, "set_value", refuse)
-    acl.store(folder, sd(OWN, READ, BOB_WRITES), DACL, DOMAIN, POSIX)
+    acl.store(folder, with_dacl(OWN, READ, BOB_WRITES), DACL, DOMAIN, POSIX)
     assert folder.mode == 0o744  # without the mask, in which Bob would show
     with pytest.raises(OSError, match="no ACLs"):
-        acl.store(folder, sd(OWN), DACL, DOMAIN, STORED)
+        acl.store(folder, with_dacl(OWN), DACL, DOMAIN, STORED)
 
 
 # Stored
@@ -234,7 +228,7 @@ FANCY = (
 
 
 def test_what_is_stored_is_read_back_whole(file: File, kept: str) -> None:
-    acl.store(file, sd(*FANCY, control=DACL_PROTECTED), DACL, DOMAIN, STORED)
+    acl.store(file, with_dacl(*FANCY, control=DACL_PROTECTED), DACL, DOMAIN, STORED)
     found = acl.descriptor(file, DOMAIN, STORED)
     assert found.dacl == Acl(FANCY)
     assert found.control == SELF_RELATIVE | DACL_PRESENT | DACL_PROTECTED
@@ -245,14 +239,14 @@ def test_what_is_stored_is_read_back_whole(file: File, kept: str) -> None:
 
 
 def test_a_share_without_acl_xattr_stores_and_reads_none(file: File, kept: str) -> None:
-    acl.store(file, sd(*FANCY), DACL, DOMAIN, POSIX)
+    acl.store(file, with_dacl(*FANCY), DACL, DOMAIN, POSIX)
     assert kept not in file.xattrs()
-    acl.store(file, sd(*FANCY), DACL, DOMAIN, STORED)
+    acl.store(file, with_dacl(*FANCY), DACL, DOMAIN, STORED)
     assert dacl_of(file, POSIX) != FANCY
 
 
 def test_a_local_chmod_is_honoured(file: File, kept: str) -> None:
-    acl.store(file, sd(*FANCY), DACL, DOMAIN, STORED)
+    acl.store(file, with_dacl(*FANCY), DACL, DOMAIN, STORED)
     os.fchmod(file.fd, 0o640)
     assert acl.stored(file, DOMAIN, STORED) is None
     assert dacl_of(file) == dacl_of(file, POSIX) != FANCY
@@ -261,7 +255,7 @@ def test_a_local_chmod_is_honoured(file: File, kept: str) -> None:
 
 
 def test_a_local_setfacl_overrides_the_stored_descriptor(folder: File, kept: str) -> None:
-    acl.store(folder, sd(OWN, READ), DACL, DOMAIN, STORED)
+    acl.store(folder, with_dacl(OWN, READ), DACL, DOMAIN, STORED)
     default = posix_acl.pack(posix_acl.from_mode(0o700))
     os.setxattr(folder.path, "system.posix_acl_default", default)
     assert acl.stored(folder, DOMAIN, STORED) is None
@@ -274,7 +268,7 @@ def test_a_null_and_an_empty_dacl_are_kept(file: File, kept: str) -> None:
     acl.store(file, null, DACL, DOMAIN, STORED)
     found = acl.descriptor(file, DOMAIN, STORED)
     assert (found.dacl, found.dacl_present, file.mode) == (None, True, 0o777)
-    acl.store(file, sd(), DACL, DOMAIN, STORED)
+    acl.store(file, with_dacl(), DACL, DOMAIN, STORED)
     assert acl.descriptor(file, DOMAIN, STORED).dacl == Acl()
     assert file.mode == 0
 
@@ -286,14 +280,14 @@ def test_a_dacl_that_is_named_but_absent_becomes_a_null_dacl(file: File, kept: s
 
 
 def test_parts_that_are_not_named_are_not_taken(file: File, kept: str) -> None:
-    acl.store(file, sd(*FANCY), OWNER_SECURITY_INFORMATION, DOMAIN, STORED)
+    acl.store(file, with_dacl(*FANCY), OWNER_SECURITY_INFORMATION, DOMAIN, STORED)
     assert acl.stored(file, DOMAIN, STORED) is None
     assert file.mode == 0o644
 
 
 def test_generic_rights_are_stored_as_what_they_mean(file: File, kept: str) -> None:
     below = allow(CREATOR_OWNER, GENERIC_ALL, HEIRS | INHERIT_ONLY)
-    acl.store(file, sd(OWN, allow(EVERYONE, GENERIC_READ), below), DACL, DOMAIN, STORED)
+    acl.store(file, with_dacl(OWN, allow(EVERYONE, GENERIC_READ), below), DACL, DOMAIN, STORED)
     assert dacl_of(file) == (OWN, READ, below)
 
 
@@ -313,13 +307,13 @@ AI, REQ = DACL_AUTO_INHERITED, DACL_AUTO_INHERIT_REQ
     ],
 )
 def test_control_bits(file: File, sent: int, info: int, kept_bits: int) -> None:
-    acl.store(file, sd(OWN, control=sent), DACL | info, DOMAIN, STORED)
+    acl.store(file, with_dacl(OWN, control=sent), DACL | info, DOMAIN, STORED)
     assert acl.descriptor(file, DOMAIN, STORED).control == SELF_RELATIVE | DACL_PRESENT | kept_bits
 
 
 def test_a_new_dacl_starts_with_new_control_bits(file: File) -> None:
-    acl.store(file, sd(OWN, control=AI | REQ | DACL_PROTECTED), DACL, DOMAIN, STORED)
-    acl.store(file, sd(OWN), DACL, DOMAIN, STORED)
+    acl.store(file, with_dacl(OWN, control=AI | REQ | DACL_PROTECTED), DACL, DOMAIN, STORED)
+    acl.store(file, with_dacl(OWN), DACL, DOMAIN, STORED)
     assert acl.descriptor(file, DOMAIN, STORED).control == SELF_RELATIVE | DACL_PRESENT
 
 
@@ -341,7 +335,7 @@ def test_a_server_with_the_privilege_does_not_trust_the_users_name(
     file: File, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(acl, "_may_write_security", lambda: False)
-    acl.store(file, sd(*FANCY), DACL, DOMAIN, STORED)
+    acl.store(file, with_dacl(*FANCY), DACL, DOMAIN, STORED)
     monkeypatch.setattr(acl, "_may_write_security", lambda: True)
     assert acl.stored(file, DOMAIN, STORED) is None
 
@@ -433,7 +427,7 @@ def test_the_parts_asked_for_are_selected() -> None:
 
 @needs_root
 def test_root_gives_a_file_away_and_the_descriptor_follows(file: File) -> None:
-    acl.store(file, sd(OWN, BOB_WRITES), DACL, DOMAIN, STORED)
+    acl.store(file, with_dacl(OWN, BOB_WRITES), DACL, DOMAIN, STORED)
     given = SecurityDescriptor(SELF_RELATIVE, BOB, DOMAIN.gid_to_sid(500))
     both = OWNER_SECURITY_INFORMATION | GROUP_SECURITY_INFORMATION
     acl.store(file, given, both, DOMAIN, STORED)
@@ -454,7 +448,7 @@ def test_who_is_no_user_here_cannot_own(file: File, owner: str) -> None:
 
 
 def test_a_foreign_group_is_only_stored(file: File) -> None:
-    asked = sd(OWN)._replace(group=DOMAIN.users)
+    asked = with_dacl(OWN)._replace(group=DOMAIN.users)
     info = DACL | GROUP_SECURITY_INFORMATION
     with pytest.raises(acl.InvalidOwner):
         acl.store(file, asked, info, DOMAIN, POSIX)
@@ -483,7 +477,7 @@ def test_the_privilege_stays_with_a_thread_that_acts_as_a_user(file: File) -> No
     os.chown(file.path, 1001, 1001)
     try:
         become(Credentials(1001, 1001, (1001,)))
-        acl.store(file, sd(OWN, allow(BOB, FILE_ALL_ACCESS)), DACL, DOMAIN, STORED)
+        acl.store(file, with_dacl(OWN, allow(BOB, FILE_ALL_ACCESS)), DACL, DOMAIN, STORED)
     finally:
         become(None)
     assert ntacl.NAME in file.xattrs()
@@ -496,9 +490,9 @@ def test_the_kernel_judges_by_the_threads_identity(folder: File, file: File) -> 
     given = SecurityDescriptor(SELF_RELATIVE, Sid(22, 1, 0))
     try:
         become(Credentials(1001, 1001, (1001,)))
-        acl.store(file, sd(mine, READ), DACL, DOMAIN, STORED)
+        acl.store(file, with_dacl(mine, READ), DACL, DOMAIN, STORED)
         with pytest.raises(PermissionError):
-            acl.store(folder, sd(mine), DACL, DOMAIN, STORED)
+            acl.store(folder, with_dacl(mine), DACL, DOMAIN, STORED)
         with pytest.raises(PermissionError):
             acl.store(file, given, OWNER_SECURITY_INFORMATION, DOMAIN, STORED)
     finally:
@@ -510,6 +504,6 @@ def test_the_kernel_judges_by_the_threads_identity(folder: File, file: File) -> 
 def test_a_list_too_long_to_store_changes_nothing(file: File) -> None:
     aces = [OWN] * 3000
     with pytest.raises(OSError, match="ACL") as refused:
-        acl.store(file, sd(*aces), DACL, DOMAIN, STORED)
+        acl.store(file, with_dacl(*aces), DACL, DOMAIN, STORED)
     assert refused.value.errno == errno.E2BIG
     assert file.mode == 0o644

@@ -36,6 +36,7 @@ from ksmbd.wire.security import (
     SecurityDescriptor,
     Sid,
 )
+from tests.support.descriptors import with_dacl
 
 DOMAIN = Domain((1, 2, 3))
 ALICE = token(DOMAIN, 1000, 100)
@@ -45,8 +46,7 @@ OI, CI, NP, IO = OBJECT_INHERIT, CONTAINER_INHERIT, NO_PROPAGATE_INHERIT, INHERI
 
 
 def parent(*aces: Ace, control: int = 0) -> SecurityDescriptor:
-    control |= SELF_RELATIVE | DACL_PRESENT
-    return SecurityDescriptor(control, BOB, GROUP, None, Acl(aces))
+    return with_dacl(*aces, owner=BOB, group=GROUP, control=control)
 
 
 def aces_below(*aces: Ace, is_directory: bool, control: int = 0) -> list[Ace]:

@@ -66,6 +66,7 @@ from ksmbd.wire.security import (
     SecurityDescriptor,
     Sid,
 )
+from tests.support.descriptors import allow, deny
 from tests.vfs.samba_files import FILES
 
 DOMAIN = Domain((1, 2, 3))
@@ -93,14 +94,6 @@ def perms_of(acl: Acl, who: Token) -> int:
 
 def of_mode(mode: int, is_directory: bool = False) -> Acl:
     return dacl(1000, 100, from_mode(mode), () if is_directory else None, DOMAIN, is_directory)
-
-
-def allow(sid: Sid, mask: int, flags: int = 0) -> Ace:
-    return Ace(ACCESS_ALLOWED, flags, mask, sid)
-
-
-def deny(sid: Sid, mask: int, flags: int = 0) -> Ace:
-    return Ace(ACCESS_DENIED, flags, mask, sid)
 
 
 def mode_of(*aces: Ace) -> int:
