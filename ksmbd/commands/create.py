@@ -232,9 +232,13 @@ def _open(work: Work, tree: TreeConnect, want: Wanted, contexts: Contexts) -> tu
     for last in (False,) * (_TRIES - 1) + (True,):
         try:
             with _find(tree, want) as entry:
+                if work.server.unfinished:
+                    work.server.unfinished.wait_for(tree.root, entry)
                 if entry.exists:
                     return _open_existing(work, tree, want, entry, contexts)
-                return _create(work, tree, want, entry, contexts)
+                _check_new(work, tree, want, entry, contexts)
+                with work.server.unfinished.making(tree.root, entry):
+                    return _create(work, tree, want, entry, contexts), FILE_CREATED
         except FileExistsError:
             if last or want.disposition == FILE_CREATE:
                 raise
@@ -403,9 +407,10 @@ def _create_stream(
 # -- what is missing ---------------------------------------------------------------------
 
 
-def _create(
+def _check_new(
     work: Work, tree: TreeConnect, want: Wanted, entry: Entry, contexts: Contexts
-) -> tuple[Open, int]:
+) -> None:
+    """Whether the file may be made; nothing has been done yet."""
     if want.disposition in (FILE_OPEN, FILE_OVERWRITE):
         if tree.root.attributes.stat_fd(entry.parent, "", path_only=True).tag:
             create_reparse.look_for_link(tree, want)
@@ -417,15 +422,13 @@ def _create(
     _check_parent_alive(work, entry)
     work.server.caching.check_key(work, contexts.wish, None)
     rights.require_in_parent(tree, entry, FILE_ADD_SUBDIRECTORY if directory else FILE_ADD_FILE)
-    share = tree.share
-    if directory:
-        mode = 0o777 & share.directory_mask | share.force_directory_mode
-        handle = tree.root.create_directory(entry, mode, want.attributes)
-    else:
-        mode = 0o777 & share.create_mask | share.force_create_mode
-        handle = tree.root.create_file(entry, mode, want.attributes | ATTR_ARCHIVE)
-        if want.stream:
-            handle = create_stream.of_new_file(work, handle, want.stream)
+
+
+def _create(
+    work: Work, tree: TreeConnect, want: Wanted, entry: Entry, contexts: Contexts
+) -> Open:
+    """Make it, whole or not at all."""
+    handle = _made(work, tree, want, entry)
     granted = want.access
     if granted & MAXIMUM_ALLOWED:
         granted = granted & ~MAXIMUM_ALLOWED | FILE_ALL_ACCESS
@@ -436,7 +439,7 @@ def _create(
             set_compressed(handle, False)
         rights.give_to_new(tree, open, entry, contexts.security)
         if contexts.posix_mode is not None:
-            asked = mode_of_new(contexts.posix_mode, directory=directory)
+            asked = mode_of_new(contexts.posix_mode, directory=handle.is_directory)
             if asked is not None:
                 handle.set_mode(asked)
         create_contexts.prepare(open, contexts)
@@ -446,7 +449,18 @@ def _create(
         create_stream.delete_file_too(open)
         work.server.opens.close(open)
         raise
-    return open, FILE_CREATED
+    return open
+
+
+def _made(work: Work, tree: TreeConnect, want: Wanted, entry: Entry) -> Handle:
+    """The file or directory as the kernel makes it, and its first stream if that is meant."""
+    share = tree.share
+    if want.options & FILE_DIRECTORY_FILE:
+        mode = 0o777 & share.directory_mask | share.force_directory_mode
+        return tree.root.create_directory(entry, mode, want.attributes)
+    mode = 0o777 & share.create_mask | share.force_create_mode
+    handle = tree.root.create_file(entry, mode, want.attributes | ATTR_ARCHIVE)
+    return create_stream.of_new_file(work, handle, want.stream) if want.stream else handle
 
 
 def _check_parent_alive(work: Work, entry: Entry) -> None:

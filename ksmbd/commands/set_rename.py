@@ -87,7 +87,7 @@ def _rename(work: Work, open: Open, name: str, root_directory: int, flags: int) 
     if not handle.path:
         raise NtStatusError(NtStatus.ACCESS_DENIED, "the root of the share")
     _check_source(work, open)
-    with _resolved(open, path) as target:
+    with _resolved(work, open, path) as target:
         case_alone = _is_own_name(open, target)
         _check_parent(work, open, target)
         if target.exists and not case_alone:
@@ -129,7 +129,7 @@ def _stream_name(work: Work, open: Open, path: str) -> str:
     if target.kind != DATA:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"{path}: a stream stays one")
     if target.path:
-        with _resolved(open, target.path) as entry:
+        with _resolved(work, open, target.path) as entry:
             _check_parent(work, open, entry)
             st = entry.stat
             if st is None or (st.dev, st.ino) != (open.file.dev, open.file.ino):
@@ -138,7 +138,8 @@ def _stream_name(work: Work, open: Open, path: str) -> str:
 
 
 @contextmanager
-def _resolved(open: Open, path: str) -> Iterator[Entry]:
+def _resolved(work: Work, open: Open, path: str) -> Iterator[Entry]:
+    """The new name's entry; raises Wait while it, or its directory, is only being made."""
     open.tree.require_user()
     try:
         entry = open.file.root.resolve(path, posix=open.posix)
@@ -149,6 +150,8 @@ def _resolved(open: Open, path: str) -> Iterator[Entry]:
     except FileNotFoundError as vetoed:
         raise NtStatusError(NtStatus.ACCESS_DENIED, str(vetoed)) from None
     with entry:
+        if work.server.unfinished:
+            work.server.unfinished.wait_for(open.file.root, entry)
         yield entry
 
 
@@ -299,7 +302,7 @@ def _link(work: Work, open: Open, name: str, root_directory: int, flags: int) ->
     if inode is not None and inode.delete_pending:
         raise NtStatusError(NtStatus.ACCESS_DENIED, "the file is deleted")
     work.server.caching.demand(inode, Cause.HANDLE, open.holder)
-    with _resolved(open, path) as target:
+    with _resolved(work, open, path) as target:
         _check_parent(work, open, target)
         if target.exists:
             _check_replace(work, open, target, flags)

@@ -28,6 +28,7 @@ from ksmbd.state.replay import Replays
 from ksmbd.state.session import Session, SessionState
 from ksmbd.state.settings import Settings
 from ksmbd.state.tally import Tally
+from ksmbd.state.unfinished import Unfinished
 from ksmbd.vfs import credentials
 from ksmbd.wire.header import Command
 from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError
@@ -89,6 +90,7 @@ class Server:
         self.notify = Notify()
         self.durables = Durables(self)
         self.replays = Replays()
+        self.unfinished = Unfinished()
         self.opens = Opens(
             self.inodes,
             random,
