@@ -28,11 +28,12 @@ from ksmbd.commands.create_contexts import Contexts
 from ksmbd.commands.create_durable import Claim
 from ksmbd.commands.create_pipe import create_pipe
 from ksmbd.commands.create_request import Wanted, wanted
-from ksmbd.state import rights
+from ksmbd.state import audit, rights
 from ksmbd.state.local_opens import Wish
 from ksmbd.state.open import Open
 from ksmbd.state.snapshot import SnapshotOpen, SnapshotTree, inode_key
 from ksmbd.state.tree import TreeConnect
+from ksmbd.state.wait import Wait
 from ksmbd.state.work import Reply, Work
 from ksmbd.vfs import afp_info
 from ksmbd.vfs.abilities import COMPRESSES, abilities
@@ -184,7 +185,7 @@ def _found(
 def _new(work: Work, tree: TreeConnect, want: Wanted, contexts: Contexts) -> Reply:
     """Open or create, whatever was there."""
     work.server.opens.require_room()
-    open, action = _open(work, tree, want, contexts)
+    open, action = _told(work, tree, want, contexts)
     try:
         if action != FILE_OPENED:
             work.server.caching.listing_changed(open, open.path, work.after)
@@ -225,6 +226,18 @@ def _reply(open: Open, action: int, st: Stat, answers: bytes) -> Reply:
         response.create_contexts_offset = 64 + response.SIZE
         response.create_contexts_length = len(answers)
     return Reply(response, answers)
+
+
+def _told(work: Work, tree: TreeConnect, want: Wanted, contexts: Contexts) -> tuple[Open, int]:
+    """Find or make the file, and tell of it those whom its audit ACEs name."""
+    try:
+        return _open(work, tree, want, contexts)
+    except Wait:
+        contexts.decision = None  # it will be decided again
+        raise
+    finally:
+        if contexts.decision is not None:
+            audit.record(contexts.decision)
 
 
 def _open(work: Work, tree: TreeConnect, want: Wanted, contexts: Contexts) -> tuple[Open, int]:
@@ -280,7 +293,7 @@ def _open_existing(
     overwriting = _OVERWRITING.get(want.disposition)
     besides = overwriting[1] if overwriting else 0
     needed = besides | FILE_WRITE_DATA if overwriting else 0  # a folder's word is not enough
-    granted = _granted(work, tree, want, entry, st, needed)
+    granted = _granted(tree, want, entry, contexts, needed)
     if create_app_instance.take_over(work, want, st, contexts):
         raise FileNotFoundError(want.path)  # look again: the file may have gone with the open
     if overwriting and not want.stream:
@@ -328,10 +341,12 @@ def _check_kind(want: Wanted, entry: Entry, st: Stat) -> None:
 
 
 def _granted(
-    work: Work, tree: TreeConnect, want: Wanted, entry: Entry, st: Stat, besides: int
+    tree: TreeConnect, want: Wanted, entry: Entry, contexts: Contexts, besides: int
 ) -> int:
     """The access the open gets; *besides* is needed for the disposition and not granted."""
-    granted = rights.granted(tree, entry, st, want.access, besides)
+    st = entry.stat
+    assert st is not None
+    granted = rights.granted(tree, entry, st, want.access, besides, contexts.decided)
     if not tree.writable:
         if want.access & MAXIMUM_ALLOWED:
             granted &= ~_CHANGING | want.access
@@ -384,7 +399,7 @@ def _create_stream(
     assert st is not None
     create_stream.check_new(work, want, st)
     tree.require_writable()
-    granted = _granted(work, tree, want, entry, st, FILE_WRITE_DATA)
+    granted = _granted(tree, want, entry, contexts, FILE_WRITE_DATA)
     kind = afp_info.kind(tree.root, want.stream)
     handle = open_stream(
         tree.root, entry, want.stream, read=True, write=True, create=True, kind=kind
@@ -424,9 +439,7 @@ def _check_new(
     rights.require_in_parent(tree, entry, FILE_ADD_SUBDIRECTORY if directory else FILE_ADD_FILE)
 
 
-def _create(
-    work: Work, tree: TreeConnect, want: Wanted, entry: Entry, contexts: Contexts
-) -> Open:
+def _create(work: Work, tree: TreeConnect, want: Wanted, entry: Entry, contexts: Contexts) -> Open:
     """Make it, whole or not at all."""
     handle = _made(work, tree, want, entry)
     granted = want.access
@@ -437,7 +450,7 @@ def _create(
         work.server.notify.created(handle)
         if want.options & FILE_NO_COMPRESSION and abilities(tree.root.fd) & COMPRESSES:
             set_compressed(handle, False)
-        rights.give_to_new(tree, open, entry, contexts.security)
+        sacl = rights.give_to_new(tree, open, entry, contexts.security)
         if contexts.posix_mode is not None:
             asked = mode_of_new(contexts.posix_mode, directory=handle.is_directory)
             if asked is not None:
@@ -449,6 +462,8 @@ def _create(
         create_stream.delete_file_too(open)
         work.server.opens.close(open)
         raise
+    if sacl is not None:
+        contexts.decided(audit.Decision(tree, entry.path, sacl, granted, True))
     return open
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from ksmbd.commands import create_aapl, create_durable
 from ksmbd.state import rights
+from ksmbd.state.audit import Decision
 from ksmbd.state.local_opens import Wish
 from ksmbd.state.open import Open
 from ksmbd.state.work import Work
@@ -29,12 +30,12 @@ from ksmbd.wire.text import filetime_from_ns
 
 
 class Contexts:
-    """What the contexts of one CREATE ask for."""
+    """What the contexts of one CREATE ask for, and what became of it."""
 
     __slots__ = (
-        "aapl", "allocation", "app_instance_id", "app_instance_version", "durable", "eas", "lease",
-        "maximal_access", "on_disk_id", "posix_mode", "reconnect", "security", "timestamp",
-        "timewarp", "wish",
+        "aapl", "allocation", "app_instance_id", "app_instance_version", "decision", "durable",
+        "eas", "lease", "maximal_access", "on_disk_id", "posix_mode", "reconnect", "security",
+        "timestamp", "timewarp", "wish",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -53,6 +54,11 @@ class Contexts:
         self.durable: wire.DurableHandleRequest | wire.DurableHandleRequestV2 | None = None
         self.reconnect: wire.DurableHandleReconnect | wire.DurableHandleReconnectV2 | None = None
         self.timewarp = 0  # FILETIME of the previous version that is meant; 0: the present
+        self.decision: Decision | None = None  # of the descriptor, for the audit
+
+    def decided(self, decision: Decision) -> None:
+        """Keep for the audit what was decided last."""
+        self.decision = decision
 
     def forgo(self) -> None:
         """Ask for nothing that outlives the open or lets its client cache."""

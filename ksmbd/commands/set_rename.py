@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from ksmbd.commands import set_stream
-from ksmbd.state import rights
+from ksmbd.state import audit, rights
 from ksmbd.state.inode import Inode
 from ksmbd.state.open import Open
 from ksmbd.state.oplock import Cause
@@ -226,11 +226,15 @@ def _check_replace(work: Work, open: Open, target: Entry, flags: int) -> None:
         raise NtStatusError(NtStatus.ACCESS_DENIED, "a directory replaces nothing")
     if st.attributes & ATTR_READONLY and not flags & file_info.IGNORE_READONLY_ATTRIBUTE:
         raise NtStatusError(NtStatus.ACCESS_DENIED, "the target is read-only")
-    rights.granted(open.tree, target, st, DELETE, 0)
+    decided: list[audit.Decision] = []
+    rights.granted(open.tree, target, st, DELETE, 0, decided.append)
     inode = _inode_of(work, target)
+    if inode is not None and inode is not open.inode:
+        work.server.caching.demand(inode, Cause.HANDLE, None)
+    for decision in decided:  # what waits is decided again
+        audit.record(decision)
     if inode is None or inode is open.inode:
         return
-    work.server.caching.demand(inode, Cause.HANDLE, None)
     with inode.lock:
         others = [] if inode.deleted else inode.opens + inode.stream_opens()
         unshared = any(not other.share_access & FILE_SHARE_DELETE for other in others)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ksmbd.state import audit
@@ -11,6 +12,7 @@ from ksmbd.wire.access import FILE_ALL_ACCESS, MAXIMUM_ALLOWED
 from ksmbd.wire.security import (
     OWNER_SECURITY_INFORMATION,
     SELF_RELATIVE,
+    Acl,
     SecurityDescriptor,
     Sid,
 )
@@ -50,11 +52,18 @@ def _parent(tree: TreeConnect, root: ShareRoot, path: str) -> SecurityDescriptor
         os.close(fd)
 
 
-def granted(tree: TreeConnect, entry: Entry, st: Stat, desired: int, besides: int) -> int:
+def granted(
+    tree: TreeConnect,
+    entry: Entry,
+    st: Stat,
+    desired: int,
+    besides: int,
+    decided: Callable[[audit.Decision], None] = audit.record,
+) -> int:
     """The access an open of an existing file is granted, [MS-FSA] 2.1.5.1.2.
 
-    *besides* must be allowed too (the disposition needs it) without being granted.  Either way
-    the file's audit ACEs are heeded, if it has any.
+    *besides* must be allowed too (the disposition needs it) without being granted.  *decided* is
+    called either way if the file has a SACL: whoever may wait afterwards records it later.
 
     ACCESS_DENIED        the descriptor does not give it
     PRIVILEGE_NOT_HELD   ACCESS_SYSTEM_SECURITY without the privilege
@@ -67,9 +76,9 @@ def granted(tree: TreeConnect, entry: Entry, st: Stat, desired: int, besides: in
     try:
         mask = _granted(tree, entry, sd, desired, besides)
     except (PermissionError, NtStatusError):
-        audit.record(tree, entry.path, sd.sacl, desired | besides, success=False)
+        decided(audit.Decision(tree, entry.path, sd.sacl, desired | besides, False))
         raise
-    audit.record(tree, entry.path, sd.sacl, mask | besides, success=True)
+    decided(audit.Decision(tree, entry.path, sd.sacl, mask | besides, True))
     return mask
 
 
@@ -106,25 +115,39 @@ def maximal(tree: TreeConnect, open: Open) -> int:
 
 
 def require_in_parent(tree: TreeConnect, entry: Entry, right: int) -> None:
-    """ACCESS_DENIED unless *right* is held in the directory a new file would be made in."""
+    """ACCESS_DENIED unless *right* is held in the directory a new file would be made in.
+
+    What the directory's audit ACEs want to hear of is the refusal: a file that is made has some
+    of its own.
+    """
     token = tree.the_token
     if token.privileged:
         return
     sd = acl.descriptor(Descriptor(entry.parent), tree.session.domain, tree.share.acl_xattr)
-    access.granted(sd, token, right)
+    try:
+        access.granted(sd, token, right)
+    except PermissionError:
+        if sd.sacl is not None:
+            parent = entry.path.rpartition("/")[0]
+            audit.record(audit.Decision(tree, parent, sd.sacl, right, False))
+        raise
 
 
 def give_to_new(
     tree: TreeConnect, open: Open, entry: Entry, explicit: SecurityDescriptor | None
-) -> None:
-    """Owner and descriptor of a file just made: asked for, inherited, or as the kernel made it."""
+) -> Acl | None:
+    """Owner and descriptor of a file just made: asked for, inherited, or as the kernel made it.
+
+    Returns its SACL, if it has one.
+    """
     share = tree.share
     domain = tree.session.domain
     heir: Sid | None = None
+    made: SecurityDescriptor | None = None
     if share.inherit_owner:
         heir = domain.uid_to_sid(os.fstat(entry.parent).st_uid)
     if explicit is not None or share.acl_xattr:
-        acl.settle(
+        made = acl.settle(
             open.file,
             Descriptor(entry.parent),
             tree.the_token,
@@ -137,3 +160,4 @@ def give_to_new(
         owned = SecurityDescriptor(SELF_RELATIVE, heir, None, None, None)
         with credentials.privileged():
             acl.store(open.file, owned, OWNER_SECURITY_INFORMATION, domain, share.acl_xattr)
+    return made.sacl if made is not None else None

@@ -234,8 +234,10 @@ def settle(
     keep: Keep,
     explicit: SecurityDescriptor | None = None,
     heir: Sid | None = None,
-) -> None:
+) -> SecurityDescriptor | None:
     """Give a file just created its descriptor: what was asked for, else what it inherits.
+
+    Returns it if it is stored; None if nothing was, and mode and POSIX ACL say it all.
 
     *explicit* is the descriptor of the SecD create context; its SACL counts only if the
     token is privileged.  With *keep* the rest comes from the stored descriptor of
@@ -246,14 +248,14 @@ def settle(
     """
     above = stored(parent, domain, keep) if keep else None
     if above is None and explicit is None and keep != Keep.ALONE:
-        return
+        return None
     state = _state(handle.fd)
     new = _from_posix(state, domain)
     if above is not None:
         group = domain.gid_to_sid(state.gid)
         handed = inherited(above, token, domain, state.is_directory, group=group, owner=heir)
         if handed is None and explicit is None and keep != Keep.ALONE:
-            return
+            return None
         if handed is not None:
             handed = handed._replace(owner=new.owner) if heir else handed
             new = handed if handed.dacl_present else new._replace(sacl=handed.sacl)
@@ -263,8 +265,10 @@ def settle(
     asked = OWNER_SECURITY_INFORMATION | GROUP_SECURITY_INFORMATION
     state = _chown(handle.fd, state, new, asked, domain, keep, token)
     _set_permissions(handle.fd, state, new.dacl, domain, keep)
-    if keep:
-        _write(handle.fd, new)
+    if not keep:
+        return None
+    _write(handle.fd, new)
+    return new
 
 
 # Reading

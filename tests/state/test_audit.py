@@ -15,17 +15,25 @@ from ksmbd.vfs import acl
 from ksmbd.vfs.sid import EVERYONE, GUESTS, Domain
 from ksmbd.wire import ipc
 from ksmbd.wire.access import (
+    FILE_ADD_FILE,
+    FILE_ALL_ACCESS,
+    FILE_DIRECTORY_FILE,
     FILE_GENERIC_READ,
+    FILE_NON_DIRECTORY_FILE,
     FILE_OPEN,
     FILE_READ_DATA,
+    FILE_TRAVERSE,
     FILE_WRITE_DATA,
     GENERIC_READ,
     MAXIMUM_ALLOWED,
 )
+from ksmbd.wire.create import OPLOCK_BATCH
 from ksmbd.wire.security import (
+    CONTAINER_INHERIT,
     DACL_SECURITY_INFORMATION,
     FAILED_ACCESS,
     INHERIT_ONLY,
+    OBJECT_INHERIT,
     SACL_PRESENT,
     SACL_SECURITY_INFORMATION,
     SUCCESSFUL_ACCESS,
@@ -56,6 +64,20 @@ def guarded(folder: Path, *aces: Ace) -> Client:
     sd = with_dacl(allow(EVERYONE, FILE_GENERIC_READ), control=SACL_PRESENT)._replace(
         sacl=Acl(aces)
     )
+    info = DACL_SECURITY_INFORMATION | SACL_SECURITY_INFORMATION
+    acl.store(Opened(fd), sd, info, Domain((11, 22, 33)), acl.Keep.STORED)
+    os.close(fd)
+    return client_of(folder)
+
+
+def audited_folder(folder: Path, *aces: Ace, mask: int = FILE_ALL_ACCESS) -> Client:
+    """joe on a share with the folder "in", where everybody has *mask*, and its SACL."""
+    path = folder / "in"
+    path.mkdir()
+    give_to_joe(path)
+    fd = os.open(path, os.O_RDONLY)
+    everything = allow(EVERYONE, mask, OBJECT_INHERIT | CONTAINER_INHERIT)
+    sd = with_dacl(everything, control=SACL_PRESENT)._replace(sacl=Acl(aces))
     info = DACL_SECURITY_INFORMATION | SACL_SECURITY_INFORMATION
     acl.store(Opened(fd), sd, info, Domain((11, 22, 33)), acl.Keep.STORED)
     os.close(fd)
@@ -145,6 +167,71 @@ def test_where_no_descriptors_are_stored_nothing_is_written(folder: Path, record
     give_to_joe(folder / "file")
     assert opened(client_of(folder, 0), FILE_READ_DATA) is NtStatus.SUCCESS
     assert records() == []
+
+
+@pytest.mark.parametrize("options", [FILE_DIRECTORY_FILE, FILE_NON_DIRECTORY_FILE])
+def test_a_new_file_is_told_of_at_the_open_that_makes_it(
+    folder: Path, records: Records, options: int
+) -> None:
+    flags = BOTH | INHERIT_ONLY | OBJECT_INHERIT | CONTAINER_INHERIT
+    client = audited_folder(folder, Ace(SYSTEM_AUDIT, flags, FILE_WRITE_DATA, EVERYONE))
+    frame = client.frames.create(
+        r"in\new", desired_access=FILE_READ_DATA | FILE_WRITE_DATA, create_options=options
+    )
+    assert client.status(frame) is NtStatus.SUCCESS
+    (granted,) = records()
+    assert (granted["outcome"], granted["path"]) == ("granted", "in/new")
+    assert granted["access"] == "0x3"
+
+
+def test_a_new_file_without_a_right_that_is_asked_about_is_not_told_of(
+    folder: Path, records: Records
+) -> None:
+    ace = Ace(SYSTEM_AUDIT, BOTH | INHERIT_ONLY | OBJECT_INHERIT, FILE_WRITE_DATA, EVERYONE)
+    client = audited_folder(folder, ace)
+    client.open(r"in\new", desired_access=FILE_READ_DATA)
+    client.open(r"in\folder", create_options=FILE_DIRECTORY_FILE)  # it inherits none of that
+    assert records() == []
+
+
+def test_a_file_that_may_not_be_made_is_told_of_by_the_folder(
+    folder: Path, records: Records
+) -> None:
+    aces = (
+        Ace(SYSTEM_AUDIT, FAILED_ACCESS, FILE_ADD_FILE, EVERYONE),
+        Ace(SYSTEM_AUDIT, BOTH | INHERIT_ONLY | OBJECT_INHERIT, FILE_ALL_ACCESS, EVERYONE),
+    )
+    client = audited_folder(folder, *aces, mask=FILE_GENERIC_READ | FILE_TRAVERSE)
+    assert client.status(client.frames.create(r"in\new")) is NtStatus.ACCESS_DENIED
+    (denied,) = records()
+    assert (denied["outcome"], denied["path"], denied["access"]) == ("denied", "in", "0x2")
+
+
+def test_a_file_that_is_not_shared_was_granted_by_its_descriptor(
+    folder: Path, records: Records
+) -> None:
+    client = guarded(folder, Ace(SYSTEM_AUDIT, BOTH, FILE_READ_DATA, EVERYONE))
+    frame = client.frames.create("file", desired_access=FILE_READ_DATA, share_access=0)
+    assert client.status(frame) is NtStatus.SUCCESS
+    assert opened(client, FILE_READ_DATA) is NtStatus.SHARING_VIOLATION
+    assert [record["outcome"] for record in records()] == ["granted", "granted"]
+
+
+def test_an_open_that_waits_is_told_of_once(folder: Path, records: Records) -> None:
+    client = guarded(folder, Ace(SYSTEM_AUDIT, BOTH, FILE_READ_DATA, EVERYONE))
+    frame = client.frames.create(
+        "file", desired_access=FILE_READ_DATA, requested_oplock_level=OPLOCK_BATCH
+    )
+    first = client.file(client.call(frame))
+    assert len(records()) == 1
+    other = ready(client.engine)
+    other.pend(other.frames.create("file", desired_access=FILE_READ_DATA))
+    assert records() == []
+    client.call(first.frames.close())
+    (answer,) = other.receive()
+    assert answer.status is NtStatus.SUCCESS
+    (granted,) = records()
+    assert granted["outcome"] == "granted"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is privileged")

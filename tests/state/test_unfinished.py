@@ -73,9 +73,7 @@ def engine(folder: Path) -> Iterator[ThreadedEngine]:
     fd = os.open(base, os.O_RDONLY)
     control = SELF_RELATIVE | DACL_PRESENT
     sd = SecurityDescriptor(control, None, None, None, Acl(RULES))
-    acl.store(
-        Opened(fd), sd, DACL_SECURITY_INFORMATION, Domain((11, 22, 33)), acl.Keep.STORED
-    )
+    acl.store(Opened(fd), sd, DACL_SECURITY_INFORMATION, Domain((11, 22, 33)), acl.Keep.STORED)
     os.close(fd)
     shares = [share("data", str(folder), STORED), share("again", str(base), STORED)]
     with ThreadedEngine(folder, workers=2, shares=shares) as made:
@@ -123,7 +121,6 @@ def folder_frame(client: Client, name: str) -> Frame:
 
 def parked(engine: ThreadedEngine, clients: list[Client]) -> None:
     """Until the requests of all these wait, and hold no thread."""
-
 
     def waits(client: Client) -> bool:
         works = list(client.connection.requests.values())
