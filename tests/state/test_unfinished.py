@@ -28,21 +28,15 @@ from ksmbd.wire.access import (
 from ksmbd.wire.create import CreateResponse
 from ksmbd.wire.file_info import FileInfo
 from ksmbd.wire.security import (
-    ACCESS_ALLOWED,
-    ACCESS_DENIED,
     CONTAINER_INHERIT,
-    DACL_PRESENT,
     DACL_SECURITY_INFORMATION,
     INHERIT_ONLY,
     OBJECT_INHERIT,
-    SELF_RELATIVE,
-    Ace,
-    Acl,
-    SecurityDescriptor,
 )
 from ksmbd.wire.status import NtStatus
 from ksmbd.wire.text import utf16
 from tests.support.client import Client, ready
+from tests.support.descriptors import allow, deny, with_dacl
 from tests.support.engine import give_to_joe
 from tests.support.frames import Frame
 from tests.support.mountd import DISK, share
@@ -53,9 +47,9 @@ STORED: Final = DISK | ipc.SHARE_ACL_XATTR
 ROUNDS: Final = 25
 CLIENTS: Final = 8
 RULES: Final = (
-    Ace(ACCESS_DENIED, INHERIT_ONLY | CONTAINER_INHERIT, FILE_ADD_FILE, EVERYONE),
-    Ace(ACCESS_DENIED, INHERIT_ONLY | OBJECT_INHERIT, FILE_READ_DATA, EVERYONE),
-    Ace(ACCESS_ALLOWED, OBJECT_INHERIT | CONTAINER_INHERIT, FILE_ALL_ACCESS, EVERYONE),
+    deny(EVERYONE, FILE_ADD_FILE, INHERIT_ONLY | CONTAINER_INHERIT),
+    deny(EVERYONE, FILE_READ_DATA, INHERIT_ONLY | OBJECT_INHERIT),
+    allow(EVERYONE, FILE_ALL_ACCESS, OBJECT_INHERIT | CONTAINER_INHERIT),
 )
 
 
@@ -71,8 +65,7 @@ def engine(folder: Path) -> Iterator[ThreadedEngine]:
     base.mkdir()
     give_to_joe(base)
     fd = os.open(base, os.O_RDONLY)
-    control = SELF_RELATIVE | DACL_PRESENT
-    sd = SecurityDescriptor(control, None, None, None, Acl(RULES))
+    sd = with_dacl(*RULES)
     acl.store(Opened(fd), sd, DACL_SECURITY_INFORMATION, Domain((11, 22, 33)), acl.Keep.STORED)
     os.close(fd)
     shares = [share("data", str(folder), STORED), share("again", str(base), STORED)]
