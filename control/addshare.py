@@ -11,17 +11,17 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from control.conffile import ConfFile, Option
 from control.tools import Failed, make_default_folder, notify_mountd, parser, reason
-from mountd import conf, users
+from mountd import conf, share_edit
 from mountd.conf import GLOBAL, IPC, ConfError
+from mountd.conffile import ConfFile, Option
 from mountd.daemon import log_to_stderr
-from mountd.params import SHARE_KEYS, fold, text
+from mountd.params import SHARE_KEYS, fold
+from mountd.share_edit import Unfit, checked
 
 log = logging.getLogger("control")
 
 TOOL: Final = "ksmbd.addshare"
-MODE: Final = 0o644  # of a configuration that did not exist
 
 
 def main(argv: Sequence[str] | None = None, ask: Callable[[str], str] = input) -> int:
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None, ask: Callable[[str], str] = input) -
     log_to_stderr(TOOL, verbose=options.verbose)
     try:
         _run(options, ask)
-    except (Failed, ConfError, OSError) as error:
+    except (Failed, Unfit, ConfError, OSError) as error:
         log.error("%s", reason(error))
         return 1
     except (KeyboardInterrupt, EOFError):
@@ -57,8 +57,7 @@ def _run(options: argparse.Namespace, ask: Callable[[str], str]) -> None:
     name, path = options.share, os.path.abspath(conf.find(options.config))
     _check_name(name, options.action)
     make_default_folder(path)
-    with users.locked(path):
-        file = ConfFile(path)
+    with share_edit.editing(path, name) as file:
         known = name.casefold() in file.sections
         if options.action == "add" and known:
             raise Failed(f"share {name!r} exists already; -u changes it")
@@ -70,7 +69,6 @@ def _run(options: argparse.Namespace, ask: Callable[[str], str]) -> None:
             given = options.option
             wanted = _asked(file, name, ask) if given is None else _parsed(given)
             file.update(name, wanted)
-        _write(file, name)
     done = {"delete": "deleted"}.get(options.action, "updated" if known else "added")
     log.info("Share %r %s", name, done)
 
@@ -103,7 +101,7 @@ def _parsed(given: list[str]) -> list[Option]:
         if fold(key) not in SHARE_KEYS:
             log.warning("%r is no parameter of a share: ignored", key.strip())
             continue
-        options.append(_checked(Option(fold(key), value.strip())))
+        options.append(checked(Option(fold(key), value.strip())))
     return options
 
 
@@ -116,7 +114,7 @@ def _asked(file: ConfFile, name: str, ask: Callable[[str], str]) -> list[Option]
         _complete_with(value)
         answer = ask(f"{key} [{value}]: ").strip()
         if answer and answer != value:
-            options.append(_checked(Option(key, answer)))
+            options.append(checked(Option(key, answer)))
     return options
 
 
@@ -127,44 +125,6 @@ def _complete_with(value: str) -> None:
     readline.set_completer_delims("")
     readline.set_completer(complete)
     readline.parse_and_bind("tab: complete")
-
-
-def _checked(option: Option) -> Option:
-    """*option*, in quotation marks if it needs them. Raises Failed if it is not good."""
-    param = SHARE_KEYS[option.key]
-    key, value = option
-    if not value.isprintable():
-        raise Failed(f"{key}: a value has no control characters")
-    if value or param.empty:
-        try:
-            param.value(value)
-        except ValueError as error:
-            raise Failed(f"{key} = {value}: expected {error}") from None
-    line = f"{key} = {value}"
-    if conf.without_comment(line) == line and not line.endswith("\\"):
-        return option
-    if '"' in value or param.value(f'"{value}"') != text(value):
-        raise Failed(f"{key} = {value}: # and ; begin a comment, and \\ joins lines")
-    return Option(key, f'"{value}"')
-
-
-def _write(file: ConfFile, name: str) -> None:
-    """Replace the file, if what comes out can be read."""
-    if not file.changed:
-        return
-    temporary = f"{file.path}.new"
-    try:
-        users.replace_file(temporary, file.content(), 0o600)
-        configuration = conf.load(temporary)
-        for warning in configuration.warnings:
-            if f"[{name.casefold()}]" in warning.casefold():
-                log.warning("%s", warning.replace(temporary, file.path))
-    except ConfError as error:
-        raise ConfError(file.path, error.line, error.why) from None
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-    users.replace_file(file.path, file.content(), MODE)
 
 
 if __name__ == "__main__":

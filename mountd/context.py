@@ -8,6 +8,7 @@ from typing import Final
 
 from ksmbd.wire.access import FILE_APPEND_DATA, FILE_READ_DATA, FILE_WRITE_DATA
 from mountd import login, variables
+from mountd.administration import Administration
 from mountd.questions import Questions
 from mountd.rpc.interface import (
     DISK,
@@ -23,6 +24,7 @@ from mountd.rpc.interface import (
     FileInfo,
     SessionInfo,
     Share,
+    ShareChange,
 )
 from mountd.sessions import Tree
 from mountd.shares import Share as Served
@@ -50,6 +52,7 @@ class RpcContext:
     def __init__(self, state: State, questions: Questions) -> None:
         self._state = state
         self._questions = questions
+        self._administration = Administration(state, questions.tell)
 
     @property
     def server_name(self) -> str:
@@ -95,10 +98,20 @@ class RpcContext:
                 max_users=share.params.max_connections,
                 current_users=self._state.sessions.count(share.name),
                 lists_by_access=share.params.hide_unreadable,
+                security=share.security,
             )
             for share in self._shares_of(caller)
             if share.params.available
         ]
+
+    def add_share(self, name: str, path: str, change: ShareChange) -> None:
+        self._administration.add(name, path, change)
+
+    def change_share(self, name: str, change: ShareChange) -> None:
+        self._administration.change(name, change)
+
+    def delete_share(self, name: str) -> None:
+        self._administration.delete(name)
 
     def _shares_of(self, caller: Caller) -> Iterator[Served]:
         """Shares as the caller would get them; [homes] is the caller's own."""

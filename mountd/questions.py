@@ -58,6 +58,16 @@ class Questions:
             pending.answer = message
             pending.done.set()
 
+    def tell(self, *messages: Message) -> None:
+        """Send what needs no answer, if ksmbd is there."""
+        with self._lock:
+            send = self._send
+        try:
+            for message in messages if send is not None else ():
+                send(message)  # type: ignore[misc]
+        except (OSError, WireError) as error:
+            log.warning("ksmbd was not told: %s", error)
+
     def opens(self) -> list[tuple[int, int, int, str, str]]:
         """Number, access, count of locks, path and user of every open; [] if ksmbd is away."""
         found: list[tuple[int, int, int, str, str]] = []

@@ -60,6 +60,7 @@ VFS_FLAGS: Final = {
     "fruit": ipc.SHARE_AAPL,
     "streams_xattr": ipc.SHARE_STREAMS,
 }
+_COMPARED: Final = ("name", "path", "root", "params", "known", "security")
 
 
 @dataclass(slots=True)
@@ -75,6 +76,7 @@ class Share:
     is_home: bool = False  # of an account: a share of [homes]
     known: Mapping[str, str] = field(default_factory=dict)  # the server's variables
     variables: frozenset[str] = frozenset()  # the client's, which ``params`` still has in it
+    security: bytes = b""  # its descriptor, self-relative; b"": everyone may do all
 
     @property
     def is_homes(self) -> bool:
@@ -107,8 +109,7 @@ class Share:
         return flags | (ipc.SHARE_UPDATE if self.updated else 0)
 
     def same(self, other: Share) -> bool:
-        mine = (self.name, self.path, self.root, self.params, self.known)
-        return mine == (other.name, other.path, other.root, other.params, other.known)
+        return all(getattr(self, name) == getattr(other, name) for name in _COMPARED)
 
 
 class Shares:
@@ -171,12 +172,15 @@ class Shares:
         return tuple(changed), removed
 
 
-def build(configuration: Configuration) -> Shares:
-    """The shares of a configuration, ``IPC$`` among them."""
+def build(configuration: Configuration, security: Mapping[str, bytes] | None = None) -> Shares:
+    """The shares of a configuration, ``IPC$`` among them; *security* by folded name."""
+    security = security or {}
     root = configuration.globals.root_directory.rstrip("/")
     known = variables.of_server(configuration.globals)
     shares = {
-        folded: _share(Share(name, params, root=root, known=known))
+        folded: _share(
+            Share(name, params, root=root, known=known, security=security.get(folded, b""))
+        )
         for folded, (name, params) in configuration.shares.items()
     }
     _, params = configuration.shares.get(IPC, (IPC, replace(configuration.defaults)))
@@ -278,4 +282,5 @@ def config_response(handle: int, share: Share, identity: Identity) -> ShareConfi
         recycle_noversions=params.recycle_noversions,
         recycle_directory_mode=params.recycle_directory_mode,
         recycle_subdir_mode=params.recycle_subdir_mode or params.recycle_directory_mode,
+        security=share.security,
     )

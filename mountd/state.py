@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from ksmbd.wire import ipc
 from ksmbd.wire.ipc import StartingUp, StateChanged
 from ksmbd.wire.policy import Encryption, MapToGuest
-from mountd import conf, krb5, shares, users
+from mountd import conf, krb5, share_security, shares, users
 from mountd.conf import ConfError, Configuration
 from mountd.host_names import HostNames
 from mountd.hosts import Names, allowed
@@ -51,6 +51,11 @@ class Paths(NamedTuple):
     conf: str
     accounts: str = users.DEFAULT_PATH
 
+    @property
+    def share_security(self) -> str:
+        """The shares' own descriptors, beside the accounts."""
+        return os.path.join(os.path.dirname(self.accounts), share_security.NAME)
+
 
 class State:
     """Everything the requests are answered from."""
@@ -77,6 +82,7 @@ class State:
         self.host_names = host_names or HostNames(monotonic)
         self.server_identity: Identity | None = None  # ksmbd's own, if it may become nobody else
         self._reloading = threading.Lock()
+        self.editing = threading.Lock()  # one administrator at a time changes files over RPC
         self.files = self._read(1)
         self.sub_authorities = sub_authorities(
             os.path.join(os.path.dirname(paths.conf), SUBAUTH_NAME), random
@@ -195,7 +201,9 @@ class State:
         accounts = users.load(self.paths.accounts)
         params = configuration.globals
         self.throttle.configure(params.max_failed_logons, params.failed_logon_window * 60)
-        return Files(configuration, accounts, shares.build(configuration), generation)
+        security = share_security.load(self.paths.share_security)
+        served = shares.build(configuration, security)
+        return Files(configuration, accounts, served, generation)
 
     def _unknown(self, account: str) -> bool:
         return self.server_identity is None and self.system.user(account) is None

@@ -94,12 +94,16 @@ def editing(path: str) -> Iterator[Accounts]:
 
 
 @contextlib.contextmanager
-def locked(path: str) -> Iterator[None]:
-    """Hold *path*'s lock file, which stays behind: removing it would let two in."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    fd = os.open(f"{path}.lock", flags, 0o600)
+def locked(path: str, *, wait: bool = True) -> Iterator[None]:
+    """Hold *path*'s lock file, which stays behind: removing it would let two in.
+
+    The folder's group may take it, too: mountd is not whom the administrator's tools run as.
+    Without *wait* raises BlockingIOError if somebody has it.
+    """
+    flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(f"{path}.lock", flags, 0o640)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(fd)

@@ -131,6 +131,7 @@ TESTED_BY: Final[dict[str, str]] = {
     "mountd/rpc/srvsvc_info.py": "tests/mountd/test_rpc_srvsvc.py",
     "mountd/rpc/srvsvc_lists.py": "tests/mountd/test_rpc_srvsvc.py",
     "mountd/rpc/srvsvc_names.py": "tests/mountd/test_rpc_srvsvc.py",
+    "mountd/share_edit.py": "tests/mountd/test_administration.py",
     "mountd/state.py": "tests/mountd/test_state.py",  # tests/state is about ksmbd/state
     "ksmbd/state/replay.py": "tests/commands/test_create_replay.py",
     "ksmbd/state/open.py": "tests/state/test_opens.py",

@@ -73,12 +73,8 @@ from ksmbd.wire.access import (
     FILE_READ_DATA,
     FILE_SUPERSEDE,
     FILE_SUPERSEDED,
-    FILE_WRITE_ATTRIBUTES,
     FILE_WRITE_DATA,
-    FILE_WRITE_EA,
     MAXIMUM_ALLOWED,
-    WRITE_DAC,
-    WRITE_OWNER,
 )
 from ksmbd.wire.change_notify import (
     CHANGE_ATTRIBUTES,
@@ -96,10 +92,6 @@ from ksmbd.wire.text import filetime_from_ns
 
 _READING: Final = FILE_READ_DATA | FILE_EXECUTE
 _WRITING: Final = FILE_WRITE_DATA | FILE_APPEND_DATA
-_CHANGING: Final = (
-    _WRITING | FILE_WRITE_EA | FILE_WRITE_ATTRIBUTES | FILE_DELETE_CHILD
-    | DELETE | WRITE_DAC | WRITE_OWNER
-)  # fmt: skip
 _OVERWRITING: Final = {
     FILE_SUPERSEDE: (FILE_SUPERSEDED, DELETE),
     FILE_OVERWRITE: (FILE_OVERWRITTEN, FILE_WRITE_DATA),
@@ -347,11 +339,12 @@ def _granted(
     st = entry.stat
     assert st is not None
     granted = rights.granted(tree, entry, st, want.access, besides, contexts.decided)
-    if not tree.writable:
+    beyond = FILE_ALL_ACCESS & ~tree.maximal_access  # read-only, or what its descriptor withholds
+    if beyond:
         if want.access & MAXIMUM_ALLOWED:
-            granted &= ~_CHANGING | want.access
-        if (granted | besides) & _CHANGING:
-            raise NtStatusError(NtStatus.ACCESS_DENIED, f"{tree.share.name} is read-only")
+            granted &= ~beyond | want.access
+        if (granted | besides) & beyond:
+            raise NtStatusError(NtStatus.ACCESS_DENIED, f"{tree.share.name} does not give it")
     if st.attributes & ATTR_READONLY and not st.is_directory:
         if want.access & _WRITING:
             raise NtStatusError(NtStatus.ACCESS_DENIED, "a read-only file")
@@ -431,6 +424,8 @@ def _check_new(
             create_reparse.look_for_link(tree, want)
         raise NtStatusError(NtStatus.OBJECT_NAME_NOT_FOUND, want.path)
     tree.require_writable()
+    if want.access & FILE_ALL_ACCESS & ~tree.maximal_access:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, f"{tree.share.name} does not give it")
     directory = bool(want.options & FILE_DIRECTORY_FILE)
     if want.attributes & ATTR_READONLY and want.options & FILE_DELETE_ON_CLOSE and not directory:
         raise NtStatusError(NtStatus.CANNOT_DELETE, "a read-only file that is to be deleted")
@@ -444,7 +439,7 @@ def _create(work: Work, tree: TreeConnect, want: Wanted, entry: Entry, contexts:
     handle = _made(work, tree, want, entry)
     granted = want.access
     if granted & MAXIMUM_ALLOWED:
-        granted = granted & ~MAXIMUM_ALLOWED | FILE_ALL_ACCESS
+        granted = granted & ~MAXIMUM_ALLOWED | tree.maximal_access
     open = _attach(work, tree, want, handle, granted, contexts.wish, new=True)
     try:
         work.server.notify.created(handle)

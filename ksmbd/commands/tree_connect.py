@@ -8,16 +8,17 @@ from ksmbd.auth.identity import Identity
 from ksmbd.ipc.requests import TreeConnectReply
 from ksmbd.state import shares
 from ksmbd.state.connection import Connection
-from ksmbd.state.identities import credentials_for, token_for
+from ksmbd.state.identities import credentials_for, share_access, token_for
 from ksmbd.state.session import Session
 from ksmbd.state.share import Share
 from ksmbd.state.tree import TreeConnect
 from ksmbd.state.work import Reply, Work
 from ksmbd.wire.access import (
-    FILE_ALL_ACCESS,
     FILE_GENERIC_EXECUTE,
     FILE_GENERIC_READ,
     FILE_GENERIC_WRITE,
+    FILE_READ_DATA,
+    FILE_WRITE_DATA,
 )
 from ksmbd.wire.ipc import TREE_UPDATE, TREE_WRITABLE, TreeStatus
 from ksmbd.wire.negotiate import CAP_PERSISTENT_HANDLES, SMB_3_1_1
@@ -39,6 +40,7 @@ from ksmbd.wire.tree_connect import (
 
 _MAX_NAME: Final = 80  # characters of a share name, [MS-SRVS]
 _PIPE_ACCESS: Final = FILE_GENERIC_READ | FILE_GENERIC_WRITE
+_USING: Final = FILE_READ_DATA | FILE_WRITE_DATA  # without either there is nothing to do
 _READ_ONLY_ACCESS: Final = FILE_GENERIC_READ | FILE_GENERIC_EXECUTE
 
 _REFUSALS: Final[dict[TreeStatus, NtStatus]] = {
@@ -58,8 +60,8 @@ def tree_connect(work: Work, req: TreeConnectRequest) -> Reply:
     """Let a session use a share, as mountd decides.
 
     BAD_NETWORK_NAME      no such share
-    ACCESS_DENIED         not for this user, this host, or a guest; or the share must be used
-                          encrypted, which this session cannot
+    ACCESS_DENIED         not for this user, this host, or a guest, be it by the share's own
+                          descriptor; or the share must be used encrypted, which this session cannot
     REQUEST_NOT_ACCEPTED  the share has as many connections as it may
     NO_LOGON_SERVERS      mountd is away
     USER_SESSION_DELETED  the session ended while mountd was asked
@@ -146,8 +148,11 @@ def _connect(
     decision: TreeConnectReply,
     identity: Identity | None,
 ) -> TreeConnect:
-    writable = bool(decision.flags & TREE_WRITABLE)
-    files = FILE_ALL_ACCESS if writable else _READ_ONLY_ACCESS
+    held = share_access(work.server, session, share)
+    if not held & _USING:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, f"{share.name}: its descriptor")
+    writable = bool(decision.flags & TREE_WRITABLE and held & FILE_WRITE_DATA)
+    files = held if writable else held & _READ_ONLY_ACCESS
     access = _PIPE_ACCESS if share.is_pipe else files
     acting = credentials_for(session, share, decision)
     tree = TreeConnect(

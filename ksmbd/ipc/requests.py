@@ -89,6 +89,7 @@ class ShareConfig(NamedTuple):
     recycle_noversions: tuple[str, ...] = ()
     recycle_directory_mode: int = 0o700
     recycle_subdir_mode: int = 0o700
+    security: bytes = b""  # the share's own descriptor, self-relative; b"": everyone may do all
 
     @property
     def is_pipe(self) -> bool:
@@ -186,6 +187,7 @@ def share_config(response: ShareConfigResponse) -> ShareConfig | None:
         recycle_noversions=response.recycle_noversions,
         recycle_directory_mode=response.recycle_directory_mode,
         recycle_subdir_mode=response.recycle_subdir_mode,
+        security=response.security,
     )
 
 

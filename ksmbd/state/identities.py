@@ -6,8 +6,9 @@ import os
 from typing import TYPE_CHECKING
 
 from ksmbd.ipc.requests import LoginReply, TreeConnectReply
-from ksmbd.vfs.access import Token, token
+from ksmbd.vfs.access import Token, maximum, token
 from ksmbd.vfs.credentials import Credentials
+from ksmbd.wire.access import FILE_ALL_ACCESS
 
 if TYPE_CHECKING:
     from ksmbd.state.server import Server
@@ -33,6 +34,20 @@ def credentials_for(
     if share.force_gid is not None and acting is not None:
         return acting._replace(gid=share.force_gid)
     return acting
+
+
+def share_access(server: Server, session: Session, share: Share) -> int:
+    """What the session's user may do on the share at most, by the share's own descriptor.
+
+    It is asked with whom logged on: ``force user`` says who uses the files, not who may.  No
+    privilege and no ownership counts here, as on Windows.
+    """
+    if share.security is None:
+        return FILE_ALL_ACCESS
+    user = session.credentials or Credentials(os.geteuid(), os.getegid(), tuple(os.getgroups()))
+    asking = token(server.domain, user.uid, user.gid, user.groups, guest=session.is_guest)
+    held = maximum(share.security._replace(owner=None), asking._replace(privileged=False))
+    return held & FILE_ALL_ACCESS
 
 
 def token_for(server: Server, session: Session, acting: Credentials | None) -> Token:

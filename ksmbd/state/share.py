@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ksmbd.vfs.recycle import RecycleBin
     from ksmbd.vfs.root import ShareRoot
     from ksmbd.vfs.snapshots import Snapshots
+    from ksmbd.wire.security import SecurityDescriptor
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -51,6 +52,7 @@ class Share:
     force_groups: tuple[int, ...] = ()
     volume_serial: int = 0
     volume_guid: bytes = bytes(16)
+    security: SecurityDescriptor | None = None  # who may use it at all; None: everyone, for all
     flags: int = 0  # mountd's flag word, for those who need a bit that has no name here
     root: ShareRoot | None = field(default=None, compare=False)  # None for a pipe share
     snapshots: Snapshots | None = field(default=None, compare=False)  # its previous versions

@@ -15,7 +15,9 @@ from ksmbd.vfs.recycle import RecycleBin, Rules
 from ksmbd.vfs.root import RootOptions, ShareRoot
 from ksmbd.vfs.snapshots import LABEL, Layout, Snapshots
 from ksmbd.wire import ipc
+from ksmbd.wire.base import WireError
 from ksmbd.wire.policy import Encryption
+from ksmbd.wire.security import DACL_PRESENT, SELF_RELATIVE, Acl, SecurityDescriptor
 from ksmbd.wire.status import NtStatus, NtStatusError
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ def _build(server: Server, config: ShareConfig, variant: str) -> Share:
         force_groups=config.force_groups,
         volume_serial=serial,
         volume_guid=server.guid[:12] + serial.to_bytes(4, "little"),
+        security=_security(config),
         flags=flags,
     )
     if not share.is_pipe:
@@ -87,6 +90,17 @@ def _build(server: Server, config: ShareConfig, variant: str) -> Share:
             share.backup_limit = BackupLimit(config.time_machine_max_size)
         share.streams = share.streams and share.root.has_user_xattrs()
     return share
+
+
+def _security(config: ShareConfig) -> SecurityDescriptor | None:
+    """Who may use the share; nobody where that cannot be read."""
+    if not config.security:
+        return None
+    try:
+        return SecurityDescriptor.unpack(config.security)
+    except WireError as malformed:
+        log.warning("%s: nobody may use it: %s", config.name, malformed)
+        return SecurityDescriptor(DACL_PRESENT | SELF_RELATIVE, dacl=Acl(()))
 
 
 def _encryption(flags: int) -> Encryption:

@@ -285,6 +285,7 @@ class ShareConfigResponse(Message):
     recycle_exclude_dir: texts = ()  # patterns of names of directories
     recycle_noversions: texts = ()  # patterns of names
     force_groups: ids = ()  # supplementary groups of `force user`
+    security: blob = b""  # the share's own descriptor, self-relative; b"": everyone may do all
 
 
 @message(Event.TREE_CONNECT_REQUEST)

@@ -62,6 +62,16 @@ class Share(NamedTuple):
     max_users: int = 0  # 0: no limit
     current_users: int = 0
     lists_by_access: bool = False  # directories show what one may read
+    security: bytes = b""  # descriptor of the share itself, self-relative; b"": everyone, all
+
+
+class ShareChange(NamedTuple):
+    """What an administrator sets on a share; None stays as it is."""
+
+    comment: str | None = None
+    max_users: int | None = None  # 0: no limit
+    lists_by_access: bool | None = None
+    security: bytes | None = None
 
 
 class SessionInfo(NamedTuple):
@@ -143,6 +153,15 @@ class Context(Protocol):
 
     def shares(self, caller: Caller) -> Sequence[Share]:
         """Those there are for the caller, as the caller would get them."""
+
+    def add_share(self, name: str, path: str, change: ShareChange) -> None:
+        """Share a directory. RpcError with a Win32 code if that cannot be."""
+
+    def change_share(self, name: str, change: ShareChange) -> None:
+        """Change a share; its new tree connects see it. RpcError as above."""
+
+    def delete_share(self, name: str) -> None:
+        """Share it no longer. RpcError as above."""
 
     def sessions(self) -> Sequence[SessionInfo]: ...
 

@@ -6,7 +6,7 @@ and whatever does not fit is a ``WireError``.
 
 A *field table* is a tuple of (attribute, kind); a kind is the name of a scalar
 method that reader and writer share, or a pointer with its referent deferred:
-``unique_wstring``, ``unicode``, ``sid``, ``null``.  The same table
+``unique_wstring``, ``unicode``, ``sid``, ``octets``, ``null``.  The same table
 packs a reply from objects and unpacks a request into dictionaries.
 """
 
@@ -23,7 +23,8 @@ T = TypeVar("T")
 Fields = tuple[tuple[str, str], ...]
 
 REFERENT: Final = 0x00020000  # the first referent id we write; any non-zero value will do
-POINTERS: Final = frozenset({"unique_wstring", "unicode", "sid", "null"})
+POINTERS: Final = frozenset({"unique_wstring", "unicode", "sid", "octets", "null"})
+_READERS: Final = {"sid": "sid", "octets": "octets"}  # kind -> method, else ``wstring``
 _U16: Final = struct.Struct("<H")
 _U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
@@ -90,6 +91,10 @@ class NdrReader:
             raise WireError("unterminated string")
         return units.decode("utf-16-le", "replace").partition("\0")[0]
 
+    def octets(self) -> bytes:
+        """Read a conformant array of bytes."""
+        return self.raw(self.conformance())
+
     def unique(self, read: Callable[[], T]) -> T | None:
         """Read a top-level ``[unique]`` pointer, whose referent follows at once."""
         return read() if self.u32() else None
@@ -147,7 +152,7 @@ class NdrReader:
             return self._units(*head)
         if not head:
             return None
-        return self.sid() if kind == "sid" else self.wstring()
+        return getattr(self, _READERS.get(kind, "wstring"))()
 
     def _units(self, length: int, _maximum: int, referent: int) -> str | None:
         if not referent:
@@ -242,6 +247,14 @@ class NdrWriter:
     def _sid(self, sid: Sid) -> None:
         self.u32(sid[1])
         self.raw(sid)
+
+    def octets(self, data: bytes | None) -> None:
+        """Write a pointer to a conformant array of bytes."""
+        self.pointer(None if data is None else lambda: self._octets(data))
+
+    def _octets(self, data: bytes) -> None:
+        self.u32(len(data))
+        self.raw(data)
 
     def null(self, _value: object = None) -> None:
         """Write a pointer to nothing, whatever the value."""

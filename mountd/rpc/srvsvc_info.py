@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from typing import Final
 
+from ksmbd.wire.access import FILE_ALL_ACCESS
+from ksmbd.wire.security import (
+    ACCESS_ALLOWED,
+    DACL_PRESENT,
+    SELF_RELATIVE,
+    Ace,
+    Acl,
+    SecurityDescriptor,
+    Sid,
+)
 from mountd.rpc.interface import Context, Share
 from mountd.rpc.ndr import Fields
 
 PLATFORM_NT: Final = 500  # [MS-SRVS] 2.2.2.6
 SHI1005_ACCESS_BASED_DIRECTORY_ENUM: Final = 0x0800  # [MS-SRVS] 2.2.4.29
 UNLIMITED: Final = 0xFFFFFFFF  # SHI_USES_UNLIMITED
+EVERYONE: Final = Sid(1, 0)
+EVERYONES: Final = SecurityDescriptor(  # of a share that nobody has set one for
+    DACL_PRESENT | SELF_RELATIVE,
+    dacl=Acl((Ace(ACCESS_ALLOWED, 0, FILE_ALL_ACCESS, EVERYONE),)),
+).pack()
 
 _SHARE_2: Final[Fields] = (
     ("name", "unique_wstring"),
@@ -21,7 +36,7 @@ _SHARE_2: Final[Fields] = (
     ("path", "unique_wstring"),
     ("password", "null"),
 )
-_DESCRIPTOR: Final[Fields] = (("descriptor_size", "u32"), ("descriptor", "null"))
+_DESCRIPTOR: Final[Fields] = (("descriptor_size", "u32"), ("descriptor", "octets"))
 
 SHARE_ENUM_LEVELS: Final[dict[int, Fields]] = {
     0: (("name", "unique_wstring"),),
@@ -70,8 +85,6 @@ class ShareRow:
     permissions = 0  # of share-level security, which is gone
     password = None
     server = "*"  # no server name scoping
-    descriptor_size = 0
-    descriptor = None
 
     def __init__(self, share: Share) -> None:
         self.name = share.name
@@ -81,6 +94,8 @@ class ShareRow:
         self.flags = SHI1005_ACCESS_BASED_DIRECTORY_ENUM if share.lists_by_access else 0
         self.max_uses = share.max_users if 0 < share.max_users < UNLIMITED else UNLIMITED
         self.current_uses = max(share.current_users, 0)
+        self.descriptor = share.security or EVERYONES
+        self.descriptor_size = len(self.descriptor)
         # Clients expect a drive: what Samba shows, too
         self.path = "C:" + share.path.replace("/", "\\") if share.path else ""
 

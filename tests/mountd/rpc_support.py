@@ -17,6 +17,7 @@ from mountd.rpc.interface import (
     FileInfo,
     SessionInfo,
     Share,
+    ShareChange,
 )
 from mountd.rpc.ndr import NdrReader, NdrWriter
 from mountd.rpc.pdu import Syntax
@@ -45,6 +46,7 @@ class FakeDaemon:
             Share("IPC$", IPC | SPECIAL, "IPC"),
             Share("Büro", comment="Größe 𝄞", path="/srv/büro"),
         ]
+        self.changes: list[tuple[object, ...]] = []  # what administrators did to shares
         self.session_list = [
             SessionInfo("10.0.0.1", "bob", 2, 30, 4),
             SessionInfo("10.0.0.2", "nobody", guest=True),
@@ -67,6 +69,15 @@ class FakeDaemon:
 
     def shares(self, _caller: Caller) -> list[Share]:
         return self.share_list
+
+    def add_share(self, name: str, path: str, change: ShareChange) -> None:
+        self.changes.append((name, path, change))
+
+    def change_share(self, name: str, change: ShareChange) -> None:
+        self.changes.append((name, change))
+
+    def delete_share(self, name: str) -> None:
+        self.changes.append((name,))
 
     def sessions(self) -> list[SessionInfo]:
         return self.session_list

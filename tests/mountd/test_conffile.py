@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from control.conffile import HEADER, ConfFile, Option
+from mountd.conffile import HEADER, ConfFile, Option
 
 TEXT = """; first
 [global]
