@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ksmbd.wire.access import FILE_APPEND_DATA, FILE_READ_DATA, FILE_WRITE_DATA
-from mountd import login, variables
+from mountd import file_security, login, variables
 from mountd.administration import Administration
+from mountd.file_security import FileOf
 from mountd.questions import Questions
 from mountd.rpc.interface import (
     DISK,
@@ -112,6 +113,13 @@ class RpcContext:
 
     def delete_share(self, name: str) -> None:
         self._administration.delete(name)
+
+    def file_security(
+        self, caller: Caller, share: str, path: str, information: int, security: bytes = b""
+    ) -> bytes:
+        return file_security.ask(
+            self._state, self._questions, caller, FileOf(share, path, information, security)
+        )
 
     def _shares_of(self, caller: Caller) -> Iterator[Served]:
         """Shares as the caller would get them; [homes] is the caller's own."""

@@ -200,6 +200,15 @@ def _account(files: Files, ticket: krb5.Ticket) -> str:
 # -- tree connect ------------------------------------------------------------------------
 
 
+class Decision(NamedTuple):
+    """How a client may use a share."""
+
+    share: Share
+    variant: str  # which of that name; "": there is one for all clients
+    member: Member
+    flags: int  # TREE_WRITABLE ... of ksmbd.wire.ipc
+
+
 def tree_connect(state: State, request: TreeConnectRequest) -> TreeConnectResponse:
     """May this session connect to this share? The tree is counted if so.
 
@@ -225,14 +234,7 @@ def _tree_connect(state: State, request: TreeConnectRequest) -> TreeConnectRespo
     limit = files.globals.max_active_sessions
     if state.sessions.session_room(request.session_id, limit):
         raise Refused(TreeStatus.TOO_MANY_SESSIONS, "max active sessions")
-    if request.account_flags & ipc.USER_BAD_PASSWORD and not files.globals.map_to_guest:
-        raise Refused(TreeStatus.INVALID_USER, "wrong password")
-    share = _share(state, files, request)
-    member = _member(state, files, share, request.account, request.account_flags)
-    share, variant = _of_client(state, share, member, request)
-    if problem := forced(share.params, state.system)[1]:
-        raise Refused(TreeStatus.ERROR, problem)
-    flags = _rights(state, share, member)
+    share, variant, member, flags = decision(state, request)
     tree = Tree(
         request.session_id,
         request.connect_id,
@@ -256,6 +258,22 @@ def _tree_connect(state: State, request: TreeConnectRequest) -> TreeConnectRespo
         variant=variant,
         groups=identity.groups if identity else (),
     )
+
+
+def decision(state: State, request: TreeConnectRequest) -> Decision:
+    """Which share is meant, and as whom and with which rights the client may use it.
+
+    Raises Refused with the statuses of :func:`tree_connect` that are no matter of number.
+    """
+    files = state.files
+    if request.account_flags & ipc.USER_BAD_PASSWORD and not files.globals.map_to_guest:
+        raise Refused(TreeStatus.INVALID_USER, "wrong password")
+    share = _share(state, files, request)
+    member = _member(state, files, share, request.account, request.account_flags)
+    share, variant = _of_client(state, share, member, request)
+    if problem := forced(share.params, state.system)[1]:
+        raise Refused(TreeStatus.ERROR, problem)
+    return Decision(share, variant, member, _rights(state, share, member))
 
 
 def _share(state: State, files: Files, request: TreeConnectRequest) -> Share:

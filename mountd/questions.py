@@ -6,12 +6,15 @@ import itertools
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from ksmbd.wire.base import WireError
 from ksmbd.wire.ipc import (
     EndRequest,
     EndResponse,
+    FileSecurityRequest,
+    FileSecurityResponse,
     Message,
     OpensRequest,
     OpensResponse,
@@ -90,6 +93,11 @@ class Questions:
             EndResponse,
         )
         return answer.count if answer is not None else 0
+
+    def file_security(self, request: FileSecurityRequest) -> tuple[int, bytes] | None:
+        """NTSTATUS and descriptor of a file, its handle filled in; None if ksmbd is away."""
+        answer = self._ask(lambda handle: replace(request, handle=handle), FileSecurityResponse)
+        return None if answer is None else (answer.status, answer.security)
 
     def _ask(self, make: Callable[[int], Message], kind: type[M]) -> M | None:
         pending = _Pending()

@@ -172,7 +172,9 @@ def started(_services: Services, message: ipc.Started) -> None:
         log.warning("ksmbd listens on no address yet")
 
 
-def answered(services: Services, message: ipc.OpensResponse | ipc.EndResponse) -> None:
+def answered(
+    services: Services, message: ipc.OpensResponse | ipc.EndResponse | ipc.FileSecurityResponse
+) -> None:
     services.questions.answered(message.handle, message)
 
 
@@ -193,7 +195,7 @@ def rpc(services: Services, message: ipc.RpcRequest) -> Message:
 def _open(services: Services, message: ipc.RpcRequest) -> tuple[int, bytes]:
     guest = bool(message.flags & ipc.RPC_RESTRICTED_CONTEXT)
     caller = services.context.caller(message.account, message.peer, guest=guest)
-    services.pipes.open(message.pipe, message.name, caller)
+    services.pipes.open(message.pipe, message.name, caller._replace(pipe=message.pipe))
     return RpcStatus.OK, b""
 
 
@@ -271,4 +273,5 @@ EVENTS: Final[dict[Event, Row]] = {
     Event.STARTED: Row(started, Lane.INLINE),
     Event.OPENS_RESPONSE: Row(answered, Lane.INLINE),
     Event.END_RESPONSE: Row(answered, Lane.INLINE),
+    Event.FILE_SECURITY_RESPONSE: Row(answered, Lane.INLINE),
 }

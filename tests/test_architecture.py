@@ -118,6 +118,7 @@ TESTED_BY: Final[dict[str, str]] = {
     "discovery/service.py": "tests/discovery/test_neighbourhood.py",
     "discovery/soap.py": "tests/discovery/test_wsd.py",
     "ksmbd/server/administration.py": "tests/interop/test_administration.py",
+    "ksmbd/server/file_security.py": "tests/interop/test_share_security.py",
     "ksmbd/vfs/followed.py": "tests/vfs/test_names.py",
     "ksmbd/wire/ipc_frame.py": "tests/wire/test_ipc.py",
     "mountd/questions.py": "tests/mountd/test_context.py",
@@ -131,6 +132,7 @@ TESTED_BY: Final[dict[str, str]] = {
     "mountd/rpc/srvsvc_info.py": "tests/mountd/test_rpc_srvsvc.py",
     "mountd/rpc/srvsvc_lists.py": "tests/mountd/test_rpc_srvsvc.py",
     "mountd/rpc/srvsvc_names.py": "tests/mountd/test_rpc_srvsvc.py",
+    "mountd/rpc/srvsvc_security.py": "tests/mountd/test_file_security.py",
     "mountd/share_edit.py": "tests/mountd/test_administration.py",
     "mountd/state.py": "tests/mountd/test_state.py",  # tests/state is about ksmbd/state
     "ksmbd/state/replay.py": "tests/commands/test_create_replay.py",

@@ -42,10 +42,8 @@ def query_security(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffe
     BUFFER_TOO_SMALL         it does not fit; ErrorData says what it needs
     """
     wanted = req.additional_information
-    if wanted & _NEEDS_PRIVILEGE:
-        open.require(ACCESS_SYSTEM_SECURITY)
-    if wanted & _NEEDS_READ_CONTROL:
-        open.require(READ_CONTROL)
+    for access in access_to_read(wanted):
+        open.require(access)
     sd = acl.descriptor(open.file, open.tree.session.domain, open.tree.share.acl_xattr)
     data = acl.select(sd, wanted).pack()
     if len(data) > req.output_buffer_length:
@@ -53,3 +51,9 @@ def query_security(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffe
             NtStatus.BUFFER_TOO_SMALL, f"{len(data)} bytes", len(data).to_bytes(4, "little")
         )
     return data, NtStatus.SUCCESS
+
+
+def access_to_read(wanted: int) -> tuple[int, ...]:
+    """The rights that telling the parts *wanted* takes."""
+    needs = ((_NEEDS_PRIVILEGE, ACCESS_SYSTEM_SECURITY), (_NEEDS_READ_CONTROL, READ_CONTROL))
+    return tuple(access for bits, access in needs if wanted & bits)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from ksmbd.state.open import Open
+from ksmbd.state.tree import TreeConnect
 from ksmbd.state.work import Work
 from ksmbd.vfs import acl, credentials
 from ksmbd.wire.access import ACCESS_SYSTEM_SECURITY, WRITE_DAC, WRITE_OWNER
-from ksmbd.wire.base import WireError
+from ksmbd.wire.base import Buffer, WireError
 from ksmbd.wire.change_notify import CHANGE_SECURITY
 from ksmbd.wire.security import (
     ATTRIBUTE_SECURITY_INFORMATION,
@@ -62,30 +63,43 @@ def set_security(work: Work, open: Open, req: SetInfoRequest, data: memoryview) 
     """
     open.require_writable()
     wanted = req.additional_information
-    for bits, access in _NEEDS:
-        if wanted & (bits | BACKUP_SECURITY_INFORMATION):
-            open.require(access)
+    for access in access_to_write(wanted):
+        open.require(access)
+    store(open.tree, open.file, data, wanted)
+    work.server.notify.modified(open.file, CHANGE_SECURITY)
+
+
+def access_to_write(wanted: int) -> tuple[int, ...]:
+    """The rights that setting the parts *wanted* takes."""
+    every = BACKUP_SECURITY_INFORMATION
+    return tuple(access for bits, access in _NEEDS if wanted & (bits | every))
+
+
+def store(tree: TreeConnect, file: acl.Opened, data: Buffer, wanted: int) -> None:
+    """Set the parts *wanted* of *data* on a file, whose access has been checked.
+
+    INVALID_SECURITY_DESCR   malformed
+    INVALID_OWNER            an owner nobody here has, or may give
+    """
     try:
         sd = SecurityDescriptor.unpack(data)
     except WireError as malformed:
         raise NtStatusError(NtStatus.INVALID_SECURITY_DESCR, str(malformed)) from None
     try:
-        _store(open, sd, wanted)
+        _store(tree, file, sd, wanted)
     except acl.InvalidOwner as refused:
         raise NtStatusError(NtStatus.INVALID_OWNER, str(refused)) from None
-    work.server.notify.modified(open.file, CHANGE_SECURITY)
 
 
-def _store(open: Open, sd: SecurityDescriptor, wanted: int) -> None:
+def _store(tree: TreeConnect, file: acl.Opened, sd: SecurityDescriptor, wanted: int) -> None:
     """Store as the user; where only a file's owner may, the stored descriptor's word counts too.
 
     The access check has found it to grant WRITE_DAC or WRITE_OWNER.  A group that is not the
     user's is left to the kernel, for a file of that group may give its rights away.
     """
-    tree = open.tree
     token, domain, keep = tree.the_token, tree.session.domain, tree.share.acl_xattr
     try:
-        acl.store(open.file, sd, wanted, domain, keep, token)
+        acl.store(file, sd, wanted, domain, keep, token)
     except acl.InvalidOwner:
         raise
     except PermissionError:
@@ -93,4 +107,4 @@ def _store(open: Open, sd: SecurityDescriptor, wanted: int) -> None:
         if not keep or (gives_group and sd.group not in token.sids):
             raise
         with credentials.privileged():
-            acl.store(open.file, sd, wanted, domain, keep, token)
+            acl.store(file, sd, wanted, domain, keep, token)

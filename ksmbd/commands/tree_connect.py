@@ -9,6 +9,7 @@ from ksmbd.ipc.requests import TreeConnectReply
 from ksmbd.state import shares
 from ksmbd.state.connection import Connection
 from ksmbd.state.identities import credentials_for, share_access, token_for
+from ksmbd.state.server import Server
 from ksmbd.state.session import Session
 from ksmbd.state.share import Share
 from ksmbd.state.tree import TreeConnect
@@ -77,8 +78,9 @@ def tree_connect(work: Work, req: TreeConnectRequest) -> Reply:
     try:
         fresh = bool(decision.flags & TREE_UPDATE)
         share = shares.find(work.server, name, decision.variant, fresh=fresh)
-        _require_encryption(session, share)
-        tree = _connect(work, session, share, tree_id, decision, identity)
+        require_encryption(session, share)
+        tree = make_tree(work.server, session, share, tree_id, decision, identity)
+        session.add_tree(tree)
     except NtStatusError:
         work.server.mountd.tree_disconnect(session.session_id, tree_id)
         raise
@@ -103,7 +105,8 @@ def _require_signature(work: Work, session: Session) -> None:
         raise Disconnect("TREE_CONNECT neither signed nor encrypted")
 
 
-def _require_encryption(session: Session, share: Share) -> None:
+def require_encryption(session: Session, share: Share) -> None:
+    """ACCESS_DENIED   the share must be used encrypted, which the session cannot"""
     if share.encryption == Encryption.REQUIRED and not session.can_encrypt:
         raise NtStatusError(NtStatus.ACCESS_DENIED, f"{share.name} must be used encrypted")
 
@@ -140,35 +143,37 @@ def _ask(work: Work, session: Session, name: str, tree_id: int) -> TreeConnectRe
     return decision
 
 
-def _connect(
-    work: Work,
+def make_tree(
+    server: Server,
     session: Session,
     share: Share,
     tree_id: int,
     decision: TreeConnectReply,
     identity: Identity | None,
 ) -> TreeConnect:
-    held = share_access(work.server, session, share)
+    """The session's use of *share* by mountd's *decision*, in no table yet.
+
+    ACCESS_DENIED   the share's own descriptor gives the user nothing
+    """
+    held = share_access(server, session, share)
     if not held & _USING:
         raise NtStatusError(NtStatus.ACCESS_DENIED, f"{share.name}: its descriptor")
     writable = bool(decision.flags & TREE_WRITABLE and held & FILE_WRITE_DATA)
     files = held if writable else held & _READ_ONLY_ACCESS
     access = _PIPE_ACCESS if share.is_pipe else files
     acting = credentials_for(session, share, decision)
-    tree = TreeConnect(
+    return TreeConnect(
         tree_id,
         session,
         share,
         writable=writable,
         maximal_access=access,
         credentials=acting,
-        token=token_for(work.server, session, acting),
-        now=work.server.clock(),
+        token=token_for(server, session, acting),
+        now=server.clock(),
         identity=identity,
         encrypt_data=share.encryption >= Encryption.DESIRED and session.can_encrypt,
     )
-    session.add_tree(tree)
-    return tree
 
 
 def _share_flags(tree: TreeConnect) -> int:

@@ -406,7 +406,7 @@ class Mountd:
                 callbacks.shutting_down(message.reason)
             case ipc.StateChanged():
                 callbacks.state_changed(message)
-            case ipc.OpensRequest() | ipc.EndRequest():
+            case ipc.OpensRequest() | ipc.EndRequest() | ipc.FileSecurityRequest():
                 callbacks.administer(message, link.send)
             case ipc.Heartbeat():
                 log.debug("heartbeat %d", message.handle)

@@ -10,11 +10,19 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Final
 
+from ksmbd.server import file_security
 from ksmbd.state.open import Open
 from ksmbd.state.server import Server
 from ksmbd.state.session import Session
 from ksmbd.vfs import credentials
-from ksmbd.wire.ipc import EndRequest, EndResponse, Message, OpensRequest, OpensResponse
+from ksmbd.wire.ipc import (
+    EndRequest,
+    EndResponse,
+    FileSecurityRequest,
+    Message,
+    OpensRequest,
+    OpensResponse,
+)
 
 log = logging.getLogger("ksmbd.conn")
 
@@ -107,4 +115,5 @@ def _is_meant(session: Session, message: EndRequest) -> bool:
 _ANSWERS: Final[dict[type[Message], Callable[[Server, Any], Message]]] = {
     OpensRequest: _opens,
     EndRequest: _end,
+    FileSecurityRequest: file_security.answer,
 }

@@ -36,7 +36,7 @@ class Pipe:
 
     def __init__(self, mountd: Mountd, number: int, name: str) -> None:
         self._mountd = mountd
-        self._number = number
+        self.number = number
         self.name = name
         self._lock = threading.Lock()
         self._readers: list[Event] = []  # by self._lock; who waits for something to read
@@ -46,7 +46,7 @@ class Pipe:
 
         PIPE_NOT_AVAILABLE  mountd is away, as for the others
         """
-        self.checked(self._mountd.rpc(self._number, RPC_WRITE, data))
+        self.checked(self._mountd.rpc(self.number, RPC_WRITE, data))
         self._wake()
 
     def expect(self) -> Event:
@@ -73,20 +73,20 @@ class Pipe:
 
         PIPE_EMPTY   there is no answer to read
         """
-        return self._data(self._mountd.rpc(self._number, RPC_READ, b"", length))
+        return self._data(self._mountd.rpc(self.number, RPC_READ, b"", length))
 
     def transceive(self, data: Buffer, length: int) -> tuple[NtStatus, bytes]:
         """Write and read in one step, FSCTL_PIPE_TRANSCEIVE."""
-        return self._data(self._mountd.rpc(self._number, RPC_IOCTL, data, length))
+        return self._data(self._mountd.rpc(self.number, RPC_IOCTL, data, length))
 
     def peek(self) -> bytes:
         """Three 32-bit numbers: bytes unread, messages, bytes of the first of them."""
-        return self.checked(self._mountd.rpc(self._number, RPC_PEEK, b"")).payload
+        return self.checked(self._mountd.rpc(self.number, RPC_PEEK, b"")).payload
 
     def close(self) -> None:
         """The client is done with it; a mountd that is away has forgotten it anyway."""
         try:
-            self._mountd.rpc(self._number, RPC_CLOSE, b"")
+            self._mountd.rpc(self.number, RPC_CLOSE, b"")
         except NtStatusError as failed:
             log.debug("closing pipe %s: %s", self.name, failed)
         self._wake()

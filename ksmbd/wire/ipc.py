@@ -458,6 +458,32 @@ class EndResponse(Message):
     count: u32 = 0
 
 
+@message(Event.FILE_SECURITY_REQUEST)
+class FileSecurityRequest(Message):
+    """mountd asks ksmbd for the descriptor of a file, or to set it, as the user of a pipe."""
+
+    handle: u32
+    pipe: u32  # through which the user asks
+    information: u32  # SECURITY_INFORMATION, [MS-DTYP] 2.4.7
+    connection_flags: u32  # TREE_WRITABLE ...: how mountd would let the user connect
+    uid: u32 = NO_ID  # as in TreeConnectResponse
+    gid: u32 = NO_ID
+    share: text = ""
+    variant: text = ""
+    path: text = ""  # share-relative, '/' between components
+    security: blob = b""  # self-relative; b"": tell it
+    groups: ids = ()
+
+
+@message(Event.FILE_SECURITY_RESPONSE)
+class FileSecurityResponse(Message):
+    """The parts of the descriptor that were asked for, or why not."""
+
+    handle: u32
+    status: u32  # NTSTATUS
+    security: blob = b""
+
+
 MESSAGES: Final[dict[int, type[Message]]] = {
     kind.EVENT: kind
     for kind in (
@@ -485,6 +511,8 @@ MESSAGES: Final[dict[int, type[Message]]] = {
         OpensResponse,
         EndRequest,
         EndResponse,
+        FileSecurityRequest,
+        FileSecurityResponse,
     )
 }
 

@@ -68,6 +68,8 @@ class Event(IntEnum):
     OPENS_RESPONSE = 70
     END_REQUEST = 71
     END_RESPONSE = 72
+    FILE_SECURITY_REQUEST = 73
+    FILE_SECURITY_RESPONSE = 74
 
 
 HEADER: Final = struct.Struct("<III")  # event, bytes after the header, version

@@ -49,6 +49,7 @@ class Caller(NamedTuple):
     admin: bool = False
     peer: str = ""  # the client's address, as text
     server_name: str = ""  # what the client calls us
+    pipe: int = 0  # the pipe's number
 
 
 class Share(NamedTuple):
@@ -162,6 +163,14 @@ class Context(Protocol):
 
     def delete_share(self, name: str) -> None:
         """Share it no longer. RpcError as above."""
+
+    def file_security(
+        self, caller: Caller, share: str, path: str, information: int, security: bytes = b""
+    ) -> bytes:
+        """The parts of a file's descriptor that *information* names, or set those of *security*.
+
+        RpcError with a Win32 code if the caller may not, or there is no such file.
+        """
 
     def sessions(self) -> Sequence[SessionInfo]: ...
 

@@ -10,7 +10,7 @@ import time
 from typing import Final
 from uuid import UUID
 
-from mountd.rpc import srvsvc_lists, srvsvc_names, srvsvc_shares
+from mountd.rpc import srvsvc_lists, srvsvc_names, srvsvc_security, srvsvc_shares
 from mountd.rpc.errors import RpcError, Win32
 from mountd.rpc.interface import Call, Interface, Operation, null_pointer, require_admin
 from mountd.rpc.ndr import NdrReader, NdrWriter
@@ -91,6 +91,7 @@ SRVSVC: Final = Interface(
         12: srvsvc_lists.SESSION_ENUM,
         13: srvsvc_lists.SESSION_DEL,
         **srvsvc_shares.OPERATIONS,
+        **srvsvc_security.OPERATIONS,
         21: Operation("NetrServerGetInfo", net_server_get_info, refuse_server_info),
         23: srvsvc_lists.DISK_ENUM,
         24: Operation("NetrServerStatisticsGet", net_server_statistics_get, null_pointer),

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from smbprotocol.connection import Connection
-from smbprotocol.open import CreateDisposition, FileAttributes, ImpersonationLevel, Open
-from smbprotocol.session import Session
-from smbprotocol.tree import TreeConnect
 
 from ksmbd.wire.access import FILE_ALL_ACCESS, FILE_GENERIC_EXECUTE, FILE_GENERIC_READ
 from ksmbd.wire.security import (
@@ -23,12 +19,13 @@ from ksmbd.wire.security import (
     SecurityDescriptor,
     Sid,
 )
-from mountd.rpc import pdu
-from mountd.rpc.ndr import NdrReader, NdrWriter
+from mountd.rpc.errors import Win32
+from mountd.rpc.ndr import NdrWriter
 from tests.interop.clients import Answer, SmbClient, account, program, run
+from tests.interop.rpc_pipe import RpcPipe
 from tests.interop.test_administration import settings
-from tests.mountd.rpc_support import SRVSVC, bind, finished, reply_stub, request
-from tests.support.live import PASSWORD, LiveServer, LiveShare
+from tests.mountd.rpc_support import SRVSVC, finished
+from tests.support.live import LiveServer, LiveShare
 
 pytestmark = pytest.mark.interop
 
@@ -70,26 +67,10 @@ def set_security(server: LiveServer, *aces: tuple[int, Sid]) -> int:
         w.u32(value)
     w.raw(descriptor)
     w.u32(0)
-    connection = Connection(uuid.uuid4(), server.host, server.port)
-    connection.connect()
-    try:
-        session = Session(connection, "tester2", PASSWORD, require_encryption=False)
-        session.connect()
-        tree = TreeConnect(session, rf"\\{server.host}\IPC$")
-        tree.connect()
-        pipe = Open(tree, "srvsvc")
-        pipe.create(
-            ImpersonationLevel.Impersonation, 0x12019F, FileAttributes.FILE_ATTRIBUTE_NORMAL,
-            3, CreateDisposition.FILE_OPEN, 0,
-        )  # fmt: skip
-        pipe.write(bind((0, SRVSVC, (pdu.NDR32,))))
-        pipe.read(0, 4280)
-        pipe.write(request(17, bytes(w.out)))
-        r = NdrReader(reply_stub(pipe.read(0, 4280)))
+    with RpcPipe(server, "srvsvc", SRVSVC, "tester2") as pipe:
+        r = pipe.call(17, w)
         assert r.u32() == 0
         return finished(r)
-    finally:
-        connection.transport.close()
 
 
 def test_a_share_tells_who_may_use_it(server: LiveServer) -> None:
@@ -138,3 +119,95 @@ def test_a_share_is_made_and_ended_from_afar(server: LiveServer) -> None:
     assert "Made" in rpc(server, "netsharegetinfo made 2")
     assert "result was" not in rpc(server, "netsharedel made")
     assert "BAD_NETWORK_NAME" in client(server, "made").run("ls")
+
+
+# -- descriptors of files ----------------------------------------------------------------
+
+
+def named(path: str, information: int, share: str = "share") -> NdrWriter:
+    """ServerName, ShareName, lpFileName and SecurityInformation."""
+    w = NdrWriter()
+    w.null()
+    w.u32(0x20000)
+    w.wstring(share)
+    w.wstring(path)
+    w.u32(information)
+    return w
+
+
+def file_security(
+    server: LiveServer, path: str, information: int = 7, share: str = "share"
+) -> SecurityDescriptor | int:
+    """NetrpGetFileSecurity: the descriptor, or the status of a refusal."""
+    with RpcPipe(server, "srvsvc", SRVSVC, "tester") as pipe:
+        r = pipe.call(39, named(path, information, share))
+    found = r.unique(lambda: (r.u32(), r.u32(), r.octets())[2])
+    status = finished(r)
+    return SecurityDescriptor.unpack(found) if found is not None else status
+
+
+def set_file_security(server: LiveServer, path: str, mask: int) -> int:
+    """NetrpSetFileSecurity with a DACL of one entry; its status."""
+    acl = Acl((Ace(ACCESS_ALLOWED, 0, mask, EVERYONE),))
+    data = SecurityDescriptor(SELF_RELATIVE | DACL_PRESENT, dacl=acl).pack()
+    w = named(path, 4)
+    w.u32(len(data))
+    w.octets(data)
+    with RpcPipe(server, "srvsvc", SRVSVC, "tester") as pipe:
+        return finished(pipe.call(40, w))
+
+
+def test_a_file_tells_its_descriptor_over_rpc(server: LiveServer) -> None:
+    found = file_security(server, "\\there")
+    assert isinstance(found, SecurityDescriptor)
+    assert found.owner is not None
+    assert found.dacl
+    owner = file_security(server, "there", 1)
+    assert isinstance(owner, SecurityDescriptor)
+    assert (owner.owner, owner.dacl) == (found.owner, None)
+    assert isinstance(file_security(server, "\\"), SecurityDescriptor)
+
+
+def test_a_file_s_descriptor_is_set_as_its_user(server: LiveServer) -> None:
+    client(server).ok("mkdir mine")
+    mine = server.path() / "mine"
+    assert set_file_security(server, "mine", READ) == 0
+    assert mine.stat().st_mode & 0o777 == 0o555
+    assert set_file_security(server, "mine", FILE_ALL_ACCESS) == 0
+    assert mine.stat().st_mode & 0o777 == 0o777
+    mine.rmdir()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a file of somebody else")
+def test_a_file_of_somebody_else_is_left_alone(server: LiveServer) -> None:
+    theirs = server.path() / "there"
+    before = theirs.stat().st_mode
+    assert set_file_security(server, "there", FILE_ALL_ACCESS) == Win32.ACCESS_DENIED
+    assert theirs.stat().st_mode == before
+
+
+def test_a_share_to_read_keeps_descriptors_of_files_as_they_are(server: LiveServer) -> None:
+    assert set_security(server, (READ, EVERYONE)) == 0
+    assert set_file_security(server, "there", FILE_ALL_ACCESS) == Win32.ACCESS_DENIED
+    assert isinstance(file_security(server, "there"), SecurityDescriptor)
+    assert set_security(server, (FILE_ALL_ACCESS, STRANGER)) == 0
+    assert file_security(server, "there") == Win32.ACCESS_DENIED
+    assert set_security(server, (FILE_ALL_ACCESS, EVERYONE)) == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "information", "share", "status"),
+    [
+        ("none", 7, "share", Win32.FILE_NOT_FOUND),
+        ("none\\below", 7, "share", Win32.PATH_NOT_FOUND),
+        ("..\\..\\etc\\passwd", 7, "share", Win32.INVALID_NAME),
+        ("there:stream", 7, "share", Win32.INVALID_NAME),
+        ("there", 8, "share", Win32.PRIVILEGE_NOT_HELD),
+        ("there", 7, "none", Win32.NET_NAME_NOT_FOUND),
+        ("srvsvc", 7, "IPC$", Win32.INVALID_FUNCTION),
+    ],
+)
+def test_a_descriptor_that_is_not_told(
+    server: LiveServer, path: str, information: int, share: str, status: Win32
+) -> None:
+    assert file_security(server, path, information, share) == status

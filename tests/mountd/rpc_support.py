@@ -7,7 +7,9 @@ import struct
 from pathlib import Path
 from uuid import UUID
 
+from ksmbd.wire.security import SecurityDescriptor
 from mountd.rpc import interface, pdu
+from mountd.rpc.errors import RpcError, Win32
 from mountd.rpc.interface import (
     IPC,
     SPECIAL,
@@ -46,6 +48,7 @@ class FakeDaemon:
             Share("IPC$", IPC | SPECIAL, "IPC"),
             Share("Büro", comment="Größe 𝄞", path="/srv/büro"),
         ]
+        self.descriptor = SecurityDescriptor().pack()  # of every file
         self.changes: list[tuple[object, ...]] = []  # what administrators did to shares
         self.session_list = [
             SessionInfo("10.0.0.1", "bob", 2, 30, 4),
@@ -78,6 +81,14 @@ class FakeDaemon:
 
     def delete_share(self, name: str) -> None:
         self.changes.append((name,))
+
+    def file_security(
+        self, _caller: Caller, share: str, path: str, information: int, security: bytes = b""
+    ) -> bytes:
+        if path == "none":
+            raise RpcError(Win32.FILE_NOT_FOUND)
+        self.changes.append((share, path, information, security))
+        return b"" if security else self.descriptor
 
     def sessions(self) -> list[SessionInfo]:
         return self.session_list
