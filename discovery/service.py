@@ -31,10 +31,11 @@ SETTLE_S: Final = 1.0  # changes of addresses come in swarms
 def wanted(params: GlobalParams, found: Iterable[Address], loopback: bool) -> list[Address]:
     """The addresses on which the server may be shown.
 
-    With ``bind interfaces only`` those of ``interfaces``; the loopback only if *loopback*.
+    With ``bind interfaces only`` those of ``interfaces``, as the server listens; the loopback only
+    if *loopback*.
     """
     usable = [a for a in found if loopback or not a.ip.is_loopback]
-    if not params.bind_interfaces_only:
+    if not (params.bind_interfaces_only and params.interfaces):
         return usable
     patterns = [parse(word).pattern for word in params.interfaces]
     return [a for a in usable if any(stands_for(p, a.interface, a.ip) for p in patterns)]
@@ -107,6 +108,8 @@ class Discovery:
         log.info("%s on %s", device.name, ", ".join(str(a.ip) for a in chosen) or "no address")
         await self._show_wsd(device, chosen if params.ws_discovery else [])
         await self._show_bonjour(device, chosen if params.multicast_dns_register else [])
+        ways = (("WS-Discovery", self._endpoints), ("mDNS", self._bonjour))
+        log.info("shown by %s", " and ".join(way for way, there in ways if there) or "nothing")
 
     async def _show_wsd(self, device: Device, chosen: Sequence[Address]) -> None:
         """IPv4, and of IPv6 the link-local addresses, by which Windows asks."""

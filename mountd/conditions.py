@@ -31,7 +31,7 @@ def _object(name: str) -> Need:
     return Need(f"vfs objects = {name}", lambda share: name in share.vfs_objects)
 
 
-_GUESTS: Final = Need("guest ok = yes", lambda share: share.guest_ok)
+_GUESTS: Final = Need("guest ok = yes", lambda share: share.guest_ok or share.guest_only)
 _DURABLE: Final = Need("durable handles = yes", lambda share: share.durable_handles)
 _KERBEROS: Final = Need("kerberos support = yes", lambda params: params.kerberos_support)
 
@@ -49,7 +49,6 @@ NEEDS: Final[dict[type, dict[str, Need]]] = {
         ),
         "continuous_availability": _DURABLE,
         "guest_account": _GUESTS,
-        "guest_only": _GUESTS,
         "kernel_oplocks": Need("oplocks = yes", lambda share: share.oplocks),
         "streams_xattr_samba_format": _object("streams_xattr"),
         "strict_locking": Need("posix locking = yes", lambda share: share.posix_locking),

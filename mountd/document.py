@@ -107,7 +107,8 @@ or what `--config` names. The accounts are in a file of their own, `/etc/ksmbd/k
     read only = no
     valid users = alice @engineers
     create mask = 0664
-    directory mask = 2775
+    directory mask = 0775
+    force directory mode = 2000
 ```
 
 ## Grammar

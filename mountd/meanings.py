@@ -112,21 +112,22 @@ SHARE: Final[dict[str, str]] = {
     "continuous_availability": "Offer persistent handles: files stay open over the end of the "
     "server process, with their locks and caches. Each such open, and each change of what it "
     "holds, is written to a small database in the run directory.",
-    "create_mask": "Mode bits that new files may have.",
+    "create_mask": "Of rwxrwxrwx the bits that new files may have.",
     "crossmnt": "Let paths lead onto other file systems that are mounted below the share.",
-    "directory_mask": "Mode bits that new directories may have.",
+    "directory_mask": "Of rwxrwxrwx the bits that new directories may have.",
     "durable_handles": "Let clients keep files open over a lost connection: durable and resilient "
     "handles.",
     "follow_symlinks": "Follow symbolic links that stay inside the share; without it a link is "
     "shown as what it is, and is not followed. What leads out of the share is followed only with "
     "`wide links`.",
     "force_create_mode": "Mode bits that new files always have.",
-    "force_directory_mode": "Mode bits that new directories always have.",
+    "force_directory_mode": "Mode bits that new directories always have; 2000 hands the group of a "
+    "directory on to what is made in it.",
     "force_group": "The group everybody acts with on the share.",
     "force_user": "The system user everybody acts as on the share.",
     "guest_account": "The system user guests of this share act as; empty: the global one.",
     "guest_ok": "Let guests in.",
-    "guest_only": "Take everybody for a guest; with `guest ok`.",
+    "guest_only": "Take everybody for a guest.",
     "hide_dot_files": "Give names that begin with a dot the attribute hidden.",
     "hide_files": "Names that are shown with the attribute hidden; * and ? are wildcards.",
     "hide_unreadable": "Leave out of listings and of notifications what the user may not read "

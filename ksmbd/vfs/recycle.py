@@ -20,7 +20,7 @@ from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.moving import Name
 from ksmbd.vfs.path import O_PATH
 from ksmbd.vfs.pattern import MAX_COMPONENT_BYTES, compile_patterns
-from ksmbd.vfs.root import ShareRoot
+from ksmbd.vfs.root import ShareRoot, set_group_id
 from ksmbd.vfs.xattr import proc_path
 
 _DIRECTORY: Final = O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -122,7 +122,11 @@ class RecycleBin:
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, mode, dir_fd=parent)
             root.names.changed(token, parent, added=name)
-        return os.open(name, _DIRECTORY, dir_fd=parent)
+        made = os.open(name, _DIRECTORY, dir_fd=parent)
+        if mode & stat.S_ISGID:
+            with contextlib.suppress(PermissionError):  # somebody else was faster
+                set_group_id(made)
+        return made
 
     def _move(self, root: ShareRoot, source: Name, directory: int) -> str | None:
         """The name that the file has got; None if it is there already, by another link."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -42,6 +43,11 @@ class RootOptions(NamedTuple):
 
 
 DEFAULTS: Final = RootOptions()
+
+
+def set_group_id(fd: int) -> None:
+    """Give a new directory the mode bit that mkdir(2) leaves out of what it is asked for."""
+    os.chmod(proc_path(fd), stat.S_IMODE(os.fstat(fd).st_mode) | stat.S_ISGID)
 
 
 class PathNotFound(NotADirectoryError):
@@ -157,6 +163,8 @@ class ShareRoot:
             fd, path_only = os.open(entry.name, flags, dir_fd=entry.parent), True
         try:
             self.names.changed(token, entry.parent, added=entry.name)
+            if mode & stat.S_ISGID:
+                set_group_id(fd)
             self.attributes.store_new(fd, attributes, path_only=path_only)
             self.names.created(fd)
             st = self.attributes.stat_fd(fd, entry.name, path_only=path_only)

@@ -1,10 +1,11 @@
-"""ksmbd-discovery between network namespaces, looked for by clients of other projects.
+"""ksmbd-discovery between network namespaces, looked for by clients of other projects and our own.
 
 wsdd and mdns-scan are unpacked, not installed: an installed wsdd would start with the machine.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -117,7 +118,7 @@ def discovery(wires: None, tmp_path: Path) -> Iterator[Running]:
     started = Running(
         HERE, sys.executable, "-m", "discovery", "-C", str(tmp_path / "ksmbd.conf"), "-v"
     )
-    started.read_until(r"ATTIC on \S+")
+    started.read_until(r"ATTIC on \S+.*shown by WS-Discovery and mDNS\n")
     yield started
     if started.process.poll() is None:
         assert started.stop() == 0
@@ -168,3 +169,59 @@ def test_mdns_scan_finds_the_server(discovery: Running, clients: Path) -> None:
                 said += looking.read_until(rf"ATTIC\.{kind}\._tcp\.local")
     finally:
         looking.stop()
+
+
+def asked(*words: str) -> dict[str, list[str]]:
+    """Who answers what to ``tests/discovery/asking.py`` on the other side."""
+    asking = Running(THERE, sys.executable, "-m", "tests.discovery.asking", *words)
+    said, _ = asking.process.communicate()
+    text = said.decode(errors="replace")
+    assert asking.process.returncode == 0, text
+    answers: dict[str, list[str]] = json.loads(text)
+    return answers
+
+
+def test_it_answers_as_windows_asks(discovery: Running) -> None:
+    """Probe by multicast, the answer by unicast; Resolve; Get over HTTP on port 5357."""
+    answers = asked(f"wsd@{SHOWN}.2")[f"wsd@{SHOWN}.2"]
+    matches, where, metadata = answers[0], answers[-2], answers[-1]
+    assert matches.startswith(f"{SHOWN}.1 ")
+    assert "ProbeMatches" in matches
+    assert f"<wsd:XAddrs>http://{SHOWN}.1:5357/" in where
+    assert " 200 " in metadata
+    assert "<pub:Computer>ATTIC/Workgroup:LAB</pub:Computer>" in metadata
+    assert "boxes &amp; files" in metadata
+
+
+def test_time_machine_hears_of_the_place_for_backups(discovery: Running) -> None:
+    told = asked(f"mdns@{SHOWN}.2")[f"mdns@{SHOWN}.2"]
+    assert all(answer.startswith(f"{SHOWN}.1 ") for answer in told)
+    records = next(answer for answer in told if "adVN=" in answer)
+    assert "dk0=adVN=backups,adVF=0x82,adVU=" in records
+    assert "sys=waMa=0,adVF=0x100" in records
+
+
+def test_on_other_wires_it_is_silent(discovery: Running) -> None:
+    answers = asked(
+        f"wsd@{SHOWN}.2", f"mdns@{SHOWN}.2", "--beside", f"wsd@{HIDDEN}.2", f"mdns@{HIDDEN}.2"
+    )
+    assert answers[f"wsd@{HIDDEN}.2"] == answers[f"mdns@{HIDDEN}.2"] == []
+    for way in ("wsd", "mdns"):
+        assert not [each for each in answers[f"{way}@{SHOWN}.2"] if HIDDEN in each]
+    web = [sys.executable, "-c", f"import socket; socket.create_connection(('{HIDDEN}.1', 5357))"]
+    knocking = Running(THERE, *web)
+    said, _ = knocking.process.communicate()
+    assert b"ConnectionRefusedError" in said
+
+
+def test_each_way_is_switched_off_by_its_parameter(discovery: Running, tmp_path: Path) -> None:
+    """`ws discovery`, `multicast dns register`; a SIGHUP is a reload."""
+    configuration, shown = tmp_path / "ksmbd.conf", f"{SHOWN}.2"
+    for line, left, on, off in (
+        ("ws discovery = no", "mDNS", f"mdns@{shown}", f"wsd@{shown}"),
+        ("multicast dns register = no", "WS-Discovery", f"wsd@{shown}", f"mdns@{shown}"),
+    ):
+        configuration.write_text(CONF.replace("[global]\n", f"[global]\n    {line}\n"))
+        discovery.process.send_signal(signal.SIGHUP)
+        discovery.read_until(rf"shown by {left}\n")
+        assert asked(on, "--beside", off)[off] == []

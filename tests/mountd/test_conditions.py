@@ -19,7 +19,6 @@ SET = {  # a value that is not the default
     "continuous_availability": "yes",
     "failed_logon_window": "9",
     "guest_account": "mail",
-    "guest_only": "yes",
     "kerberos_keytab_file": "/k",
     "kerberos_service_name": "cifs/a.b",
     "kernel_oplocks": "yes",
@@ -84,7 +83,7 @@ def test_what_is_set_in_vain_is_told(
 
 
 def test_the_default_is_no_wish(tmp_path: Path) -> None:
-    assert warned(tmp_path, ShareParams, "guest only = no", "recycle:versions = no") == []
+    assert warned(tmp_path, ShareParams, "kernel oplocks = no", "recycle:versions = no") == []
 
 
 def test_defaults_in_global_are_for_the_shares_that_can_use_them(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -7,6 +9,10 @@ import pytest
 from ksmbd.wire.policy import Encryption, MapToGuest, Signing
 from mountd import params
 from mountd.params import GLOBAL_KEYS, SHARE_KEYS, GlobalParams, ShareParams
+from mountd.reloading import reach
+from tests.interop import test_parameters
+from tests.support import proofs
+from tests.support.live import ROOT
 
 BAD = "bad"
 BOOLEAN_WORDS = [
@@ -242,6 +248,41 @@ def test_a_value_is_taken_or_refused(table: str, key: str, raw: str, value: Any)
 def test_every_parameter_has_cases() -> None:
     assert {row[0] for row in GLOBALS} == {param.key for param in GLOBAL_KEYS.values()}
     assert {row[0] for row in SHARES} == {param.key for param in SHARE_KEYS.values()}
+
+
+PROVED = [
+    *(("global", name, proof) for name, proof in proofs.GLOBALS.items()),
+    *(("share", name, proof) for name, proof in proofs.SHARES.items()),
+]
+
+
+def test_every_parameter_has_a_test_of_what_it_does() -> None:
+    """Of the server as it runs, or of the part that goes by it; and none is named in vain."""
+    for told, live, table in (
+        (proofs.GLOBALS, test_parameters.GLOBALS, GLOBAL_KEYS),
+        (proofs.SHARES, test_parameters.SHARES, SHARE_KEYS),
+    ):
+        changed = [table[row[0]].attribute for row in live]
+        assert len(changed) == len(set(changed))
+        assert sorted([*told, *changed]) == sorted({param.attribute for param in table.values()})
+
+
+@pytest.mark.parametrize(("section", "attribute", "proof"), PROVED)
+def test_the_test_of_a_parameter_is_there(
+    section: str, attribute: str, proof: proofs.Proof
+) -> None:
+    path, _, name = proof.test.partition("::")
+    text = (ROOT / path).read_text()
+    assert re.search(rf"^ *def {name}\(", text, re.M), proof.test
+    table = GLOBAL_KEYS if section == "global" else SHARE_KEYS
+    names = {key for key, param in table.items() if param.attribute == attribute}
+    words = {proof.word} if proof.word else {attribute, *names}
+    assert any(word in text for word in words), f"{path} does not name {attribute}"
+
+
+def test_every_parameter_says_what_a_reload_changes() -> None:
+    for kind in (GlobalParams, ShareParams):
+        assert all(reach(kind, declared.name) for declared in fields(kind))
 
 
 def test_the_writable_family_is_the_opposite_of_read_only() -> None:

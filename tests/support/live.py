@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ ROOT: Final = Path(__file__).parents[2]
 PASSWORD: Final = "Passw0rd!"
 USERS: Final = {"tester": PASSWORD, "tester2": PASSWORD}
 READY: Final = re.compile(r"ksmbd: ready on \[?(?P<host>.+?)\]?:(?P<port>\d+)")
+RELOADED: Final = re.compile(r"shares changed: ")
 START_S: Final = 30.0
 STOP_S: Final = 20.0
 
@@ -84,12 +86,22 @@ class Log:
         with self._changed:
             return "".join(self._lines)
 
-    def wait_for(self, pattern: re.Pattern[str], timeout_s: float) -> re.Match[str] | None:
-        """The first match; None when the process ends without one or the time is over."""
+    def count(self) -> int:
+        """How many lines there are."""
+        with self._changed:
+            return len(self._lines)
+
+    def wait_for(
+        self, pattern: re.Pattern[str], timeout_s: float, after: int = 0
+    ) -> re.Match[str] | None:
+        """The first match; None when the process ends without one or the time is over.
+
+        ``after`` skips that many lines.
+        """
         found: list[re.Match[str]] = []
 
         def seen() -> bool:
-            found.extend(m for m in (pattern.search(line) for line in self._lines) if m)
+            found.extend(m for m in (pattern.search(line) for line in self._lines[after:]) if m)
             return bool(found) or self._ended
 
         with self._changed:
@@ -198,6 +210,19 @@ class LiveServer(ServerProcess):
         if status != 0:
             raise ServerFailed(f"exit status {status}:\n{self.tail()}")
         self.check_log()
+
+    def reload(self, globals_: Mapping[str, str], shares: Sequence[LiveShare]) -> str:
+        """Go on with another configuration; what the log says of it.
+
+        ksmbd writes its line when it has taken over the global parameters, too.
+        """
+        self.globals, self.shares = dict(globals_), list(shares)
+        self.configuration.write_text(self.configuration_text())
+        before = self.log.count()
+        os.kill(self.pid, signal.SIGHUP)
+        if self.log.wait_for(RELOADED, START_S, before) is None:
+            raise ServerFailed(f"the server did not reload:\n{self.tail()}")
+        return "".join(self.log.text().splitlines(keepends=True)[before:])
 
     def kill(self) -> None:
         """SIGKILL, for tests of a crash and after a failure."""

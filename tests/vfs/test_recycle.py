@@ -72,6 +72,14 @@ def test_a_repository_outside_is_none(place: str) -> None:
         RecycleBin(Rules(place))
 
 
+def test_directories_pass_their_group_on_where_it_is_asked_for(
+    deleting: Deleting, disk: Path
+) -> None:
+    put(disk, "file")
+    assert deleting.keep("file", directory_mode=0o2750) == ".recycle/file"
+    assert (disk / ".recycle").stat().st_mode & 0o7777 == 0o2750
+
+
 def test_a_repository_may_lie_deep(deleting: Deleting, disk: Path) -> None:
     put(disk, "file")
     assert deleting.keep("file", "trash/of/all") == "trash/of/all/file"
