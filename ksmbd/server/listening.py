@@ -226,18 +226,19 @@ class _Watch:
 
     def _loop(self) -> None:
         try:
-            kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-            kernel.bind((0, RTMGRP))
+            kernel = _subscribe()
         except OSError as refused:
             log.info("the kernel does not tell of addresses (%s): we look ourselves", refused)
             while not self._closed.wait(self._again_s):
                 self._look_once()
             return
+        poll = select.poll()  # select(2) takes no number above 1023, and we have many files
+        poll.register(kernel, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
         with kernel:
-            kernel.setblocking(False)
             while not self._closed.is_set():
                 complete = self._look_once()
-                select.select([kernel, self._wake], [], [], None if complete else self._again_s)
+                poll.poll(None if complete else self._again_s * 1000)
                 _drain(kernel)
 
     def _look_once(self) -> bool:
@@ -246,6 +247,18 @@ class _Watch:
         except OSError as failed:
             log.warning("the addresses of this machine are not known: %s", failed)
             return False
+
+
+def _subscribe() -> socket.socket:
+    """What the kernel says of addresses and links, without waiting for it.  Raises OSError."""
+    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    try:
+        kernel.bind((0, RTMGRP))
+    except OSError:
+        kernel.close()
+        raise
+    kernel.setblocking(False)
+    return kernel
 
 
 def _drain(kernel: socket.socket) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import queue
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -169,6 +171,28 @@ def test_without_word_of_the_kernel_it_looks_itself(
     place.listening.accept(place.serve)
     place.have("127.0.0.1")
     place.expect("127.0.0.1")
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """So many open files that the next ones have numbers which select(2) cannot take."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+    with contextlib.ExitStack() as files:
+        while files.enter_context(open(os.devnull)).fileno() < 1100:
+            pass
+        yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
+def test_many_open_files_keep_it_from_nothing(place: Place) -> None:
+    place.have("192.0.2.77")  # cannot be bound, and is tried again and again
+    place.listening.open(ETHERNET, 0)
+    place.listening.accept(place.serve)
+    for host in LOOPBACK:  # one look after the other
+        place.have("192.0.2.77", host)
+        place.expect(host)
 
 
 def test_after_close_nothing_comes_any_more(place: Place) -> None:
