@@ -84,6 +84,13 @@ class Followed:
             del self._watches[wd]
             self._inotify.remove(wd)
 
+    def __len__(self) -> int:
+        return len(self._wds)
+
+    def oldest(self) -> Key:
+        """Which has been followed longest."""
+        return next(iter(self._wds))
+
     def told(self, key: Key) -> int | None:
         """How many changes of a directory have been read; None if it is not followed."""
         wd = self._wds.get(key)

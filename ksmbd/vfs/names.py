@@ -44,14 +44,19 @@ class _Table:
 
     def add(self, name: str) -> bool:
         """Whether there are more names now."""
-        stored = self.names.setdefault(upcase(name), name)
-        if stored != name:
+        before = len(self.names)
+        if self.names.setdefault(upcase(name), name) != name:
             self.alike.add(upcase(name))
-        return stored is name
+        return len(self.names) > before
 
     def remove(self, name: str) -> bool:
         """Whether there are fewer names now."""
         return self.names.pop(upcase(name), None) is not None
+
+    def is_without(self, name: str) -> bool:
+        """Whether it tells what is on disk once *name* is removed from both."""
+        folded = upcase(name)
+        return folded not in self.alike and self.names.get(folded, name) == name
 
 
 class FoldedNames:
@@ -78,7 +83,7 @@ class FoldedNames:
         if table is not None:
             return found if found is not None and _may_list(dir_fd) else None
         try:
-            return _look_up(self._scan(dir_fd, key, stamp), name)
+            return self._scan(dir_fd, key, stamp, name)
         except PermissionError:
             return None
 
@@ -148,7 +153,7 @@ class FoldedNames:
             return
         if name == DIRECTORY:
             return
-        if not name or (not added and upcase(name) in table.alike):
+        if not name or not (added or table.is_without(name)):
             self._drop(key)
         elif added:
             self._total += table.add(name)
@@ -157,8 +162,8 @@ class FoldedNames:
         if self._total > MAX_NAMES:
             self._drop(next(iter(self._tables)))
 
-    def _scan(self, dir_fd: int, key: Key, stamp: _Stamp) -> dict[str, str]:
-        """Read the directory; keep the table if its time stamps allow."""
+    def _scan(self, dir_fd: int, key: Key, stamp: _Stamp, name: str) -> str | None:
+        """Look *name* up in the directory; keep the table if its time stamps allow."""
         now = self._clock()  # before reading: what comes after is not covered
         with self._lock:
             self._catch_up()
@@ -172,22 +177,25 @@ class FoldedNames:
         table = _Table(names, set(), stamp)
         if len(names) < len(listed):
             table.alike = _settle(names, listed)
+        found = _look_up(names, name)  # once others have the table they may change it
         with self._lock:
             if told is not None and told == self._followed.told(key):
                 table.followed = True  # what changed meanwhile is yet to be read
             elif not settled(max(stamp), now):
                 if self._own.get(key) != stamp:
                     self._follow(dir_fd, key, len(listed))
-                    return names
+                    return found
                 table.expires = now + _PROVISIONAL
             self._keep(key, table)
             self._follow(dir_fd, key, len(listed))
-        return names
+        return found
 
     def _follow(self, dir_fd: int, key: Key, size: int) -> None:
         """From the next reading on: what has changed since this one was not told."""
         if FOLLOWED <= size <= MAX_NAMES:
             self._followed.follow(dir_fd, key)
+            while len(self._followed) > MAX_NAMES // FOLLOWED:
+                self._drop(self._followed.oldest())
 
     def _keep(self, key: Key, table: _Table) -> None:
         self._forget(key)

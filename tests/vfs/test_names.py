@@ -316,6 +316,70 @@ def test_of_followed_names_that_fold_alike_the_choice_is_fixed(
     assert len(scans) == 1
 
 
+def test_what_went_before_it_was_read_takes_no_other_spelling_along(
+    large: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listdir = os.listdir
+
+    def late(fd: int) -> list[str]:
+        (large.path / "TWO").unlink()
+        return listdir(fd)
+
+    (large.path / "one").touch()
+    (large.path / "One").unlink()
+    large.find("x")  # of names that fold alike one is gone: read, and followed from now on
+    (large.path / "Two").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", late)
+        assert large.find("two") == "Two"
+    assert large.find("two") == "Two"
+
+
+def test_a_name_that_is_replaced_is_still_one(
+    large: Folder, scans: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_NAMES", 7)
+    for _ in range(5):
+        (large.path / "b").touch()
+        (large.path / "b").rename(large.path / "a")
+        assert large.find("A") == "a"
+    assert scans == []
+
+
+def test_only_so_many_directories_are_followed(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though there is no table of any: all had just changed when they were read."""
+    monkeypatch.setattr(module, "FOLLOWED", 1)
+    monkeypatch.setattr(module, "MAX_NAMES", 10)
+    names = FoldedNames(clock)
+    for number in range(30):
+        path = tmp_path / f"x{number}"
+        path.mkdir()
+        (path / "a").touch()
+        clock.now = path.stat().st_ctime_ns
+        with open_directory(path) as fd:
+            assert names.find(fd, "A") == "a"
+    assert len(names._followed) == 10
+    names.close()
+
+
+def test_a_short_name_is_looked_for_while_others_change_the_directory(
+    directory: Path, fd: int, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = FoldedNames(clock)
+    short_name = module.short_name
+
+    def slow(name: str) -> str:
+        token = names.before_change(fd)
+        (directory / f"for {name}").touch()
+        names.changed(token, fd, added=f"for {name}")
+        return short_name(name)
+
+    monkeypatch.setattr(module, "short_name", slow)
+    assert names.find(fd, "NO0000~1") is None
+
+
 def test_after_events_were_lost_it_is_read_again(
     large: Folder, scans: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
