@@ -18,6 +18,7 @@ from ksmbd.wire.security import (
     SecurityDescriptor,
     Sid,
 )
+from tests.support.descriptors import allow, with_dacl
 from tests.vfs.test_acl import (
     ALONE,
     BOB,
@@ -30,10 +31,8 @@ from tests.vfs.test_acl import (
     READ,
     STORED,
     File,
-    allow,
     dacl_of,
     needs_root,
-    sd,
 )
 from tests.vfs.test_acl import file as file
 from tests.vfs.test_acl import folder as folder
@@ -46,33 +45,33 @@ JOE = token(DOMAIN, 1000, 1000)
 
 def test_what_is_stored_changes_no_mode_but_opens_it(folder: File, file: File, kept: str) -> None:
     for opened, mode in ((file, 0o666), (folder, 0o777)):
-        acl.store(opened, sd(*FANCY), DACL, DOMAIN, ALONE)
+        acl.store(opened, with_dacl(*FANCY), DACL, DOMAIN, ALONE)
         assert dacl_of(opened, ALONE) == FANCY
         assert opened.mode == mode
 
 
 def test_who_may_execute_a_file_still_may(file: File, kept: str) -> None:
     os.fchmod(file.fd, 0o4710)
-    acl.store(file, sd(*FANCY), DACL, DOMAIN, ALONE)
+    acl.store(file, with_dacl(*FANCY), DACL, DOMAIN, ALONE)
     assert file.mode == 0o4776
 
 
 def test_acls_of_the_file_system_are_taken_away(folder: File, kept: str) -> None:
-    acl.store(folder, sd(OWN, allow(BOB, FILE_GENERIC_READ, HEIRS)), DACL, DOMAIN, STORED)
+    acl.store(folder, with_dacl(OWN, allow(BOB, FILE_GENERIC_READ, HEIRS)), DACL, DOMAIN, STORED)
     assert {name for name in folder.xattrs() if "posix_acl" in name}
-    acl.store(folder, sd(OWN), DACL, DOMAIN, ALONE)
+    acl.store(folder, with_dacl(OWN), DACL, DOMAIN, ALONE)
     assert not {name for name in folder.xattrs() if "posix_acl" in name}
 
 
 def test_a_local_chmod_changes_nothing_of_what_is_stored(file: File, kept: str) -> None:
-    acl.store(file, sd(*FANCY), DACL, DOMAIN, ALONE)
+    acl.store(file, with_dacl(*FANCY), DACL, DOMAIN, ALONE)
     os.fchmod(file.fd, 0o600)
     assert dacl_of(file, ALONE) == FANCY
     assert acl.stored(file, DOMAIN, STORED) is None
 
 
 def test_what_is_stored_so_holds_without_the_parameter_too(file: File, kept: str) -> None:
-    acl.store(file, sd(*FANCY), DACL, DOMAIN, ALONE)
+    acl.store(file, with_dacl(*FANCY), DACL, DOMAIN, ALONE)
     assert dacl_of(file, STORED) == FANCY
 
 
@@ -92,7 +91,7 @@ def test_a_new_file_stores_what_its_mode_said_before_it_was_opened(
 
 
 def test_a_new_file_inherits(folder: File, file: File, kept: str) -> None:
-    acl.store(folder, sd(OWN, allow(BOB, FILE_GENERIC_READ, HEIRS)), DACL, DOMAIN, ALONE)
+    acl.store(folder, with_dacl(OWN, allow(BOB, FILE_GENERIC_READ, HEIRS)), DACL, DOMAIN, ALONE)
     acl.settle(file, folder, ME, DOMAIN, ALONE)
     assert dacl_of(file, ALONE) == (allow(BOB, FILE_GENERIC_READ),)
     assert file.mode == 0o666
@@ -101,7 +100,7 @@ def test_a_new_file_inherits(folder: File, file: File, kept: str) -> None:
 def test_what_is_nobodys_account_may_own_a_file(file: File, kept: str) -> None:
     asked = SecurityDescriptor(SELF_RELATIVE, EVERYONE, USERS)
     before = os.fstat(file.fd)
-    acl.store(file, sd(OWN), DACL, DOMAIN, ALONE)
+    acl.store(file, with_dacl(OWN), DACL, DOMAIN, ALONE)
     acl.store(file, asked, OWNER | GROUP, DOMAIN, ALONE, JOE if ME.uid == 0 else ME)
     found = acl.descriptor(file, DOMAIN, ALONE)
     assert (found.owner, found.group) == (EVERYONE, USERS)
@@ -125,7 +124,7 @@ def test_others_accounts_and_groups_one_is_not_in_may_not(
 @needs_root
 def test_an_account_that_another_server_named_is_the_owner(file: File, kept: str) -> None:
     """As on any share: what comes from elsewhere has its owner's SID of there."""
-    acl.store(file, sd(allow(STRANGER, FILE_ALL_ACCESS), READ), DACL, DOMAIN, ALONE)
+    acl.store(file, with_dacl(allow(STRANGER, FILE_ALL_ACCESS), READ), DACL, DOMAIN, ALONE)
     stored = acl.descriptor(file, DOMAIN, ALONE)._replace(owner=STRANGER)
     acl._write(file.fd, stored)
     os.fchmod(file.fd, 0o644)
@@ -137,7 +136,7 @@ def test_an_account_that_another_server_named_is_the_owner(file: File, kept: str
 
 @needs_root
 def test_the_kernel_is_in_nobodys_way(file: File, kept: str) -> None:
-    acl.store(file, sd(OWN), DACL, DOMAIN, ALONE)
+    acl.store(file, with_dacl(OWN), DACL, DOMAIN, ALONE)
     become(Credentials(1000, 1000))
     try:
         fd = os.open(f"/proc/self/fd/{file.fd}", os.O_RDWR)

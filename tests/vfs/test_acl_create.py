@@ -24,6 +24,7 @@ from ksmbd.wire.security import (
     SecurityDescriptor,
     Sid,
 )
+from tests.support.descriptors import allow, with_dacl
 from tests.vfs.test_acl import (
     AI,
     AUDIT,
@@ -40,10 +41,8 @@ from tests.vfs.test_acl import (
     STORED,
     UID,
     File,
-    allow,
     dacl_of,
     needs_root,
-    sd,
     with_sacl,
 )
 from tests.vfs.test_acl import file as file
@@ -57,7 +56,7 @@ HANDED_DOWN = (
 
 
 def test_a_new_file_inherits_what_is_stored_above(folder: File, file: File, kept: str) -> None:
-    acl.store(folder, sd(OWN, *HANDED_DOWN, control=AI | REQ), DACL, DOMAIN, STORED)
+    acl.store(folder, with_dacl(OWN, *HANDED_DOWN, control=AI | REQ), DACL, DOMAIN, STORED)
     acl.settle(file, folder, ME, DOMAIN, STORED)
     found = acl.stored(file, DOMAIN, STORED)
     assert found is not None
@@ -73,7 +72,7 @@ def test_a_new_file_inherits_what_is_stored_above(folder: File, file: File, kept
 
 
 def test_a_new_directory_hands_down_further(folder: File, kept: str) -> None:
-    acl.store(folder, sd(OWN, *HANDED_DOWN), DACL, DOMAIN, STORED)
+    acl.store(folder, with_dacl(OWN, *HANDED_DOWN), DACL, DOMAIN, STORED)
     (folder.path / "below").mkdir()
     below = File(folder.path / "below")
     acl.settle(below, folder, ME, DOMAIN, STORED)
@@ -84,9 +83,9 @@ def test_a_new_directory_hands_down_further(folder: File, kept: str) -> None:
 @pytest.mark.parametrize("keep", [POSIX, STORED])
 def test_a_new_file_keeps_what_the_kernel_gave_it(folder: File, file: File, keep: acl.Keep) -> None:
     if keep:
-        acl.store(folder, sd(OWN, READ), DACL, DOMAIN, STORED)  # nothing to hand down
+        acl.store(folder, with_dacl(OWN, READ), DACL, DOMAIN, STORED)  # nothing to hand down
     else:
-        acl.store(folder, sd(OWN, *HANDED_DOWN), DACL, DOMAIN, STORED)
+        acl.store(folder, with_dacl(OWN, *HANDED_DOWN), DACL, DOMAIN, STORED)
     acl.settle(file, folder, ME, DOMAIN, keep)
     assert acl.stored(file, DOMAIN, STORED) is None
     assert file.mode == 0o644
@@ -95,8 +94,8 @@ def test_a_new_file_keeps_what_the_kernel_gave_it(folder: File, file: File, keep
 def test_an_asked_for_dacl_takes_the_place_of_the_inherited(
     folder: File, file: File, kept: str
 ) -> None:
-    acl.store(folder, sd(OWN, *HANDED_DOWN), DACL, DOMAIN, STORED)
-    acl.settle(file, folder, ME, DOMAIN, STORED, sd(OWN, READ, control=DACL_PROTECTED))
+    acl.store(folder, with_dacl(OWN, *HANDED_DOWN), DACL, DOMAIN, STORED)
+    acl.settle(file, folder, ME, DOMAIN, STORED, with_dacl(OWN, READ, control=DACL_PROTECTED))
     found = acl.descriptor(file, DOMAIN, STORED)
     assert found.dacl == Acl((OWN, READ))
     assert found.control & DACL_PROTECTED
@@ -106,14 +105,14 @@ def test_an_asked_for_dacl_takes_the_place_of_the_inherited(
 def test_an_asked_for_dacl_sets_the_mode_on_a_share_that_stores_none(
     folder: File, file: File
 ) -> None:
-    acl.settle(file, folder, ME, DOMAIN, POSIX, sd(OWN))
+    acl.settle(file, folder, ME, DOMAIN, POSIX, with_dacl(OWN))
     assert (file.mode, file.xattrs()) == (0o700, set())
 
 
 def test_an_asked_for_descriptor_without_dacl_leaves_the_inherited(
     folder: File, file: File, kept: str
 ) -> None:
-    acl.store(folder, sd(OWN, *HANDED_DOWN), DACL, DOMAIN, STORED)
+    acl.store(folder, with_dacl(OWN, *HANDED_DOWN), DACL, DOMAIN, STORED)
     acl.settle(file, folder, ME, DOMAIN, STORED, SecurityDescriptor(SELF_RELATIVE, ME.user))
     assert dacl_of(file) == (OWN, allow(BOB, FILE_GENERIC_READ))
 
@@ -121,7 +120,7 @@ def test_an_asked_for_descriptor_without_dacl_leaves_the_inherited(
 def test_an_inherited_sacl_does_not_open_the_file(folder: File, file: File, kept: str) -> None:
     heir = AUDIT._replace(flags=AUDIT.flags | HEIRS)
     acl.store(folder, with_sacl(heir), SACL_SECURITY_INFORMATION, DOMAIN, STORED)
-    acl.store(folder, sd(OWN), DACL, DOMAIN, STORED)
+    acl.store(folder, with_dacl(OWN), DACL, DOMAIN, STORED)
     acl.settle(file, folder, ME, DOMAIN, STORED)
     found = acl.stored(file, DOMAIN, STORED)
     assert found is not None
@@ -140,7 +139,7 @@ def test_an_asked_for_sacl_needs_the_privilege(folder: File, file: File, privile
 
 
 def test_a_foreign_owner_cannot_be_asked_for(folder: File, file: File) -> None:
-    asked = sd(OWN)._replace(owner=Sid(5, 21, 9, 9, 9, 1000))
+    asked = with_dacl(OWN)._replace(owner=Sid(5, 21, 9, 9, 9, 1000))
     with pytest.raises(acl.InvalidOwner):
         acl.settle(file, folder, ME, DOMAIN, STORED, asked)
 
@@ -149,7 +148,7 @@ def test_a_foreign_owner_cannot_be_asked_for(folder: File, file: File) -> None:
 def test_the_group_below_a_setgid_directory_is_the_directorys(folder: File) -> None:
     os.chown(folder.path, 0, 500)
     os.fchmod(folder.fd, 0o2755)
-    acl.store(folder, sd(OWN, *HANDED_DOWN), DACL, DOMAIN, STORED)
+    acl.store(folder, with_dacl(OWN, *HANDED_DOWN), DACL, DOMAIN, STORED)
     (folder.path / "child").touch()
     child = File(folder.path / "child")
     acl.settle(child, folder, ME, DOMAIN, STORED)
