@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Final, cast
 
 from ksmbd.server import dispatch
-from ksmbd.server.loop import Loop, Role
+from ksmbd.server.loop import Loop
 from ksmbd.server.reader import Reader
 from ksmbd.server.tcp import TcpTransport
-from ksmbd.server.watchdog import Watchdog
+from ksmbd.server.watchdog import Role, Watchdog
 from ksmbd.vfs import credentials
 from ksmbd.wire.access import (
     DELETE,
@@ -59,7 +59,7 @@ class Wire:
     peer, local = "192.0.2.7", "192.0.2.1"
     slow = closed = False
 
-    expecting = False
+    expecting = brings_much = False
 
     def __init__(self, source: Frames) -> None:
         self.next_frame = lambda: next(source, None)
@@ -151,7 +151,7 @@ class Bench:
             loop=self.loop,
             lost=lambda _connection: None,
         )
-        role = Role(self.loop)
+        role = Role(self.loop.promote)
         start = time.thread_time()
         while not reader.ended:
             reader.turn(role)

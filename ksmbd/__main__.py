@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         type=_readers,
         default=0,
-        help="threads that read all connections (default: one for each connection)",
+        help="threads that read all connections (default: one for each, and one for busy times)",
     )
     add("--no-direct-dispatch", action="store_true", help="leave every request to a worker")
     add(

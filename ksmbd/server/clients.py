@@ -96,18 +96,19 @@ class Clients:
             sock,
             self._server.buffers,
             spare=self._loops.spare,
-            patient=self._loops.patient,
             clock=self._clock,
             run=self._pool.run,
         )
         connection = self._server.new_connection(transport)
         transport.limit = lambda: connection.max_frame
+        loop, own_thread = self._loops.place(connection.number, peer)
         reader = Reader(
             connection,
             transport,
             dispatch=self._dispatch,
             pool=self._pool,
-            loop=self._loops.loop_for(connection.number, peer),
+            loop=loop,
+            own_thread=own_thread,
             lost=self._lost,
             direct=self._direct,
         )

@@ -1,8 +1,9 @@
-"""The loop: a thread that reads one connection, or several.
+"""The loop: a thread that reads several connections.
 
 It waits for sockets that have something, and lets the reader of each take its turn: some
-frames, which it queues for the kworkers or runs itself.  As a rule each connection has a loop
-of its own (``ksmbd/server/loops.py``).
+frames, which it queues for the kworkers or runs itself.  A connection that has a thread of its
+own (``ksmbd/server/own_thread.py``) is lent to it, and goes back when it has been alone for
+TURNS_ALONE turns, or brings much.
 
 Whoever runs the loop has the *reader role*.  It changes hands while a work item that a reader
 runs itself is held up:
@@ -24,7 +25,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from ksmbd.server.watchdog import Watchdog
+from ksmbd.server.watchdog import Role, Watchdog
 
 if TYPE_CHECKING:
     from ksmbd.server.reader import Reader, Runner
@@ -33,25 +34,13 @@ log = logging.getLogger("ksmbd.conn")
 
 NAME: Final = "ksmbd/reader"
 AT_A_TIME: Final = 64  # sockets
+TURNS_ALONE: Final = 64  # in a row; a change of threads costs as much as one or two
 
 _HUNG_UP: Final = select.EPOLLHUP | select.EPOLLERR
 
 
-class Role:
-    """The reader role in the hands of one thread; the key of ``Watchdog.armed``.
-
-    Each holder has its own: a thread that lost the role can never take out the entry of the
-    thread that has it now.
-    """
-
-    __slots__ = ("promote",)
-
-    def __init__(self, loop: Loop) -> None:
-        self.promote = loop.promote
-
-
 class Loop:
-    """Reads some connections.  ``add`` starts it, ``close`` ends it."""
+    """Reads some connections.  ``add`` and ``adopt`` start it, ``close`` ends it."""
 
     def __init__(
         self,
@@ -59,18 +48,15 @@ class Loop:
         pool: Runner,
         *,
         name: str = NAME,
-        single: bool = False,
         spare: list[bytearray] | None = None,
     ) -> None:
-        """*name* is the thread's; a *single* one ends with the connection it was made for.
+        """*name* is the thread's.
 
         *spare*: receive buffers that no connection uses now; loops may share them.
         """
         self.watchdog = watchdog
         self.spare: list[bytearray] = [] if spare is None else spare
         self._name = name
-        self._single = single
-        self.works = 0  # run by readers themselves, so far
         self._pool = pool
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -78,6 +64,11 @@ class Loop:
         self._readers: dict[int, Reader] = {}  # by descriptor; each operation is one step
         self._due: deque[Reader] = deque()  # to be looked at although the kernel does not say so
         self._now: Reader | None = None  # whose turn it is
+        self._last: Reader | None = None  # who was alone in the last round,
+        self._alone = 0  # and in so many before it
+        # Whose turn was last, of the threads that contend: each writes itself, and if it has
+        # seen nobody else then nobody was there.
+        self.latest: object = None
         self._lock = threading.Lock()
         self._started = False  # by self._lock
         self._closed = False  # only ever becomes true
@@ -86,17 +77,27 @@ class Loop:
     def __len__(self) -> int:
         return len(self._readers)
 
-    def add(self, reader: Reader, fd: int) -> None:
+    def add(self, reader: Reader) -> None:
         """Read a connection from now on.  Raises RuntimeError if the system gives no thread."""
-        self._readers[fd] = reader
+        self._readers[reader.fd] = reader
         try:
             self.start()
-            self._epoll.register(fd, select.EPOLLIN)
+            self._epoll.register(reader.fd, select.EPOLLIN)
         except BaseException:
-            self._readers.pop(fd, None)
-            if self._single:
-                self.close()
+            self._readers.pop(reader.fd, None)
             raise
+
+    def adopt(self, reader: Reader) -> None:
+        """Read a connection whose own thread lends it, from what it has received already on."""
+        with self._lock:
+            if self._disposed:  # too late: the server ends
+                return
+            first, self._started = not self._started, True
+            self._readers[reader.fd] = reader
+            self._epoll.register(reader.fd, select.EPOLLIN)
+        self.look_at(reader)
+        if first:
+            self._start_any()
 
     def start(self) -> None:
         """Run the loop in a thread, unless one runs it already."""
@@ -131,12 +132,12 @@ class Loop:
         """Whether frames of the connection are wanted; its end is noticed in any case."""
         self._epoll.modify(fd, select.EPOLLIN if wanted else 0)
 
-    def remove(self, fd: int) -> None:
+    def remove(self, reader: Reader) -> None:
         """Read the connection no more."""
-        if self._readers.pop(fd, None) is not None:
+        self._last = None
+        if self._readers.pop(reader.fd, None) is not None:
             with contextlib.suppress(OSError):
-                self._epoll.unregister(fd)
-            self._closed = self._closed or self._single
+                self._epoll.unregister(reader.fd)
 
     def promote(self) -> None:
         """Have another thread go on; for whoever took our entry out of ``armed``."""
@@ -144,31 +145,63 @@ class Loop:
         if reader is not None:
             reader.cool_down()
             self._due.append(reader)  # with the frames behind the one that is held up
+        self._start_any()
+
+    def run(self) -> None:
+        """Until the end, or until the role was taken over."""
+        role = Role(self.promote)
+        poll, readers, due = self._epoll.poll, self._readers, self._due
+        while not self._closed:
+            ready = poll(0 if due else -1, AT_A_TIME)
+            self.latest = self
+            alone = len(ready) == 1 and not due
+            for fd, events in ready:
+                self._now = reader = readers.get(fd)
+                if reader is not None:
+                    if not reader.turn(role, hung_up=events & _HUNG_UP != 0):
+                        return
+                    if reader.brings_much:
+                        self._give_back(reader)
+                elif fd == self._wake:
+                    os.eventfd_read(self._wake)
+            for _ in range(len(due)):
+                self._now = reader = due.popleft()
+                if readers.get(reader.fd) is reader and not reader.turn(role):
+                    return
+            reader, self._now = self._now, None
+            if alone and reader is not None:
+                self._was_alone(reader)
+            else:
+                self._last = None
+        with self._lock:
+            self._dispose()
+
+    def _was_alone(self, reader: Reader) -> None:
+        """In this round there was no other: nobody contends with a thread of its own."""
+        if reader is not self._last:
+            self._last = reader
+            self._alone = 0
+        self._alone += 1
+        if self._alone >= TURNS_ALONE:
+            self._last = None
+            self._give_back(reader)
+
+    def _give_back(self, reader: Reader) -> None:
+        """To its own thread, if it has one that is free."""
+        reader.brings_much = False
+        own = reader.own_thread
+        if own is None or not own.asleep or reader.must_pause or reader.fd not in self._readers:
+            return
+        self.remove(reader)
+        own.take_back(reader)
+
+    def _start_any(self) -> None:
+        """Have a new thread run the loop, or, if the system gives none, a kworker."""
         try:
             self._start_thread()
         except RuntimeError:
             log.warning("no thread for the reader: a kworker reads on")
             self._pool.run(self.run)
-
-    def run(self) -> None:
-        """Until the end, or until the role was taken over."""
-        role = Role(self)
-        poll, readers, due = self._epoll.poll, self._readers, self._due
-        while not self._closed:
-            for fd, events in poll(0 if due else -1, AT_A_TIME):
-                self._now = reader = readers.get(fd)
-                if reader is not None:
-                    if not reader.turn(role, hung_up=events & _HUNG_UP != 0):
-                        return
-                elif fd == self._wake:
-                    os.eventfd_read(self._wake)
-            for _ in range(len(due)):
-                self._now = reader = due.popleft()
-                if not reader.turn(role):
-                    return
-            self._now = None
-        with self._lock:
-            self._dispose()
 
     def _start_thread(self) -> None:
         threading.Thread(target=self.run, name=self._name, daemon=True).start()

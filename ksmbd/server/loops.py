@@ -1,9 +1,9 @@
 """Who reads which connection.
 
-As a rule each connection has a reader thread of its own, as in the kernel: what it receives,
-encrypts and asks of the file system goes on beside what others do.  Readers that are nearly all
-Python, as short requests are, take turns at the interpreter's lock instead, which costs more
-than the requests; so a server may be told to have so many readers for all connections.
+As a rule each connection has a reader thread of its own, as in the kernel; when several are busy
+with short requests, they lend their connections to one common loop
+(``ksmbd/server/own_thread.py``).  A server may also be told to have so many loops read all
+connections, which then have no threads.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from ksmbd.server.loop import NAME, Loop
+from ksmbd.server.own_thread import OwnThread, has_interpreter_lock
 from ksmbd.server.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -25,28 +26,23 @@ class Loops:
 
     def __init__(self, watchdog: Watchdog, pool: Runner, readers: int = 0) -> None:
         """*readers* for all connections; 0: one for each of them."""
-        self._watchdog = watchdog
-        self._pool = pool
+        self._lends = has_interpreter_lock()
         self.spare: list[bytearray] = []  # receive buffers that no connection uses now
         self._shared = [
             Loop(watchdog, pool, name=f"{NAME}-{number}", spare=self.spare)
             for number in range(readers)
         ]
+        self._common = Loop(watchdog, pool, spare=self.spare)
         self._next = itertools.cycle(self._shared)
 
-    @property
-    def patient(self) -> bool:
-        """Whether each connection has a thread that may wait for it."""
-        return not self._shared
-
-    def loop_for(self, number: int, peer: str) -> Loop:
-        """Who is to read connection *number*."""
+    def place(self, number: int, peer: str) -> tuple[Loop, OwnThread | None]:
+        """Who is to read connection *number*: a loop, or a thread that may lend it to the loop."""
         if self._shared:
-            return next(self._next)
-        name = f"ksmbd/{number}-{peer}"
-        return Loop(self._watchdog, self._pool, name=name, single=True, spare=self.spare)
+            return next(self._next), None
+        own = OwnThread(self._common, f"ksmbd/{number}-{peer}", lends=self._lends)
+        return self._common, own
 
     def close(self) -> None:
-        """End the shared ones; for the owner, when no connection is left."""
-        for loop in self._shared:
+        """End their threads; for the owner, when no connection is left."""
+        for loop in (self._common, *self._shared):
             loop.close()

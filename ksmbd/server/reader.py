@@ -1,10 +1,10 @@
 """One connection's reader: frames in, works out, to the kworkers or run on the spot.
 
-When its connection has something, the loop (``ksmbd/server/loop.py``) gives it a turn.  For each
-frame it makes the Work (CANCEL is done in that step, so that it cannot wait behind what it
-cancels) and queues it for the kworkers, or, when nothing else of the connection is queued and
-the command table says that it is short, runs it itself: handing a small command to another
-thread costs as much as the command.
+When its connection has something, its own thread (``ksmbd/server/own_thread.py``) or the loop
+(``ksmbd/server/loop.py``) gives it a turn.  For each frame it makes the Work (CANCEL is done in
+that step, so that it cannot wait behind what it cancels) and queues it for the kworkers, or, when
+nothing else of the connection is queued and the command table says that it is short, runs it
+itself: handing a small command to another thread costs as much as the command.
 
     reading --too much queued, or the client does not fetch its replies--> paused --> reading
     reading, paused --end of stream, Disconnect--> ended: ``lost`` is told, once, by a kworker
@@ -22,8 +22,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
-from ksmbd.server.loop import Loop, Role
+from ksmbd.server.loop import Loop
+from ksmbd.server.own_thread import OwnThread
 from ksmbd.server.tcp import TcpTransport
+from ksmbd.server.watchdog import Role
 from ksmbd.state.connection import Connection
 from ksmbd.state.work import Work
 from ksmbd.wire.base import Buffer
@@ -69,20 +71,29 @@ class Reader:
         dispatch: Dispatch,
         pool: Runner,
         loop: Loop,
+        own_thread: OwnThread | None = None,
         lost: Callable[[Connection], None],
         direct: bool = True,
     ) -> None:
-        """*lost* is called once, by a kworker, after the end; then the socket is closed."""
+        """*loop* reads it, unless it has its *own_thread*, which may lend it to the loop.
+
+        *lost* is called once, by a kworker, after the end; then the socket is closed.
+        """
         self.connection = connection
         self.frames = 0  # received so far; written by the holder of the role
         self._transport = transport
         self.dispatch = dispatch  # replaced while somebody watches; one frame may see both
         self._pool = pool
         self._loop = loop
+        self._watchdog = loop.watchdog
         self._armed = loop.watchdog.armed
         self._lost = lost
         self._direct = direct
-        self._fd = transport.fileno()
+        self.fd = transport.fileno()
+        self.own_thread = own_thread
+        # These two are written by the holder of the role.
+        self.brings_much = False  # a long frame has begun, since the last to ask looked
+        self._has_thread = False  # who reads has nothing else to read, and may wait
         self._cool = 0  # frames still to be queued after a hold-up
         self.ended = False  # written by the holder of the role; only ever becomes true
         self._deaf = False  # written by the holder of the role: the kernel tells us of no frames
@@ -93,9 +104,22 @@ class Reader:
 
     def start(self) -> None:
         """Begin to read.  Raises RuntimeError if the system gives no thread."""
-        self._loop.add(self, self._fd)
+        if self.own_thread is not None:
+            self.own_thread.start(self)
+        else:
+            self._loop.add(self)
 
-    # -- the loop's, who has the reader role ---------------------------------------------
+    # -- for who has the reader role: the loop, or the own thread ------------------------
+
+    def has_own_thread(self, has: bool) -> None:
+        """Whether who reads from now on has nothing else to read, and may wait for us."""
+        self._has_thread = has
+        self._transport.be_patient(has)
+
+    @property
+    def must_pause(self) -> bool:
+        """Whether the client does not fetch its replies, or has much queued."""
+        return self._transport.slow or self._queued >= MAX_QUEUED
 
     def cool_down(self) -> None:
         """A work item of ours was held up: the next ones are for the kworkers."""
@@ -109,7 +133,7 @@ class Reader:
         if self.ended:
             return True
         try:
-            if self._must_pause():
+            if self._pause():
                 if hung_up:
                     self._end()
                 return True
@@ -133,6 +157,11 @@ class Reader:
                 if received and not transport.expecting:
                     return True
                 received = True
+                if transport.brings_much:
+                    transport.brings_much = False
+                    self.brings_much = self.own_thread is not None
+                    if self.brings_much and not self._has_thread:
+                        return True  # it gets its thread back
                 if not transport.receive():
                     self._end()
                     return True
@@ -148,14 +177,20 @@ class Reader:
             else:
                 self._queue(work)
                 work = None
-                if self._must_pause():
+                if self._pause():
                     return True
-        self._loop.again(self)
+        if not self._has_thread:
+            self._loop.again(self)
         return True
 
-    def _must_pause(self) -> bool:
-        """Take no more work for a client that does not fetch its replies, or has much queued."""
-        if self._transport.slow or self._queued >= MAX_QUEUED:
+    def _pause(self) -> bool:
+        """Take no more work for a client that does not fetch its replies, or has much queued.
+
+        The own thread would wait in ``recv``; it leaves this to the loop.
+        """
+        if self.must_pause:
+            if self._has_thread:
+                return True
             with self._room:
                 self._paused = True
             self._listen(False)
@@ -169,7 +204,7 @@ class Reader:
     def _listen(self, wanted: bool) -> None:
         if self._deaf == wanted:
             self._deaf = not wanted
-            self._loop.listen(self._fd, wanted)
+            self._loop.listen(self.fd, wanted)
 
     def _is_direct(self, frame: Buffer) -> bool:
         if not self._direct or self._queued:
@@ -177,7 +212,7 @@ class Reader:
         if self._cool:
             self._cool -= 1
             return False
-        return self.dispatch.is_direct(frame, len(self._loop) == 1)
+        return self.dispatch.is_direct(frame, self._has_thread or len(self._loop) == 1)
 
     def _make(self, frame: Buffer) -> Work | None:
         if type(frame) is not memoryview:
@@ -196,11 +231,10 @@ class Reader:
     def _run_here(self, work: Work, role: Role) -> bool:
         """Run *work* as a kworker on loan; False if the role went to another thread meanwhile."""
         work.direct = True
-        loop = self._loop
-        loop.works = number = loop.works + 1
+        role.works = number = role.works + 1
         self._armed[role] = number
-        if loop.watchdog.asleep:
-            loop.watchdog.wake()
+        if self._watchdog.asleep:
+            self._watchdog.wake()
         self.dispatch.run(work)
         return self._armed.pop(role, None) is not None
 
@@ -217,7 +251,9 @@ class Reader:
         if self.ended:
             return
         self.ended = True
-        self._loop.remove(self._fd)
+        self._loop.remove(self)
+        if self.own_thread is not None:
+            self.own_thread.close()
         self._transport.close()
         try:
             self._pool.run(self._finish)

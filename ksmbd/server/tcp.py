@@ -1,11 +1,11 @@
 """SMB2 over TCP: frames in, parts out, [MS-SMB2] 2.1.
 
-Receiving never waits: ``receive`` takes what the socket has, ``next_frame`` hands it out frame
-by frame.  One call may bring several small frames, each handed out as a ``bytearray`` of its
-own (cheaper than a view for a few hundred bytes, and it can be decrypted in place).  A frame
+``receive`` takes what the socket has, and waits for it only if told to; ``next_frame`` hands it
+out frame by frame.  One call may bring several small frames, each handed out as a ``bytearray`` of
+its own (cheaper than a view for a few hundred bytes, and it can be decrypted in place).  A frame
 above LARGE is received straight into a pooled buffer and handed out as a ``memoryview`` of it;
-``give_back`` returns it.  After a large frame the next call asks for little, so that bulk data
-is not first copied through the small buffer.
+``give_back`` returns it.  After a large frame the next call asks for little, so that bulk data is
+not first copied through the small buffer.
 
 A connection from which nothing is half received has no buffer of its own: it borrows one of
 *spare*, which those who read share.
@@ -44,6 +44,7 @@ FRAME_PATIENCE_S: Final = 7.0  # a frame that was begun is complete after this .
 MIN_RATE: Final = 16 << 10  # ... and a second more for so many bytes
 
 WAKE_AT: Final = 256 << 10  # bytes of a large frame that are worth waking for
+MUCH: Final = 256 << 10  # bytes of a frame that is worth a thread of its own
 
 KEEPALIVE_IDLE_S: Final = 60
 KEEPALIVE_INTERVAL_S: Final = 15
@@ -69,13 +70,10 @@ class TcpTransport:
         buffers: Buffers,
         *,
         spare: list[bytearray] | None = None,
-        patient: bool = False,
         clock: Callable[[], float] = time.monotonic,
         run: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
         """*spare*: receive buffers that nobody uses now, shared by all connections.
-
-        *patient*: whoever reads has nothing else to read, and may wait for the rest of a frame.
 
         *run* has a kworker call something.
         """
@@ -89,7 +87,7 @@ class TcpTransport:
         self._sock = sock
         self._buffers = buffers
         self._clock = clock
-        self._patient = patient
+        self._patient = False  # who reads has nothing else to read, and waits for more to come
         self._spare = [] if spare is None else spare
         self._buffer: bytearray = _NO_BUFFER
         self._start = self._end = 0  # unparsed bytes of _buffer
@@ -97,6 +95,7 @@ class TcpTransport:
         self._large: memoryview | None = None  # the frame that is being received
         self._have = 0  # bytes of it
         self.expecting = False  # whether more is probably there already
+        self.brings_much = False  # a frame of MUCH or more has begun; for the reader to clear
         self._woken_at = 1  # SO_RCVLOWAT
         _configure(sock)
         self._outbox = Outbox(sock, self.peer, self._lost, run=run)
@@ -148,6 +147,12 @@ class TcpTransport:
     def flush(self) -> None:
         """Send the replies that were held back for more."""
         self._outbox.flush()
+
+    def be_patient(self, patient: bool) -> None:
+        """Whether ``receive`` waits; for who has the reader role."""
+        self._patient = patient
+        if patient:
+            self._wake_at(1)
 
     def receive(self) -> bool:
         """Take what the socket has; False at the end of the stream, or of the connection."""
@@ -255,12 +260,13 @@ class TcpTransport:
             except IndexError:  # whoever read in another thread may have taken the last
                 self._buffer = bytearray(RECEIVE_BUFFER)
         ask, self._ask = self._ask, RECEIVE_BUFFER
+        flags = 0 if self._patient else socket.MSG_DONTWAIT
         end = self._end
         if end or ask < RECEIVE_BUFFER:
             room = memoryview(self._buffer)[end : min(end + ask, RECEIVE_BUFFER)]
-            count = self._sock.recv_into(room, 0, socket.MSG_DONTWAIT)
+            count = self._sock.recv_into(room, 0, flags)
         else:
-            count = self._sock.recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
+            count = self._sock.recv_into(self._buffer, 0, flags)
         self._end = end + count
         return count > 0
 
@@ -283,6 +289,8 @@ class TcpTransport:
         self._lend()
         self._ask = ASK_AFTER_LARGE
         self.expecting = True
+        if length >= MUCH:
+            self.brings_much = True
 
     def _receive_large(self, frame: memoryview) -> bool:
         """Some more of a large frame; False at the end of the stream."""

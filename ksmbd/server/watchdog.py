@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Final, Protocol
 
 log = logging.getLogger("ksmbd.conn")
@@ -29,6 +30,20 @@ class Held(Protocol):
 
     def promote(self) -> None:
         """Have another thread go on; called by whoever took the entry out of ``armed``."""
+
+
+class Role:
+    """The reader role in the hands of one thread; the key of ``Watchdog.armed``.
+
+    Each holder has its own: a thread that lost the role can never take out the entry of the
+    thread that has it now.
+    """
+
+    __slots__ = ("promote", "works")
+
+    def __init__(self, promote: Callable[[], None]) -> None:
+        self.promote = promote
+        self.works = 0  # run by the holder itself, so far
 
 
 class Watchdog:

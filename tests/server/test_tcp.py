@@ -244,7 +244,8 @@ def test_the_end_of_the_stream_inside_a_frame_is_an_end(pair: Pair, size: int) -
 
 def test_who_may_wait_gets_a_large_frame_by_one_call() -> None:
     ours, theirs = socket.socketpair()
-    transport = TcpTransport(ours, Buffers(), patient=True)
+    transport = TcpTransport(ours, Buffers())
+    transport.be_patient(True)
     transport.limit = lambda: 16 << 20
     body = os.urandom(8 << 20)
     thread = threading.Thread(target=lambda: theirs.sendall(framed(body, b"after")))
@@ -264,7 +265,8 @@ def test_who_may_wait_gets_a_large_frame_by_one_call() -> None:
 
 def test_who_waits_for_the_rest_of_a_frame_hears_of_the_end() -> None:
     ours, theirs = socket.socketpair()
-    transport = TcpTransport(ours, Buffers(), patient=True)
+    transport = TcpTransport(ours, Buffers())
+    transport.be_patient(True)
     theirs.sendall(struct.pack(">I", 50_000) + bytes(100))
     assert transport.receive()
     assert transport.next_frame() is None
