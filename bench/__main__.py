@@ -15,6 +15,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -28,6 +29,7 @@ from tests.support.peers import Peer
 
 OUT: Final = Path(__file__).parent / "out"
 IDLE: Final = (100, 1000)  # connections
+SETTLED_S: Final = 3.0  # after which a server has let go of what it needs only while busy
 BLOCK: Final = 1 << 20
 
 
@@ -144,6 +146,7 @@ def memory(peers: Mapping[str, Peer]) -> str:
         for peer in peers.values():
             try:
                 with load.idle(generator, peer, count):
+                    time.sleep(SETTLED_S)
                     cells.append(f"{cpu.memory_mib(peer.pid):.1f}")
             except load.LoadError as failed:
                 cells.append(f"failed: {failed}")

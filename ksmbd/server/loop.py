@@ -166,8 +166,11 @@ class Loop:
                     os.eventfd_read(self._wake)
             for _ in range(len(due)):
                 self._now = reader = due.popleft()
-                if readers.get(reader.fd) is reader and not reader.turn(role):
-                    return
+                if readers.get(reader.fd) is reader:
+                    if not reader.turn(role):
+                        return
+                    if reader.brings_much:
+                        self._give_back(reader)
             reader, self._now = self._now, None
             if alone and reader is not None:
                 self._was_alone(reader)
@@ -190,7 +193,7 @@ class Loop:
         """To its own thread, if it has one that is free."""
         reader.brings_much = False
         own = reader.own_thread
-        if own is None or not own.asleep or reader.must_pause or reader.fd not in self._readers:
+        if own is None or not own.asleep or reader.rests or reader.fd not in self._readers:
             return
         self.remove(reader)
         own.take_back(reader)

@@ -121,6 +121,11 @@ class Reader:
         """Whether the client does not fetch its replies, or has much queued."""
         return self._transport.slow or self._queued >= MAX_QUEUED
 
+    @property
+    def rests(self) -> bool:
+        """Whether it is paused, or has not had a turn since; then only the loop can read it."""
+        return self._deaf
+
     def cool_down(self) -> None:
         """A work item of ours was held up: the next ones are for the kworkers."""
         self._cool = COOL_FRAMES

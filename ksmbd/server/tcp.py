@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import select
 import socket
 import struct
 import time
@@ -46,6 +47,8 @@ MIN_RATE: Final = 16 << 10  # ... and a second more for so many bytes
 WAKE_AT: Final = 256 << 10  # bytes of a large frame that are worth waking for
 MUCH: Final = 256 << 10  # bytes of a frame that is worth a thread of its own
 
+IDLE_S: Final = 1  # without a byte; then who waits for more waits without a buffer
+
 KEEPALIVE_IDLE_S: Final = 60
 KEEPALIVE_INTERVAL_S: Final = 15
 KEEPALIVE_PROBES: Final = 4
@@ -57,6 +60,7 @@ UNACKNOWLEDGED_MS: Final = 30_000
 _LENGTH: Final = struct.Struct(">I")
 # of struct tcp_info: retransmits, unacked, bytes_acked, bytes_received
 _TCP_INFO: Final = struct.Struct("=2xB21xI92xQQ")
+_IDLE: Final = struct.pack("ll", IDLE_S, 0)  # struct timeval
 _NO_LINGER: Final = struct.pack("ii", 1, 0)  # what was not acknowledged is given up
 _NO_BUFFER: Final = bytearray()
 
@@ -165,11 +169,20 @@ class TcpTransport:
             if not self._receive():
                 return False
         except BlockingIOError:
+            if self._patient and self._large is None and self._start == self._end:
+                self._wait_idle()
             return True
         except OSError as error:
             log.debug("%s: %s", self.peer, error.strerror)
             return False
         return True
+
+    def _wait_idle(self) -> None:
+        """Wait for more without a buffer: a thousand idle clients would have a thousand."""
+        self._lend()
+        arrived = select.poll()
+        arrived.register(self._sock, select.POLLIN)
+        arrived.poll()
 
     def next_frame(self) -> Buffer | None:
         """The next whole PDU, without its length; None if it is not here yet.
@@ -351,6 +364,7 @@ def _only_what_is_always_taken() -> int:
 def _configure(sock: socket.socket) -> None:
     """No delay for small replies; notice a peer that has vanished."""
     sock.setblocking(True)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _IDLE)
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -34,7 +34,7 @@ class Reader:
         self.loop, self.own_thread = loops.place(number, f"192.0.2.{number}")
         self.read_by: list[str] = []
         self.seen = threading.Semaphore(0)
-        self.ended = self.must_pause = self.brings_much = False
+        self.ended = self.must_pause = self.brings_much = self.rests = False
         self.cool = False
         self.watched: Callable[[], None] | None = None  # called in the next turn
         self.waits = False
@@ -194,6 +194,18 @@ def test_who_brings_much_gets_its_thread_back(make: Make, monkeypatch: pytest.Mo
     assert readers[1].hear(b"m") == own(2)
     names = [each.hear(b"m") for _ in range(20) for each in readers[1:]]
     assert set(names) == {own(2)}  # and keeps it as long as it does
+
+
+def test_a_connection_that_rests_stays_in_the_loop(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_thread, "CONTEST_S", PATIENCE_S)
+    readers = make(2)
+    contend(readers)
+    asleep(readers[0])
+    readers[0].rests = True  # though a kworker has made room meanwhile
+    names = [readers[0].hear(b"m") for _ in range(2 * TURNS_ALONE)]
+    assert set(names) == {NAME}
 
 
 def test_a_connection_that_must_pause_is_left_to_the_loop(make: Make) -> None:

@@ -279,6 +279,27 @@ def test_who_waits_for_the_rest_of_a_frame_hears_of_the_end() -> None:
     theirs.close()
 
 
+def test_who_waits_for_an_idle_client_waits_without_a_buffer() -> None:
+    ours, theirs = socket.socketpair()
+    spare: list[bytearray] = []
+    transport = TcpTransport(ours, Buffers(), spare=spare)
+    transport.be_patient(True)
+    waiting = threading.Thread(target=transport.receive)
+    waiting.start()
+    for _ in range(int(SOON * 100)):
+        if spare:
+            break
+        waiting.join(0.01)
+    assert len(spare) == 1  # for others, while
+    assert waiting.is_alive()  # this one still waits
+    theirs.sendall(framed(b"0123456789"))
+    waiting.join(SOON)
+    assert not waiting.is_alive()
+    assert bytes(next_of(transport) or b"") == b"0123456789"
+    transport.dispose()
+    theirs.close()
+
+
 def test_the_end_of_the_stream_inside_a_large_frame_is_an_end(pair: Pair) -> None:
     pair.client.sendall(struct.pack(">I", 50_000) + bytes(100))
     pair.client.close()
