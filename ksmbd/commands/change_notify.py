@@ -28,6 +28,7 @@ from ksmbd.wire.status import NtStatus, NtStatusError
 class _Waiting(NamedTuple):
     """What a request that waits comes back with."""
 
+    open: Open
     watch: Watch
     waiter: Waiter
 
@@ -48,7 +49,7 @@ def change_notify(work: Work, req: ChangeNotifyRequest) -> Reply:
     """
     waiting: _Waiting | None = work.memo
     if waiting is not None and waiting.waiter.outcome is not None:
-        return _answer(work, req, waiting.watch, waiting.waiter.outcome)
+        return _answer(work, req, waiting.open, waiting.watch, waiting.waiter.outcome)
     if req.output_buffer_length > work.connection.max_transact_size:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "longer than MaxTransactSize")
     open = work.open(req.persistent_id, req.volatile_id)
@@ -58,23 +59,30 @@ def change_notify(work: Work, req: ChangeNotifyRequest) -> Reply:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "no directory")
     open.require(FILE_LIST_DIRECTORY)
     _check_alive(open)
-    return _ask(work, req, _watch(work, open, req))
+    return _ask(work, req, open, _watch(work, open, req))
 
 
-def _ask(work: Work, req: ChangeNotifyRequest, watch: Watch) -> Reply:
+def _ask(work: Work, req: ChangeNotifyRequest, open: Open, watch: Watch) -> Reply:
     """What has changed; raises Wait if nothing has."""
     notify = work.server.notify
     waiter = notify.request(watch)
     if isinstance(waiter, Outcome):
-        return _answer(work, req, watch, waiter)
-    work.memo = _Waiting(watch, waiter)
+        return _answer(work, req, open, watch, waiter)
+    try:
+        _check_alive(open)  # whoever deletes it from here on sees that we wait
+    except NtStatusError:
+        notify.give_up(watch, waiter)
+        raise
+    work.memo = _Waiting(open, watch, waiter)
     if not work.is_last:  # what follows would wait as long as the folder stays as it is
         notify.give_up(watch, waiter)
         raise NtStatusError(NtStatus.INTERNAL_ERROR, "in the middle of a compound")
     raise Wait(waiter.event, on_cancel=lambda: notify.give_up(watch, waiter))
 
 
-def _answer(work: Work, req: ChangeNotifyRequest, watch: Watch, outcome: Outcome) -> Reply:
+def _answer(
+    work: Work, req: ChangeNotifyRequest, open: Open, watch: Watch, outcome: Outcome
+) -> Reply:
     """Tell the client, of a share with `hide unreadable` what the user may see of it."""
     eyes = sight(work.the_tree()) if outcome.changes else None
     if eyes is None:
@@ -82,13 +90,16 @@ def _answer(work: Work, req: ChangeNotifyRequest, watch: Watch, outcome: Outcome
     seen = eyes.tells(watch.root, watch.place, outcome.changes)
     if seen is None:
         return _reply(req, Outcome(NtStatus.NOTIFY_ENUM_DIR, []))
-    return _reply(req, Outcome(outcome.status, seen)) if seen else _ask(work, req, watch)
+    return _reply(req, Outcome(outcome.status, seen)) if seen else _ask(work, req, open, watch)
 
 
 def _check_alive(open: Open) -> None:
     inode = open.inode
-    pending = inode is not None and inode.delete_pending
-    if pending or not os.fstat(open.file.fd).st_nlink:
+    gone = inode is not None and inode.delete_pending
+    if not gone:
+        with open.lock:  # its watch tells if it is closed
+            gone = not open.closed and not os.fstat(open.file.fd).st_nlink
+    if gone:
         raise NtStatusError(NtStatus.DELETE_PENDING, open.path)
 
 

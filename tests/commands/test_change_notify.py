@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from ksmbd.commands import change_notify
+from ksmbd.state.watch import Watch
 from ksmbd.wire import file_chains, file_info, ipc
 from ksmbd.wire.access import (
     ATTR_HIDDEN,
@@ -423,6 +425,23 @@ def test_a_disposition_ends_the_waiting_too(client: Client) -> None:
     info = file_info.FileDispositionInformation(delete_pending=1)
     responses = client.send(other.frames.set_info(FileInfo.DISPOSITION, info.pack()))
     assert final(responses).status is NtStatus.DELETE_PENDING
+
+
+def test_a_directory_that_is_deleted_while_the_request_begins_is_not_waited_for(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = directory(client, "dir")
+    other = directory(client, "dir", FILE_ALL_ACCESS)
+    begin = change_notify._watch
+
+    def late(*args: Any) -> Watch:
+        info = file_info.FileDispositionInformation(delete_pending=1)
+        frame = other.frames.set_info(FileInfo.DISPOSITION, info.pack())
+        assert client.status(frame) is NtStatus.SUCCESS
+        return begin(*args)
+
+    monkeypatch.setattr(change_notify, "_watch", late)
+    assert client.status(folder.frames.change_notify()) is NtStatus.DELETE_PENDING
 
 
 def test_a_share_without_notifications_says_so(folder: Path) -> None:
