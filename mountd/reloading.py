@@ -21,6 +21,14 @@ TREES: Final = "new tree connects"
 START: Final = "a new start"
 NOTHING: Final = "nothing"
 
+_TOLD: Final = {
+    AT_ONCE: "at once",
+    CONNECTIONS: "for new connections",
+    LOGONS: "for new log-ons",
+    TREES: "for new tree connects",
+    START: "not before a new start",
+    NOTHING: "without effect",
+}
 # attribute of GlobalParams -> what goes by its new value after a reload
 OF_GLOBALS: Final[dict[str, str]] = {
     "aapl_model": AT_ONCE,
@@ -95,7 +103,4 @@ def told(old: GlobalParams, new: GlobalParams, *, own_port: bool) -> Iterator[tu
         if getattr(old, name) == getattr(new, name) or (own_port and name == "tcp_port"):
             continue
         holds = OF_GLOBALS[name]
-        when = holds if holds in (AT_ONCE, NOTHING) else f"for {holds}"
-        if holds == START:
-            when = "not before a new start"
-        yield holds == START, f"{key(declared)} is changed: {when}"
+        yield holds == START, f"{key(declared)} is changed: {_TOLD[holds]}"

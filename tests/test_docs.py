@@ -27,7 +27,7 @@ from ksmbd.wire.header import Command
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-TEXTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.glob("*.md")])
+TEXTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")])
 SPAN = re.compile(r"`([^`\n]+)`")
 REFERENCE = re.compile(r"(?P<path>[\w.-]+(?:/[\w.-]+)+/?)(?:::(?P<test>\w+)|:(?P<name>[\w.]+))?")
 LINK = re.compile(r"\[[^\]\n]*\]\((?P<target>[^)\s]+)\)")
@@ -94,7 +94,7 @@ def test_the_links_of_a_document_lead_somewhere(text: Path) -> None:
 
 def test_the_readme_leads_to_every_document() -> None:
     readme = (ROOT / "README.md").read_text()
-    assert [path.name for path in DOCS.glob("*.md") if f"(docs/{path.name})" not in readme] == []
+    assert [names(path) for path in DOCS.rglob("*.md") if f"({names(path)})" not in readme] == []
 
 
 def table_rows(path: Path) -> Iterator[list[str]]:
@@ -137,6 +137,45 @@ def test_every_feature_that_is_not_planned_has_its_test() -> None:
         assert re.match(r"(supported|partly|planned|in preparation)\b", state), feature
         if not state.startswith("planned"):
             assert "::test_" in proof, feature
+
+
+# of the table in the kernel's Documentation/filesystems/smb/ksmbd.rst -> how our row begins
+KERNEL_ROWS = {
+    "Dialects. SMB2.1 SMB3.0, SMB3.1.1 dialects": "Dialects",
+    "Auto Negotiation": "Auto-negotiation",
+    "Compound Request": "Compound requests",
+    "Oplock Cache Mechanism": "Oplocks",
+    "SMB2 leases(v1 lease)": "Leases, directory leases",
+    "Directory leases(v2 lease)": "Leases, directory leases",
+    "Multi-credits": "Multi-credit",
+    "NTLM/NTLMv2": "NTLMv2",
+    "HMAC-SHA256 Signing": "Signing, HMAC-SHA256",
+    "Secure negotiate": "Secure negotiate",
+    "Signing Update": "Signing, HMAC-SHA256 and AES-128-CMAC",
+    "Pre-authentication integrity": "Pre-authentication integrity",
+    "SMB3 encryption(CCM, GCM)": "Encryption",
+    "SMB direct(RDMA)": "SMB Direct",
+    "SMB3 Multi-channel": "Multichannel",
+    "Receive Side Scaling mode": "RSS",
+    "SMB3.1.1 POSIX extension": "SMB 3.1.1 POSIX extensions",
+    "ACLs": "DACLs",
+    "Kerberos": "Kerberos",
+    "Durable handle v1,v2": "Durable handles",
+    "Persistent handle": "Persistent handles",
+    "SMB2 notify": "Change notification",
+    "Sparse file support": "Sparse files",
+    "DCE/RPC support": "DCE/RPC",
+    "ksmbd/nfsd interoperability": "nfsd",
+    "SMB3.1.1 Compression": "Compression",
+    "SMB3.1.1 over QUIC": "SMB over QUIC",
+    "Signing/Encryption over RDMA": "Signing and encryption over RDMA",
+    "SMB3.1.1 GMAC signing support": "Signing, AES-128-GMAC",
+}
+
+
+def test_every_row_of_the_kernel_s_table_is_there() -> None:
+    ours = [row[0] for row in table_rows(DOCS / "features.md")]
+    assert [k for k, row in KERNEL_ROWS.items() if not any(o.startswith(row) for o in ours)] == []
 
 
 # -- locks -------------------------------------------------------------------------------
