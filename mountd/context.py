@@ -198,8 +198,7 @@ class RpcContext:
     def caller(self, account: str, peer: str, *, guest: bool) -> Caller:
         """Who opens a pipe; root and the members of the global ``admin users`` administer."""
         identity = self._state.identity(account) or NOBODY
-        admins = self._state.files.configuration.defaults.admin_users
-        admin = identity.uid == 0 or on_list(account, admins, identity, self._state.system)
+        admin = self._administers(account, identity)
         return Caller(
             account=account,
             domain=self.workgroup,
@@ -216,7 +215,12 @@ class RpcContext:
         identity = self._state.identity(name)
         if identity is None:
             return Account(name, NOBODY.uid, NOBODY.gid, disabled=True)
-        return Account(name, identity.uid, identity.gid, identity.full_name)
+        admin = self._administers(name, identity)
+        return Account(name, identity.uid, identity.gid, identity.full_name, admin=admin)
+
+    def _administers(self, account: str, identity: Identity) -> bool:
+        admins = self._state.files.configuration.defaults.admin_users
+        return identity.uid == 0 or on_list(account, admins, identity, self._state.system)
 
     def _age(self, tree: Tree) -> int:
         return max(int(self._state.clock() - tree.since), 0)

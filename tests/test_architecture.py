@@ -128,11 +128,13 @@ TESTED_BY: Final[dict[str, str]] = {
     "mountd/rpc/handles.py": "tests/mountd/test_rpc_samr.py",
     "mountd/rpc/interface.py": "tests/mountd/test_rpc_pipe.py",
     "mountd/rpc/lsarpc_lookup.py": "tests/mountd/test_rpc_lsarpc.py",
+    "mountd/rpc/lsarpc_rights.py": "tests/mountd/test_rpc_lsarpc_rights.py",
     "mountd/rpc/samr_info.py": "tests/mountd/test_rpc_samr.py",
     "mountd/rpc/srvsvc_info.py": "tests/mountd/test_rpc_srvsvc.py",
     "mountd/rpc/srvsvc_lists.py": "tests/mountd/test_rpc_srvsvc.py",
     "mountd/rpc/srvsvc_names.py": "tests/mountd/test_rpc_srvsvc.py",
     "mountd/rpc/srvsvc_security.py": "tests/mountd/test_file_security.py",
+    "mountd/rpc_document.py": "tests/test_docs.py",
     "mountd/share_edit.py": "tests/mountd/test_administration.py",
     "mountd/state.py": "tests/mountd/test_state.py",  # tests/state is about ksmbd/state
     "ksmbd/state/replay.py": "tests/commands/test_create_replay.py",

@@ -24,6 +24,8 @@ import mountd.__main__
 from ksmbd import debug
 from ksmbd.commands.table import COMMANDS
 from ksmbd.wire.header import Command
+from mountd import rpc_document
+from mountd.rpc.pipe import PIPES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -125,6 +127,30 @@ def test_every_check_is_on_the_map() -> None:
     for node in ast.parse((ROOT / "ksmbd/server/checks.py").read_text()).body:
         if isinstance(node, ast.FunctionDef) and "3.3.5" in (ast.get_docstring(node) or ""):
             assert f"`ksmbd/server/checks.py:{node.name}`" in mapped, node.name
+
+
+# -- RPC ---------------------------------------------------------------------------------
+
+
+def test_every_rpc_operation_is_told() -> None:
+    told = (DOCS / "rpc.md").read_text()
+    assert told == rpc_document.markdown(), "run: python -m mountd.rpc_document >docs/rpc.md"
+    for offered in PIPES.values():
+        for interface in offered:
+            assert f"## {interface.name}\n" in told
+            for opnum, operation in interface.operations.items():
+                assert f"| {opnum} | {operation.name} | " in told
+
+
+def test_an_rpc_operation_says_where_it_is_specified() -> None:
+    silent = [
+        operation.name
+        for offered in PIPES.values()
+        for interface in offered
+        for operation in interface.operations.values()
+        if operation.refuses is None and operation.handler.__doc__ is None
+    ]
+    assert silent == []
 
 
 # -- features ----------------------------------------------------------------------------

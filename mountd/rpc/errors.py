@@ -30,6 +30,7 @@ class Win32(IntEnum):
     MORE_DATA = 234
     NO_MORE_ITEMS = 259
     NO_LOGON_SERVERS = 1311
+    NO_SUCH_LOGON_SESSION = 1312
     INVALID_OWNER = 1307
     PRIVILEGE_NOT_HELD = 1314
     INVALID_SECURITY_DESCR = 1338
@@ -38,6 +39,7 @@ class Win32(IntEnum):
     DUPLICATE_SHARE = 2118  # NERR_DuplicateShare
     BUF_TOO_SMALL = 2123  # NERR_BufTooSmall
     USER_NOT_FOUND = 2221  # NERR_UserNotFound
+    USE_NOT_FOUND = 2250  # NERR_UseNotFound
     NET_NAME_NOT_FOUND = 2310  # NERR_NetNameNotFound
     DEVICE_NOT_SHARED = 2311  # NERR_DeviceNotShared
     CLIENT_NAME_NOT_FOUND = 2312  # NERR_ClientNameNotFound

@@ -41,7 +41,7 @@ class Handles:
     def get(self, handle: bytes, kind: type[T]) -> T:
         """Return what *handle* stands for; RpcFault CONTEXT_MISMATCH if no *kind*."""
         value = self._open.get(handle)
-        if not isinstance(value, kind):
+        if value is None or not isinstance(value, kind):
             raise RpcFault(errors.CONTEXT_MISMATCH, f"no {kind.__name__} of that handle")
         return value
 

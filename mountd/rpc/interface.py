@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
 from ksmbd.wire.base import WireError
+from ksmbd.wire.status import NtStatus
 from mountd.rpc import errors
 from mountd.rpc.errors import RpcError, RpcFault
 from mountd.rpc.handles import Handles
@@ -116,6 +117,7 @@ class Account(NamedTuple):
     gid: int = 65534
     full_name: str = ""
     disabled: bool = False
+    admin: bool = False  # of this server, over RPC
 
 
 class Context(Protocol):
@@ -230,6 +232,23 @@ class Operation(NamedTuple):
     name: str
     handler: Handler
     refusal: Refusal = nothing
+    refuses: int | None = None  # it always refuses, with this code
+
+
+def refused(name: str, code: int, zeros: int = 0) -> Operation:
+    """An operation that is there and refuses everybody, whatever is sent.
+
+    *zeros* is how many words of nothing go in front of the code: null pointers, zero handles.
+    """
+
+    def refuse(_call: Call, _r: NdrReader, _w: NdrWriter) -> int:
+        raise RpcError(code, f"{name} is refused to everybody")
+
+    def results(_call: Call, w: NdrWriter) -> None:
+        for _ in range(zeros):
+            w.u32(0)
+
+    return Operation(name, refuse, results, refuses=code)
 
 
 class Interface(NamedTuple):
@@ -280,3 +299,9 @@ def require_admin(call: Call) -> None:
     """Raise ACCESS_DENIED unless the caller is an administrator of this server."""
     if not call.caller.admin:
         raise RpcError(errors.Win32.ACCESS_DENIED, f"{call.caller.account!r} is no administrator")
+
+
+def require_admin_status(call: Call) -> None:
+    """The same of an interface whose operations return NTSTATUS."""
+    if not call.caller.admin:
+        raise RpcError(NtStatus.ACCESS_DENIED, f"{call.caller.account!r} is no administrator")

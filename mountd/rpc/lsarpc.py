@@ -1,6 +1,7 @@
 """lsarpc, the local security authority, [MS-LSAD] 3.1.4 and [MS-LSAT] 3.1.4.
 
-Read only: who we are, and names of SIDs and back (``lsarpc_lookup``).
+Read only: who we are, names of SIDs and back (``lsarpc_lookup``), who holds which privilege
+(``lsarpc_rights``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from uuid import UUID
 
 from ksmbd.wire.security import Sid
 from ksmbd.wire.status import NtStatus
-from mountd.rpc import lsarpc_lookup
+from mountd.rpc import lsarpc_lookup, lsarpc_rights
 from mountd.rpc.errors import RpcError
 from mountd.rpc.handles import CLOSED, HANDLE_SIZE
 from mountd.rpc.interface import Call, Interface, Operation, null_pointer
@@ -104,6 +105,19 @@ def _account_domain(call: Call, w: NdrWriter) -> None:
     w.sid(machine.domain)
 
 
+def _audit_events(_call: Call, w: NdrWriter) -> None:
+    """POLICY_AUDIT_EVENTS_INFO, [MS-LSAD] 2.2.4.4: the policy audits nothing."""
+    w.align(4)
+    w.u8(0)
+    w.null()
+    w.u32(0)
+
+
+def _primary_account(_call: Call, w: NdrWriter) -> None:
+    """LSAPR_POLICY_PD_ACCOUNT_INFO, [MS-LSAD] 2.2.4.8: none."""
+    w.unicode("")
+
+
 def _server_role(_call: Call, w: NdrWriter) -> None:
     w.u32(SERVER_ROLE_PRIMARY)  # where Samba's and impacket's clients look for it
 
@@ -118,10 +132,14 @@ def _dns_domain(call: Call, w: NdrWriter) -> None:
 
 
 CLASSES: Final[dict[int, Callable[[Call, NdrWriter], None]]] = {
+    2: _audit_events,
     3: _primary_domain,
+    4: _primary_account,
     5: _account_domain,
     6: _server_role,
     12: _dns_domain,
+    13: _dns_domain,
+    14: _account_domain,
 }
 
 
@@ -156,5 +174,6 @@ LSARPC: Final = Interface(
         45: Operation("LsarGetUserName", lsar_get_user_name, null_pointer),
         46: Operation("LsarQueryInformationPolicy2", lsar_query_information_policy, null_pointer),
         **lsarpc_lookup.OPERATIONS,
+        **lsarpc_rights.OPERATIONS,
     },
 )

@@ -1,7 +1,8 @@
 """samr, the account manager, [MS-SAMR] 3.1.5: the accounts of this server, read only.
 
 Two domains: the machine with its users, and Builtin.  What a handle stands for
-is one of the three classes here; information by level is in ``samr_info``.
+is a class of its own; information by level is in ``samr_info``, groups, aliases and lists for
+display are in ``samr_groups``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from uuid import UUID
 from ksmbd.wire.base import WireError
 from ksmbd.wire.security import Sid
 from ksmbd.wire.status import NtStatus
-from mountd.rpc import samr_info
+from mountd.rpc import samr_groups, samr_info
 from mountd.rpc.errors import RpcError
 from mountd.rpc.handles import CLOSED, HANDLE_SIZE
 from mountd.rpc.interface import Call, Interface, Operation, null_pointer
@@ -334,19 +335,6 @@ def samr_get_groups_for_user(call: Call, r: NdrReader, w: NdrWriter) -> int:
     return NtStatus.SUCCESS
 
 
-def samr_get_alias_membership(call: Call, r: NdrReader, w: NdrWriter) -> int:
-    """SamrGetAliasMembership, opnum 16, [MS-SAMR] 3.1.5.9.2: nobody is in an alias."""
-    call.handles.get(r.raw(HANDLE_SIZE, 4), DomainHandle)
-    r.array(SIDS)
-    w.array(NUMBERS, [])
-    return NtStatus.SUCCESS
-
-
-def _refuse_membership(_call: Call, w: NdrWriter) -> None:
-    w.u32(0)
-    w.null()
-
-
 SAMR: Final = Interface(
     "samr",
     Syntax(UUID("12345778-1234-abcd-ef00-0123456789ac"), 1),
@@ -363,7 +351,6 @@ SAMR: Final = Interface(
         11: Operation("SamrEnumerateGroupsInDomain", samr_enumerate_groups, _refuse_enumeration),
         13: Operation("SamrEnumerateUsersInDomain", samr_enumerate_users, _refuse_enumeration),
         15: Operation("SamrEnumerateAliasesInDomain", samr_enumerate_aliases, _refuse_enumeration),
-        16: Operation("SamrGetAliasMembership", samr_get_alias_membership, _refuse_membership),
         17: Operation("SamrLookupNamesInDomain", samr_lookup_names, _refuse_lookup),
         18: Operation("SamrLookupIdsInDomain", samr_lookup_ids, _refuse_lookup),
         34: Operation("SamrOpenUser", samr_open_user, no_handle),
@@ -374,5 +361,6 @@ SAMR: Final = Interface(
         57: Operation("SamrConnect2", samr_connect2, no_handle),
         62: Operation("SamrConnect4", samr_connect4, no_handle),
         64: Operation("SamrConnect5", samr_connect5, _refuse_connect5),
+        **samr_groups.OPERATIONS,
     },
 )

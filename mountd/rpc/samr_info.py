@@ -54,6 +54,18 @@ class UserHandle(NamedTuple):
     name: str
 
 
+class GroupHandle(NamedTuple):
+    """What SamrOpenGroup gave."""
+
+    rid: int
+
+
+class AliasHandle(NamedTuple):
+    """What SamrOpenAlias gave."""
+
+    rid: int
+
+
 class UserRow:
     """A user with the fields' names of SAMPR_USER_ALL_INFORMATION, [MS-SAMR] 2.2.6.6."""
 

@@ -12,10 +12,22 @@ from uuid import UUID
 
 from mountd.rpc import srvsvc_lists, srvsvc_names, srvsvc_security, srvsvc_shares
 from mountd.rpc.errors import RpcError, Win32
-from mountd.rpc.interface import Call, Interface, Operation, null_pointer, require_admin
+from mountd.rpc.interface import (
+    Call,
+    Interface,
+    Operation,
+    null_pointer,
+    refused,
+    require_admin,
+)
 from mountd.rpc.ndr import NdrReader, NdrWriter
 from mountd.rpc.pdu import Syntax
-from mountd.rpc.srvsvc_info import ADMIN_SERVER_LEVELS, SERVER_INFO, ServerRow
+from mountd.rpc.srvsvc_info import (
+    ADMIN_SERVER_LEVELS,
+    OTHER_SERVER_LEVELS,
+    SERVER_INFO,
+    ServerRow,
+)
 
 CLOCK_TICK: Final = 310  # tod_tinterval: one tick is 31 ms, in units of 0.1 ms
 
@@ -40,7 +52,7 @@ def net_server_get_info(call: Call, r: NdrReader, w: NdrWriter) -> int:
 
 def refuse_server_info(call: Call, w: NdrWriter) -> None:
     w.u32(call.level)
-    if call.level in SERVER_INFO:
+    if call.level in SERVER_INFO or call.level in OTHER_SERVER_LEVELS:
         w.null()
 
 
@@ -93,10 +105,23 @@ SRVSVC: Final = Interface(
         **srvsvc_shares.OPERATIONS,
         **srvsvc_security.OPERATIONS,
         21: Operation("NetrServerGetInfo", net_server_get_info, refuse_server_info),
+        22: refused("NetrServerSetInfo", Win32.ACCESS_DENIED, 1),
         23: srvsvc_lists.DISK_ENUM,
-        24: Operation("NetrServerStatisticsGet", net_server_statistics_get, null_pointer),
+        24: Operation(
+            "NetrServerStatisticsGet", net_server_statistics_get, null_pointer, Win32.NOT_SUPPORTED
+        ),
+        25: refused("NetrServerTransportAdd", Win32.NOT_SUPPORTED),
+        26: srvsvc_lists.TRANSPORT_ENUM,
+        27: refused("NetrServerTransportDel", Win32.NOT_SUPPORTED),
         28: Operation("NetrRemoteTOD", net_remote_tod, null_pointer),
         30: srvsvc_names.PATH_TYPE,
         33: srvsvc_names.NAME_VALIDATE,
+        37: refused("NetrShareDelStart", Win32.NOT_SUPPORTED, 5),
+        38: refused("NetrShareDelCommit", Win32.NOT_SUPPORTED, 5),
+        41: refused("NetrServerTransportAddEx", Win32.NOT_SUPPORTED),
+        43: refused("NetrDfsGetVersion", Win32.NOT_SUPPORTED, 1),
+        53: refused("NetrServerTransportDelEx", Win32.NOT_SUPPORTED),
+        54: refused("NetrServerAliasAdd", Win32.NOT_SUPPORTED),
+        56: refused("NetrServerAliasDel", Win32.NOT_SUPPORTED),
     },
 )

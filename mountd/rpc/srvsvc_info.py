@@ -76,6 +76,10 @@ SERVER_INFO: Final[dict[int, Fields]] = {
         ("user_path", "unique_wstring"),
     ),
 }
+# levels of the union, [MS-SRVS] 2.2.3.7, that the server does not tell
+OTHER_SERVER_LEVELS: Final = frozenset(
+    {103, 502, 503, 599, 1005, 1107, 1010, 1016, 1017, 1018, *range(1501, 1603)}
+)
 ADMIN_SERVER_LEVELS: Final = frozenset({102})
 
 

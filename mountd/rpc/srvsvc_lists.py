@@ -34,6 +34,16 @@ CONNECTION_LEVELS: Final[Levels] = {
         ("net_name", "unique_wstring"),
     ),
 }
+_TRANSPORT_2: Final[Fields] = (
+    ("clients", "u32"),
+    ("transport", "unique_wstring"),
+    ("address", "octets"),
+    ("address_length", "u32"),
+    ("network", "unique_wstring"),
+    ("domain", "unique_wstring"),
+    ("flags", "u32"),
+)
+TRANSPORT_LEVELS: Final[Levels] = {0: _TRANSPORT_2[:5], 1: _TRANSPORT_2[:6], 2: _TRANSPORT_2}
 FILE_LEVELS: Final[Levels] = {
     2: (("id", "u32"),),
     3: (
@@ -218,6 +228,32 @@ def net_connection_enum(call: Call, r: NdrReader, w: NdrWriter) -> int:
     return enumerate_rows(w, asked, rows)
 
 
+class TransportRow:
+    """Direct TCP as SERVER_TRANSPORT_INFO_0, [MS-SRVS] 2.2.4.93: the only transport there is."""
+
+    transport = "\\Device\\NetbiosSmb"
+    network = "000000000000"
+    flags = 0
+
+    def __init__(self, call: Call) -> None:
+        self.clients = len({session.client for session in call.context.sessions()})
+        name = call.context.server_name[:15].upper().ljust(16)
+        self.address = name.encode("ascii", "replace")
+        self.address_length = len(self.address)
+        self.domain = call.context.workgroup
+
+
+def net_server_transport_enum(call: Call, r: NdrReader, w: NdrWriter) -> int:
+    """NetrServerTransportEnum, opnum 26, [MS-SRVS] 3.1.4.23.
+
+    INVALID_LEVEL  not one of 0, 1, 2
+    ACCESS_DENIED  the caller is no administrator
+    """
+    asked = read_enumeration(call, r, TRANSPORT_LEVELS)
+    require_admin(call)
+    return enumerate_rows(w, asked, [TransportRow(call)])
+
+
 def net_server_disk_enum(call: Call, r: NdrReader, w: NdrWriter) -> int:
     """NetrServerDiskEnum, opnum 23, [MS-SRVS] 3.1.4.18: the one drive our share paths show.
 
@@ -273,5 +309,8 @@ FILE_CLOSE: Final = Operation("NetrFileClose", net_file_close)
 SESSION_DEL: Final = Operation("NetrSessionDel", net_session_del)
 SESSION_ENUM: Final = Operation(
     "NetrSessionEnum", net_session_enum, refuse_enumeration(SESSION_LEVELS)
+)
+TRANSPORT_ENUM: Final = Operation(
+    "NetrServerTransportEnum", net_server_transport_enum, refuse_enumeration(TRANSPORT_LEVELS)
 )
 DISK_ENUM: Final = Operation("NetrServerDiskEnum", net_server_disk_enum, _refuse_disks)

@@ -14,7 +14,7 @@ MAX_DESCRIPTOR: Final = 64 * 1024  # bytes
 
 
 def netrp_get_file_security(call: Call, r: NdrReader, w: NdrWriter) -> int:
-    """NetrpGetFileSecurity, opnum 39.
+    """NetrpGetFileSecurity, opnum 39, [MS-SRVS] 3.1.4.27.
 
     INVALID_PARAMETER  no share is named
     (others)           of the share and the file: mountd/file_security.py
@@ -32,7 +32,7 @@ def netrp_get_file_security(call: Call, r: NdrReader, w: NdrWriter) -> int:
 
 
 def netrp_set_file_security(call: Call, r: NdrReader, _w: NdrWriter) -> int:
-    """NetrpSetFileSecurity, opnum 40: statuses as above, and
+    """NetrpSetFileSecurity, opnum 40, [MS-SRVS] 3.1.4.28: statuses as above, and
 
     INVALID_SECURITY_DESCR  malformed, or too long
     """

@@ -16,7 +16,7 @@ from ksmbd.wire.security import (
     SELF_RELATIVE,
     SecurityDescriptor,
 )
-from mountd.rpc.containers import enumerate_rows, read_enumeration, refuse_enumeration
+from mountd.rpc.containers import Levels, enumerate_rows, read_enumeration, refuse_enumeration
 from mountd.rpc.errors import RpcError, Win32
 from mountd.rpc.interface import (
     DISK,
@@ -40,6 +40,10 @@ from mountd.rpc.srvsvc_info import (
 
 Source = Callable[[], Sequence[Share]]
 
+FLAGS_LEVEL: Final = 501
+STICKY_LEVELS: Final[Levels] = {
+    level: fields for level, fields in SHARE_ENUM_LEVELS.items() if level != FLAGS_LEVEL
+}
 ADD_LEVELS: Final = frozenset({2, 502, 503})
 SET_LEVELS: Final = frozenset({1, 2, 502, 503, 1004, 1005, 1006, 1501})
 ON_OUR_SIDE: Final = frozenset({"*", ""})  # shi503_servername of a server without scopes
@@ -50,7 +54,7 @@ def net_share_enum(call: Call, r: NdrReader, w: NdrWriter) -> int:
     """NetrShareEnum, opnum 15, [MS-SRVS] 3.1.4.8: browseable shares.
 
     INVALID_LEVEL  not one of 0, 1, 2, 501, 502, 503
-    ACCESS_DENIED  levels 2, 502 and 503 are for administrators
+    ACCESS_DENIED  levels 2, 502 and 503 are for administrators, 501 for real users
     BUF_TOO_SMALL  not even one share fits PreferedMaximumLength
     MORE_DATA      not all did; ResumeHandle says where to go on
     """
@@ -58,13 +62,21 @@ def net_share_enum(call: Call, r: NdrReader, w: NdrWriter) -> int:
 
 
 def net_share_enum_sticky(call: Call, r: NdrReader, w: NdrWriter) -> int:
-    """NetrShareEnumSticky, opnum 36, [MS-SRVS] 3.1.4.9: without IPC$ and hidden shares."""
+    """NetrShareEnumSticky, opnum 36, [MS-SRVS] 3.1.4.9: without IPC$ and hidden shares.
+
+    Statuses as NetrShareEnum; level 501 is an INVALID_LEVEL here.
+    """
     shares = call.context.shares
-    return _enum(call, r, w, lambda: [s for s in shares(call.caller) if s.name[-1:] != "$"])
+    levels = STICKY_LEVELS
+    return _enum(call, r, w, lambda: [s for s in shares(call.caller) if s.name[-1:] != "$"], levels)
 
 
-def _enum(call: Call, r: NdrReader, w: NdrWriter, shares: Source) -> int:
-    asked = read_enumeration(call, r, SHARE_ENUM_LEVELS)
+def _enum(
+    call: Call, r: NdrReader, w: NdrWriter, shares: Source, levels: Levels = SHARE_ENUM_LEVELS
+) -> int:
+    asked = read_enumeration(call, r, levels)
+    if asked.level == FLAGS_LEVEL and (call.caller.is_anonymous or call.caller.is_guest):
+        raise RpcError(Win32.ACCESS_DENIED, "level 501 without an account")
     if asked.level in ADMIN_SHARE_LEVELS:
         require_admin(call)
     visible = sorted((s for s in shares() if s.browseable), key=lambda s: s.name.casefold())
@@ -175,7 +187,7 @@ def net_share_check(call: Call, r: NdrReader, w: NdrWriter) -> int:
     r.unique(r.wstring)
     device = r.wstring().rstrip("\\").casefold()
     for share in call.context.shares(call.caller):
-        if ShareRow(share).path.rstrip("\\").casefold() == device and share.path:
+        if ShareRow(share).path.rstrip("\\").casefold() == device:
             w.u32(share.type)
             return Win32.SUCCESS
     raise RpcError(Win32.DEVICE_NOT_SHARED, device)

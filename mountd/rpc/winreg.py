@@ -71,9 +71,10 @@ def _exists(key: Key, context: Context) -> bool:
 
 
 def _open_root(root: str) -> Operation:
-    """OpenLocalMachine and its like, [MS-RRP] 3.1.5.1 on."""
+    """One of OpenLocalMachine and its like."""
 
     def handler(call: Call, r: NdrReader, w: NdrWriter) -> int:
+        """OpenLocalMachine and its like, [MS-RRP] 3.1.5.1 on."""
         r.unique(r.u16)
         r.u32()  # samDesired: there is nothing here to change
         w.raw(call.handles.open(Key(root)))
@@ -268,14 +269,14 @@ WINREG: Final = Interface(
         2: _open_root("HKLM"),
         4: _open_root("HKU"),
         5: Operation("BaseRegCloseKey", close_key, _no_handle),
-        7: Operation("BaseRegDeleteKey", refuse_change),
-        8: Operation("BaseRegDeleteValue", refuse_change),
+        7: Operation("BaseRegDeleteKey", refuse_change, refuses=Win32.ACCESS_DENIED),
+        8: Operation("BaseRegDeleteValue", refuse_change, refuses=Win32.ACCESS_DENIED),
         9: Operation("BaseRegEnumKey", enum_key, _no_key),
         ENUM_VALUE: Operation("BaseRegEnumValue", enum_value, _no_value),
         15: Operation("BaseRegOpenKey", open_key, _no_handle),
         16: Operation("BaseRegQueryInfoKey", query_info_key, _no_info),
         17: Operation("BaseRegQueryValue", query_value, _no_value),
-        22: Operation("BaseRegSetValue", refuse_change),
+        22: Operation("BaseRegSetValue", refuse_change, refuses=Win32.ACCESS_DENIED),
         26: Operation("BaseRegGetVersion", get_version, _no_version),
     },
 )

@@ -57,7 +57,7 @@ class FakeDaemon:
         self.file_list = [FileInfo(7, "/srv/data/x", "bob", 3, 1)]
         self.connection_list = [ConnectionInfo(9, "data", "10.0.0.1", "bob", opens=2, time_s=30)]
         self.account_list = [
-            Account("alice", 1001, 1001, "Alice Liddell"),
+            Account("alice", 1001, 1001, "Alice Liddell", admin=True),
             Account("bob", 1002, 1002),
         ]
 

@@ -12,7 +12,7 @@ from mountd.rpc import pdu
 from mountd.rpc.association import MAX_UNREAD
 from mountd.rpc.errors import UNSPECIFIED, RpcError
 from mountd.rpc.pipe import PIPES
-from tests.mountd.rpc_support import ADMIN, USER, bind, make_pipes, vectors
+from tests.mountd.rpc_support import ADMIN, USER, bind, make_pipes, request, vectors
 
 VECTORS = vectors()
 FUZZ = settings(
@@ -52,7 +52,18 @@ def requests(draw):
     return pdu.pack(kind, draw(st.integers(0, 3)), body, flags)
 
 
-HANDLES = [bytes(4) + number.to_bytes(16, "big") for number in range(4)]
+HANDLES = [bytes(4) + number.to_bytes(16, "big") for number in range(8)]
+
+BUILTIN = b"\1\2" + (5).to_bytes(6, "big") + struct.pack("<II", 32, 544)  # Administrators
+POLICY, SERVER, MACHINE = HANDLES[1], HANDLES[1], HANDLES[2]
+OPENINGS = {  # context handles of every further kind, behind those of the vectors
+    "lsarpc": [request(17, POLICY + struct.pack("<I", 2) + BUILTIN + bytes(4))],
+    "samr": [
+        request(7, SERVER + struct.pack("<II", 0, 1) + b"\1\1" + BUILTIN[2:12]),
+        request(19, MACHINE + struct.pack("<II", 0, 513)),
+        request(27, HANDLES[4] + struct.pack("<II", 0, 544)),
+    ],
+}
 
 
 @st.composite
@@ -106,6 +117,9 @@ def test_no_stub_raises_anything_but_rpc_error(name, data):
                 1, VECTORS["SamrConnect5" if opening[0] == "L" and name == "samr" else opening]
             )
             drain(pipes, 1)
+    for further in OPENINGS.get(name, ()):
+        pipes.write(1, further)
+        drain(pipes, 1)
     for _ in range(4):
         context_id = data.draw(st.integers(0, len(contexts) - 1))
         opnum = data.draw(st.sampled_from(sorted(PIPES[name][context_id].operations)))

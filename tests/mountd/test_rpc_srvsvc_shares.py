@@ -20,12 +20,16 @@ from ksmbd.wire.security import (
 )
 from mountd.rpc import srvsvc_shares
 from mountd.rpc.errors import BAD_STUB_DATA, RpcError, Win32
-from mountd.rpc.interface import Share, ShareChange
+from mountd.rpc.interface import IPC, SPECIAL, Share, ShareChange
 from mountd.rpc.ndr import NdrWriter
+from mountd.rpc.srvsvc import SRVSVC as SRVSVC_TABLE
 from mountd.rpc.srvsvc_info import EVERYONES, SHARE_INFO
+from mountd.rpc.srvsvc_lists import TRANSPORT_LEVELS
 from mountd.rpc.srvsvc_shares import ADD_LEVELS, SET_LEVELS
 from tests.mountd.rpc_support import (
     ADMIN,
+    ANONYMOUS,
+    GUEST,
     SRVSVC,
     USER,
     Client,
@@ -276,7 +280,7 @@ def test_a_directory_is_known_by_its_path():
         ("c:\\SRV\\data", (0, Win32.SUCCESS)),
         ("C:\\srv\\data\\", (0, Win32.SUCCESS)),
         ("C:\\srv", (0, Win32.DEVICE_NOT_SHARED)),
-        ("", (0, Win32.DEVICE_NOT_SHARED)),
+        ("", (IPC | SPECIAL, Win32.SUCCESS)),  # what IPC$ tells of itself
     ):
         w = NdrWriter()
         w.null()
@@ -297,3 +301,55 @@ def test_every_truncation_of_an_information_is_a_fault(level):
             client(daemon=daemon).call(17, short)
         assert fault.value.status == BAD_STUB_DATA
     assert daemon.changes == []
+
+
+# -- the rest of the table ---------------------------------------------------------------
+
+
+def enumerate_shares(opnum, level, caller):
+    w = NdrWriter()
+    for value in (0, level, level):
+        w.u32(value)
+    w.pointer(lambda: w.array((), []))
+    w.flush()
+    w.u32(0xFFFFFFFF)
+    w.unique_u32(None)
+    r = client(caller).call(opnum, w)
+    r.raw(r.remaining - 4)
+    return finished(r)
+
+
+def test_the_flags_of_all_shares_are_for_real_users():
+    for caller, status in (
+        (USER, Win32.SUCCESS),
+        (GUEST, Win32.ACCESS_DENIED),
+        (ANONYMOUS, Win32.ACCESS_DENIED),
+    ):
+        assert enumerate_shares(15, 501, caller) == status
+        assert enumerate_shares(36, 501, caller) == Win32.INVALID_LEVEL
+        assert enumerate_shares(36, 1, caller) == Win32.SUCCESS
+
+
+@pytest.mark.parametrize("level", sorted(TRANSPORT_LEVELS))
+def test_the_one_transport_is_told_to_administrators(level):
+    w = NdrWriter()
+    for value in (0, level, level, 1, 0, 0, 0xFFFFFFFF, 0):
+        w.u32(value)
+    r = client().call(26, w)
+    assert (r.u32(), r.u32()) == (level, level)
+    rows = r.unique(lambda: r.array(TRANSPORT_LEVELS[level]))
+    assert [row["address"] for row in rows] == [b"FILESRV         "]
+    assert (r.u32(), r.u32(), finished(r)) == (1, 0, Win32.SUCCESS)
+    r = client(USER).call(26, w)
+    assert [r.u32() for _ in range(5)] == [level, level, 0, 0, 0]
+    assert finished(r) == Win32.ACCESS_DENIED
+
+
+@pytest.mark.parametrize(
+    "opnum", [op for op, row in SRVSVC_TABLE.operations.items() if row.refuses and op != 24]
+)
+def test_what_is_refused_says_so_whatever_is_sent(opnum):
+    r = client().call(opnum, NdrWriter())
+    while r.remaining > 4:
+        assert r.u32() == 0
+    assert finished(r) == SRVSVC_TABLE.operations[opnum].refuses

@@ -6,7 +6,14 @@ import pytest
 
 from mountd.rpc.errors import BAD_STUB_DATA, Win32
 from mountd.rpc.ndr import NdrWriter
-from mountd.rpc.wkssvc import USER_LEVELS, WKSTA_INFO
+from mountd.rpc.wkssvc import (
+    COMPUTER_NAMES,
+    TRANSPORT_LEVELS,
+    USE_LEVELS,
+    USER_LEVELS,
+    WKSTA_INFO,
+)
+from mountd.rpc.wkssvc import WKSSVC as WKSSVC_TABLE
 from tests.mountd.rpc_support import (
     ADMIN,
     ANONYMOUS,
@@ -82,3 +89,95 @@ def test_every_truncation_of_a_stub_is_a_fault(name):
         with pytest.raises(Fault) as fault:
             c.send(bytes(cut))
         assert fault.value.status == BAD_STUB_DATA
+
+
+# -- further operations ------------------------------------------------------------------
+
+
+def words(*values, name=None):
+    """ServerName or another string, then words."""
+    w = NdrWriter()
+    w.unique_wstring(name)
+    w.flush()
+    for value in values:
+        w.u32(value)
+    return w
+
+
+def enumeration(level, caller=ADMIN, opnum=5):
+    w = words(level, level)
+    w.pointer(lambda: w.array((), []))
+    w.flush()
+    w.u32(0xFFFFFFFF)
+    w.unique_u32(None)
+    r = client(caller).call(opnum, w)
+    assert (r.u32(), r.u32()) == (level, level)
+    return r
+
+
+@pytest.mark.parametrize(("opnum", "levels"), [(5, TRANSPORT_LEVELS), (11, USE_LEVELS)])
+def test_a_server_uses_no_other(opnum, levels):
+    for level in levels:
+        r = enumeration(level, opnum=opnum)
+        assert (r.u32() != 0, r.u32(), r.u32() != 0, r.u32()) == (True, 0, True, 0)
+        assert (r.u32(), r.u32(), finished(r)) == (0, 0, Win32.SUCCESS)
+    r = enumeration(7, opnum=opnum)
+    assert (r.u32(), r.u32(), finished(r)) == (0, 0, Win32.INVALID_LEVEL)
+
+
+def test_the_workgroup_is_what_the_machine_is_in():
+    r = client(USER).call(20, words(0, name="\\\\FILESRV"))
+    assert (r.u32() != 0, r.wstring(), r.u16()) == (True, "WORKGROUP", 2)
+    assert finished(r) == Win32.SUCCESS
+
+
+@pytest.mark.parametrize(("kind", "names"), [(0, ["FILESRV"]), (1, []), (2, ["FILESRV"])])
+def test_the_machine_has_one_name(kind, names):
+    r = client(USER).call(30, words(kind, 0))
+    assert r.u32()
+    assert [row["name"] for row in r.array(COMPUTER_NAMES)] == names
+    assert finished(r) == Win32.SUCCESS
+    r = client(USER).call(30, words(3, 0))
+    assert (r.u32(), finished(r)) == (0, Win32.INVALID_PARAMETER)
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "status"),
+    [
+        (None, 0, Win32.NO_SUCH_LOGON_SESSION),
+        (None, 1, Win32.NO_SUCH_LOGON_SESSION),
+        ("bob", 1101, Win32.INVALID_PARAMETER),
+    ],
+)
+def test_nobody_is_at_the_console(name, level, status):
+    r = client().call(3, words(level, name=name))
+    assert (r.u32(), r.u32(), finished(r)) == (level, 0, status)
+    r = client().call(3, words(1101))
+    assert (r.u32(), r.u32() != 0, r.u32() != 0) == (1101, True, True)
+    assert (r.wstring(), finished(r)) == ("", Win32.SUCCESS)
+    r = client().call(3, words(5))
+    assert (r.u32(), finished(r)) == (5, Win32.INVALID_LEVEL)
+
+
+def test_a_use_that_there_is_not():
+    w = words()
+    w.wstring("z:")
+    w.u32(1)
+    r = client().call(9, w)
+    assert (r.u32(), r.u32(), finished(r)) == (1, 0, Win32.USE_NOT_FOUND)
+
+
+def test_a_level_of_the_union_that_is_not_told_has_its_null_pointer():
+    r = client().call(0, words(502))
+    assert (r.u32(), r.u32(), finished(r)) == (502, 0, Win32.INVALID_LEVEL)
+
+
+@pytest.mark.parametrize(
+    "opnum", [op for op, row in WKSSVC_TABLE.operations.items() if row.refuses is not None]
+)
+def test_what_is_refused_says_so_whatever_is_sent(opnum):
+    for stub in (NdrWriter(), words(1, 2, 3)):
+        r = client().call(opnum, stub)
+        while r.remaining > 4:
+            assert r.u32() == 0
+        assert finished(r) == WKSSVC_TABLE.operations[opnum].refuses
