@@ -352,7 +352,7 @@ def _rights(state: State, share: Share, member: Member) -> int:
         return on_list(member.account, items, member.identity, state.system)
 
     flags = ipc.TREE_READ_ONLY if params.read_only else ipc.TREE_WRITABLE
-    if listed(params.admin_users):
+    if listed(state.files.configuration.defaults.admin_users):  # a share's own gives no rights
         flags |= ipc.TREE_ADMIN
     if listed(params.invalid_users):
         raise Refused(TreeStatus.INVALID_USER, "invalid users")

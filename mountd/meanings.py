@@ -97,9 +97,9 @@ SHARE: Final[dict[str, str]] = {
     "what with a file. Its mode lets everybody read and write, and so every local user who can "
     "reach the directory; without it mode and POSIX ACL follow the list, and refuse what they "
     "cannot say.",
-    "admin_users": "In `[global]`: accounts, `@groups` and `+groups` that administer the server "
-    "over RPC: they see and end sessions and open files, and add, change and delete shares. On a "
-    "share it gives no rights and is a warning.",
+    "admin_users": "In `[global]`: accounts, `@groups` and `+groups` that administer the server: "
+    "over RPC they see and end sessions and open files, and add, change and delete shares; they "
+    "see and set users' quotas. On a share it gives no rights and is a warning.",
     "allow_insecure_wide_links": "With `follow symlinks`: follow symbolic links that lead out of "
     "the share, too. Whoever can make a symbolic link in the share, by another service or by this "
     "one, can then read and write every file that the account's system user can.",

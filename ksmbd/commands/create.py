@@ -41,6 +41,7 @@ from ksmbd.vfs.compression import set_compressed
 from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.pattern import NameInvalid
+from ksmbd.vfs.quota_file import open_quota_file
 from ksmbd.vfs.root import PathNotFound
 from ksmbd.vfs.stat import Stat
 from ksmbd.vfs.streams import open_stream
@@ -70,11 +71,13 @@ from ksmbd.wire.access import (
     FILE_OVERWRITE,
     FILE_OVERWRITE_IF,
     FILE_OVERWRITTEN,
+    FILE_READ_ATTRIBUTES,
     FILE_READ_DATA,
     FILE_SUPERSEDE,
     FILE_SUPERSEDED,
     FILE_WRITE_DATA,
     MAXIMUM_ALLOWED,
+    SYNCHRONIZE,
 )
 from ksmbd.wire.change_notify import (
     CHANGE_ATTRIBUTES,
@@ -84,7 +87,7 @@ from ksmbd.wire.change_notify import (
     CHANGE_LAST_WRITE,
     CHANGE_SIZE,
 )
-from ksmbd.wire.create import OPLOCK_BATCH, OPLOCK_LEASE, CreateRequest, CreateResponse
+from ksmbd.wire.create import OPLOCK_BATCH, OPLOCK_LEASE, OPLOCK_NONE, CreateRequest, CreateResponse
 from ksmbd.wire.negotiate import SMB_3_0
 from ksmbd.wire.posix import mode_of_new
 from ksmbd.wire.status import NtStatus, NtStatusError
@@ -234,6 +237,8 @@ def _told(work: Work, tree: TreeConnect, want: Wanted, contexts: Contexts) -> tu
 
 def _open(work: Work, tree: TreeConnect, want: Wanted, contexts: Contexts) -> tuple[Open, int]:
     """Find or make the file; again if somebody else made or removed it in between."""
+    if want.stream and want.options & FILE_DIRECTORY_FILE:
+        return _open_quotas(work, tree, want), FILE_OPENED
     for last in (False,) * (_TRIES - 1) + (True,):
         try:
             with _find(tree, want) as entry:
@@ -269,6 +274,20 @@ def _find(tree: TreeConnect, want: Wanted) -> Entry:
         if outside.errno == errno.ELOOP:
             create_reparse.look_for_link(tree, want)
         raise
+
+
+def _open_quotas(work: Work, tree: TreeConnect, want: Wanted) -> Open:
+    """NTFS's file of quotas, whose streams alone are lists: it is there, and serves nothing else.
+
+    OBJECT_NAME_COLLISION   it is to be made
+    ACCESS_DENIED           or overwritten, or deleted
+    """
+    if want.disposition == FILE_CREATE:
+        raise NtStatusError(NtStatus.OBJECT_NAME_COLLISION, want.path)
+    if want.disposition in _OVERWRITING or want.options & FILE_DELETE_ON_CLOSE:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, want.path)
+    handle = open_quota_file(tree.root)
+    return _attach(work, tree, want, handle, FILE_READ_ATTRIBUTES | SYNCHRONIZE, OPLOCK_NONE)
 
 
 # -- what exists -------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from ksmbd.state.work import Work
 from ksmbd.vfs.pattern import NameInvalid
+from ksmbd.vfs.quota_file import STREAM as QUOTA
 from ksmbd.vfs.streams import INDEX, StreamName, split_stream
 from ksmbd.wire.access import (
     ATTR_ARCHIVE,
@@ -149,7 +150,9 @@ def _split(work: Work, name: str) -> StreamName:
         found = split_stream(name)
     except NameInvalid as invalid:
         raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, str(invalid)) from None
-    if found.kind and not work.the_tree().share.streams:
+    if found.kind and not (
+        (found.stream == QUOTA and found.kind == INDEX) or work.the_tree().share.streams
+    ):
         raise NtStatusError(NtStatus.OBJECT_NAME_INVALID, f"{name}: no streams here")
     return found
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ksmbd.state.open import Open
+from ksmbd.state.quotas import available
 from ksmbd.state.work import Work
+from ksmbd.vfs import quota
 from ksmbd.vfs.abilities import COMPRESSES, FREES_RANGES, SHARES_BLOCKS, abilities
 from ksmbd.vfs.stat import FsStat
 from ksmbd.wire import fs_info
@@ -44,8 +46,8 @@ def _volume(work: Work, open: Open) -> bytes:
 
 
 def _statfs(open: Open) -> FsStat:
-    """The file system of the file, as large as the share may be."""
-    fs = open.file.statfs()
+    """The file system of the file, as large as the user's quota and the share may be."""
+    fs = available(open.tree, open.file.fd, open.file.statfs())
     limit = open.tree.share.backup_limit
     return fs if limit is None else limit.applied(open.tree.root, fs)
 
@@ -97,6 +99,8 @@ def _attribute(work: Work, open: Open) -> bytes:
         flags |= fs_info.FS_NAMED_STREAMS
     if not open.tree.writable:
         flags |= fs_info.FS_READ_ONLY_VOLUME
+    if quota.state(open.tree.root.fd).tracked:
+        flags |= fs_info.FS_VOLUME_QUOTAS
     able = abilities(open.tree.root.fd)
     if able & COMPRESSES:
         flags |= fs_info.FS_FILE_COMPRESSION
@@ -106,7 +110,11 @@ def _attribute(work: Work, open: Open) -> bytes:
 
 
 def _control(work: Work, open: Open) -> bytes:
-    return fs_info.FileFsControlInformation().pack()
+    """Whether there are quotas; users without one have no limits, on Linux."""
+    now = quota.state(open.file.fd)
+    flags = fs_info.QUOTA_TRACK if now.tracked else 0
+    flags |= fs_info.QUOTA_ENFORCE if now.enforced else 0
+    return fs_info.FileFsControlInformation(file_system_control_flags=flags).pack()
 
 
 def _object_id(work: Work, open: Open) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ksmbd.commands import query_file, query_filesystem, query_security
+from ksmbd.commands import query_file, query_filesystem, query_quota, query_security
 from ksmbd.state.open import Open
 from ksmbd.state.work import Reply, Work
 from ksmbd.wire.base import Buffer
@@ -22,15 +22,11 @@ from ksmbd.wire.status import NtStatus, NtStatusError
 Answer = tuple[Buffer, NtStatus]
 
 
-def _quota(work: Work, open: Open, req: QueryInfoRequest) -> Answer:
-    raise NtStatusError(NtStatus.NOT_SUPPORTED, "no quotas here")
-
-
 _TYPES: Final[dict[int, Callable[[Work, Open, QueryInfoRequest], Answer]]] = {
     INFO_FILE: query_file.query_file,
     INFO_FILESYSTEM: query_filesystem.query_filesystem,
     INFO_SECURITY: query_security.query_security,
-    INFO_QUOTA: _quota,
+    INFO_QUOTA: query_quota.query_quota,
 }
 
 

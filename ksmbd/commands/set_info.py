@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ksmbd.commands import set_file, set_security
+from ksmbd.commands import set_file, set_quota, set_security
 from ksmbd.state.open import Open
 from ksmbd.state.work import Reply, Work
 from ksmbd.wire.fs_info import FsInfo
@@ -26,10 +26,6 @@ def _filesystem(work: Work, open: Open, req: SetInfoRequest, data: memoryview) -
     raise NtStatusError(status, f"file system class {info_class}")
 
 
-def _quota(work: Work, open: Open, req: SetInfoRequest, data: memoryview) -> None:
-    raise NtStatusError(NtStatus.NOT_SUPPORTED, "no quotas here")
-
-
 _FILESYSTEM: Final[dict[int, NtStatus]] = {
     FsInfo.LABEL: NtStatus.NOT_SUPPORTED,
     FsInfo.CONTROL: NtStatus.ACCESS_DENIED,
@@ -39,7 +35,7 @@ _TYPES: Final[dict[int, Callable[[Work, Open, SetInfoRequest, memoryview], None]
     INFO_FILE: set_file.set_file,
     INFO_FILESYSTEM: _filesystem,
     INFO_SECURITY: set_security.set_security,
-    INFO_QUOTA: _quota,
+    INFO_QUOTA: set_quota.set_quota,
 }
 
 

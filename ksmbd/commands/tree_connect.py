@@ -21,7 +21,7 @@ from ksmbd.wire.access import (
     FILE_READ_DATA,
     FILE_WRITE_DATA,
 )
-from ksmbd.wire.ipc import TREE_UPDATE, TREE_WRITABLE, TreeStatus
+from ksmbd.wire.ipc import TREE_ADMIN, TREE_GUEST, TREE_UPDATE, TREE_WRITABLE, TreeStatus
 from ksmbd.wire.negotiate import CAP_PERSISTENT_HANDLES, SMB_3_1_1
 from ksmbd.wire.policy import Encryption
 from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError
@@ -173,7 +173,15 @@ def make_tree(
         now=server.clock(),
         identity=identity,
         encrypt_data=share.encryption >= Encryption.DESIRED and session.can_encrypt,
+        administers=_administers(session, decision),
     )
+
+
+def _administers(session: Session, decision: TreeConnectReply) -> bool:
+    if session.is_guest or decision.flags & TREE_GUEST:
+        return False
+    root = session.credentials is not None and not session.credentials.uid
+    return root or bool(decision.flags & TREE_ADMIN)
 
 
 def _share_flags(tree: TreeConnect) -> int:

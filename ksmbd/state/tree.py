@@ -22,6 +22,7 @@ class TreeConnect:
     """
 
     __slots__ = (
+        "administers",
         "connected",
         "creation_time",
         "credentials",
@@ -48,6 +49,7 @@ class TreeConnect:
         now: float,
         identity: Identity | None = None,
         encrypt_data: bool = False,
+        administers: bool = False,
     ) -> None:
         self.tree_id = tree_id
         self.session = session
@@ -59,6 +61,7 @@ class TreeConnect:
         self.identity = identity  # whom the session had when mountd was asked
         self.creation_time = now
         self.encrypt_data = encrypt_data  # every request must come sealed
+        self.administers = administers  # the quotas of the share's users, too
         self.connected = True  # TREE_DISCONNECT and LOGOFF end it, once
 
     @property

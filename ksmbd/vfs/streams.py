@@ -22,6 +22,8 @@ from ksmbd.vfs.depot import is_ticket, may_be_kept
 from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.handle import MAX_OFFSET, Handle
 from ksmbd.vfs.pattern import NameInvalid
+from ksmbd.vfs.quota_file import STREAM as QUOTA
+from ksmbd.vfs.quota_file import is_quota_file
 from ksmbd.vfs.root import ShareRoot
 from ksmbd.vfs.stat import BLOCK, Stat, stat_from
 from ksmbd.vfs.xattr import (
@@ -91,6 +93,8 @@ def split_stream(path: str) -> StreamName:
     kind = upcase(kind)
     if kind == INDEX and upcase(stream) in ("", "$I30"):
         return StreamName(file, "", INDEX)
+    if kind == INDEX and upcase(stream) == QUOTA and is_quota_file(file):
+        return StreamName(file, QUOTA, INDEX)
     if (typed and kind != DATA) or _ILLEGAL & set(stream) or not (stream or typed):
         raise NameInvalid(path, "no stream name")
     if len(stream.encode("utf-8", "surrogatepass")) > MAX_NAME:

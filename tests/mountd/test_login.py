@@ -251,7 +251,7 @@ def test_a_wrong_clock_is_told_apart(tmp_path: Path) -> None:
         ("write list = @staff", "bob", ipc.TREE_READ_ONLY),
         ("writable = yes\nread list = alice", "alice", ipc.TREE_READ_ONLY),
         ("read list = alice\nwrite list = alice", "alice", ipc.TREE_WRITABLE),
-        ("admin users = bob", "bob", ipc.TREE_READ_ONLY | ipc.TREE_ADMIN),
+        ("admin users = bob", "bob", ipc.TREE_READ_ONLY),
         ("valid users = @cooks", "bob", ipc.TREE_READ_ONLY),
         ("guest only = yes", "alice", ipc.TREE_READ_ONLY | ipc.TREE_GUEST),
     ],
@@ -266,6 +266,14 @@ def test_the_lists_give_the_rights(tmp_path: Path, share: str, account: str, rig
         gid=response.gid,
         groups=response.groups,
     )
+
+
+def test_administrators_are_the_server_s(tmp_path: Path) -> None:
+    flags = [
+        connect(state_of(tmp_path, "admin users = bob"), account=name).connection_flags
+        for name in ("alice", "bob")
+    ]
+    assert flags == [ipc.TREE_READ_ONLY, ipc.TREE_READ_ONLY | ipc.TREE_ADMIN]
 
 
 BY_GUEST = {"account": "nobody", "account_flags": GUEST}

@@ -28,6 +28,7 @@ SOURCES: Final = (HERE / "guest.py", HERE / "archive.py", HERE / "init.sh")
 PACKAGES: Final = (
     *("bash", "coreutils", "busybox-static", "kmod", "cifs-utils", "keyutils", "attr", "acl"),
     *("mount", "util-linux", "iproute2", "python3", "findutils", "diffutils", "sed", "grep"),
+    "e2fsprogs",
 )
 # every program of these packages
 WHOLE: Final = frozenset({"coreutils", "cifs-utils", "keyutils", "attr", "acl", "kmod"})
@@ -35,7 +36,7 @@ WHOLE: Final = frozenset({"coreutils", "cifs-utils", "keyutils", "attr", "acl", 
 PROGRAMS: Final = (
     *("bin/bash", "bin/busybox", "bin/mount", "bin/umount", "bin/findmnt", "bin/flock"),
     *("bin/fallocate", "bin/dmesg", "bin/ip", "bin/ss", "bin/find", "bin/diff", "bin/cmp"),
-    *("bin/sed", "bin/grep", "bin/python3", "bin/python3.*"),
+    *("bin/sed", "bin/grep", "bin/python3", "bin/python3.*", "sbin/mke2fs"),
 )
 # loaded with dlopen, so that no program names them
 DLOPEN: Final = ("libgcc_s.so.1", "cifs-utils/*.so", "gconv/UTF-16.so", "gconv/gconv-modules*")
@@ -48,6 +49,7 @@ MODULES: Final = (
     *("cifs", "virtio_net", "virtio_pci", "virtio_console", "9p", "9pnet_virtio"),
     *("nls_utf8", "nls_iso8859-1", "nls_ucs2_utils", "nls_cp437", "nls_ascii", "dns_resolver"),
     *("ccm", "gcm", "ctr", "cmac", "hmac", "md4", "md5", "arc4", "libarc4", "des_generic"),
+    *("loop", "ext4", "quota_v2", "crc32c_generic", "crc32c_cryptoapi", "libcrc32c"),
     *("ecb", "aesni_intel", "ghash_clmulni_intel", "sha256", "sha512", "cryptd", "aead2"),
 )
 ACCOUNTS: Final = (("root", 0), ("alice", 1000), ("bob", 1001), ("nobody", 65534))

@@ -1,0 +1,42 @@
+"""SET_INFO of user quotas, [MS-SMB2] 3.3.5.21.4: for who administers the share."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ksmbd.state.open import Open
+from ksmbd.state.quotas import kernel_errors, tracked, uid_of
+from ksmbd.state.work import Work
+from ksmbd.vfs import quota
+from ksmbd.wire.quota import NO_ENTRY, NO_LIMIT, unpack_entries
+from ksmbd.wire.set_info import SetInfoRequest
+from ksmbd.wire.status import NtStatus, NtStatusError
+
+_MOST: Final = 1 << 60  # bytes, of a limit
+
+
+def set_quota(work: Work, open: Open, req: SetInfoRequest, data: memoryview) -> None:
+    """Limit users.
+
+    NOT_SUPPORTED       the file system keeps no quotas
+    ACCESS_DENIED       the user does not administer the share, or it is read-only
+    INVALID_PARAMETER   no chain of FILE_QUOTA_INFORMATION, or limits that no disk has
+    NO_SUCH_USER        a SID that is no user's of this server
+    """
+    fd = tracked(open)
+    if not open.tree.administers:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "quotas are for administrators to set")
+    open.tree.require_writable()
+    wanted = [(uid_of(work.server.domain, each.sid), each) for each in unpack_entries(data)]
+    with kernel_errors():
+        for uid, each in wanted:
+            quota.set_limits(fd, uid, _bound(each.threshold), _bound(each.limit))
+
+
+def _bound(value: int) -> int | None:
+    """In our terms. 0 is none to Linux, and so it is to Samba, whose clients say so."""
+    if value in (0, NO_LIMIT, NO_ENTRY):
+        return None
+    if value > _MOST:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"a limit of {value} bytes")
+    return value
