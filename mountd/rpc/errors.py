@@ -44,6 +44,7 @@ class Win32(IntEnum):
     DEVICE_NOT_SHARED = 2311  # NERR_DeviceNotShared
     CLIENT_NAME_NOT_FOUND = 2312  # NERR_ClientNameNotFound
     FILE_ID_NOT_FOUND = 2314  # NERR_FileIdNotFound
+    REMOTE_DISABLED = 0x8001011C  # RPC_E_REMOTE_DISABLED: what Windows says to any other machine
 
 
 NO_MEMORY: Final = 0x1C00001B  # nca_s_fault_remote_no_memory

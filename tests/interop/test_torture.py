@@ -114,6 +114,28 @@ def test_smbtorture(
     assert peer.running, peer.tail()
 
 
+@pytest.fixture(scope="module")
+def administered(real_folder: Path) -> Iterator[LiveServer]:
+    """Where tester administers."""
+    folder = real_folder / "torture-rpc"
+    settings = {"admin users": "tester", **UNPRIVILEGED}
+    with LiveServer(folder, shares=[open_share(folder, OPTIONS)], globals_=settings) as made:
+        yield made
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("suite", torture.OVER_RPC)
+def test_smbtorture_over_rpc(
+    administered: LiveServer, results: list[torture.Result], suite: str
+) -> None:
+    program("smbtorture")
+    target = torture.Target(administered.host, administered.port, "share", "tester", PASSWORD)
+    found = torture.run_suite(target, suite)
+    results.extend(found)
+    wrong = torture.judge(found, torture.read_gaps(torture.GAPS.read_text()))
+    assert wrong == [], "\n".join(wrong)
+
+
 @pytest.mark.interop
 @pytest.mark.parametrize("case", torture.CONTINUOUS)
 def test_smbtorture_on_a_continuously_available_share(continuous: LiveServer, case: str) -> None:
@@ -151,7 +173,11 @@ def test_smbtorture_on_configured_shares(real_folder: Path) -> None:
 def test_the_known_gaps_are_cases_of_the_suites_that_run() -> None:
     target = torture.Target("127.0.0.1", 1, "share", "nobody", "")
     program("smbtorture")
-    known = {case for suite in torture.SUITES for case in torture.cases(target, suite)}
+    known = {
+        case
+        for suite in (*torture.SUITES, *torture.OVER_RPC)
+        for case in torture.cases(target, suite)
+    }
     assert set(torture.read_gaps(torture.GAPS.read_text())) <= known
 
 

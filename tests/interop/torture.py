@@ -66,6 +66,16 @@ SUITES: Final = (
     "smb2.secleak",
     "smb2.set-sparse-ioctl",
 )
+# Over the pipes of IPC$, as an administrator; what docs/rpc.md lists.  The suites of accounts and
+# of policy (rpc.samr, rpc.lsa) make, change and delete what a stand-alone file server has not.
+OVER_RPC: Final = (
+    "rpc.srvsvc",
+    "rpc.wkssvc",
+    "rpc.dssetup",
+    "rpc.lsa-getuser",
+    "rpc.lsa.lookupsids",
+    "rpc.handles",
+)
 # Minutes of waiting: for breaks that nobody answers, or for changes that must not be told.  They
 # run beside the others, each against a server of its own.
 PATIENT: Final = ("smb2.secleak", "smb2.notify", "smb2.lease", "smb2.oplock", "smb2.replay")
@@ -115,8 +125,10 @@ class Target(NamedTuple):
     options: tuple[str, ...] = ()  # further ones, of smbtorture
 
     def command(self, *arguments: str) -> list[str]:
+        over_rpc = any(argument.startswith("rpc.") for argument in arguments)
+        place = f"ncacn_np:{self.host}[smb2]" if over_rpc else f"//{self.host}/{self.share}"
         words = [
-            *("smbtorture", f"//{self.host}/{self.share}", f"--smb-ports={self.port}"),
+            *("smbtorture", place, f"--smb-ports={self.port}"),
             *(f"--user={self.user}%{self.password}", *OPTIONS),
         ]
         if self.second_user:
