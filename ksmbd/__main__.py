@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import ksmbd
 from ksmbd import debug
-from ksmbd.server import memory
+from ksmbd.server import descriptors, memory
 from ksmbd.server.loops import MAX_READERS
 from ksmbd.server.pool import DEFAULT_WORKERS
 from ksmbd.server.server import Daemon, Options, StartError
@@ -113,6 +113,7 @@ def serve(arguments: Sequence[str] | None = None) -> int:
 def main() -> NoReturn:
     """End without waiting for a worker that hangs in a system call."""
     memory.be_frugal()
+    descriptors.raise_limit()
     faulthandler.enable()  # systemd's watchdog sends SIGABRT: tell what every thread was doing
     status = serve()
     sys.stdout.flush()

@@ -39,7 +39,8 @@ GLOBAL: Final[dict[str, str]] = {
     "what others try. 0: passwords are always looked at.",
     "max_ip_connections": "Most connections from one IPv4 address, or one IPv6 network of 64 bits; "
     "0 is the most there can be, 65536.",
-    "max_open_files": "Most open files of all clients together; 0 is the most there can be, 65536.",
+    "max_open_files": "Most open files of all clients together; 0 is the most there can be, "
+    "1048576. Each takes a descriptor of the server.",
     "max_user_sessions": "Most sessions of one user at a time, all guests together being one; 0 is "
     "the most there can be, 65536.",
     "metrics": "Count requests by command, share and status, which costs each four "

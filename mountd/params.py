@@ -336,7 +336,7 @@ class GlobalParams:
     max_connections: int = param(count(65536), 256)
     max_failed_logons: int = param(integer(0, 1000), 10)  # 0: any number
     max_ip_connections: int = param(count(65536), 32)
-    max_open_files: int = param(count(65536), 10000)
+    max_open_files: int = param(count(1 << 20), 10000)
     max_user_sessions: int = param(count(65536), 256)
     metrics: bool = param(boolean, False)
     metrics_address: str = param(own_endpoint, "", empty=True)

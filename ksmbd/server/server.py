@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ksmbd.ipc.client import Mountd
-from ksmbd.server import administration, dispatch, startup
+from ksmbd.server import administration, descriptors, dispatch, startup
 from ksmbd.server.child import Child
 from ksmbd.server.clients import Clients
 from ksmbd.server.commands import Commands
@@ -324,6 +324,7 @@ class Daemon:
         """mountd is here.  The first time bind the sockets; later take over what has changed."""
         new = startup.settings_from(settings)
         self.admission.set_limits(new.max_connections, new.max_connections_per_address)
+        descriptors.check(new.max_open_files, new.max_connections)
         if self.server is not None:
             self._reconfigure(self.server, settings, new)
             return self.port

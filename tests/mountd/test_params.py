@@ -93,7 +93,7 @@ GLOBALS: list[tuple[str, list[tuple[str, Any]]]] = [
     ("max connections", [("1K", 1024), ("0", 65536)]),
     ("max failed logons", [("3", 3), ("0", 0), ("1001", BAD), ("never", BAD)]),
     ("max ip connections", [("9", 9)]),
-    ("max open files", [("100", 100), ("1M", 65536)]),
+    ("max open files", [("100", 100), ("2M", 1 << 20), ("0", 1 << 20)]),
     ("max user sessions", [("9", 9), ("0", 65536), ("x", BAD)]),
     ("metrics", [("yes", True)]),
     (

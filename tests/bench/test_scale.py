@@ -1,0 +1,33 @@
+"""bench/scale.py: it runs, and a server that fails it fails it."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench import scale
+
+
+def test_every_subject_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["--connections", "10", "--opens", "30", "--watches", "10", "--files", "1000"]
+    assert scale.main(small) == 0
+    table = capsys.readouterr().out
+    for subject in ("connections", "open files", "closing them", "watched", "listed folders"):
+        assert subject in table
+
+
+def test_times_are_of_the_first_and_the_last_tenth(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Server:
+        pid = 1
+
+    clock = iter(range(100))
+    memory = iter((10.0, 12.0))
+    monkeypatch.setattr(scale.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(scale.cpu, "memory_mib", lambda _pid: next(memory))
+    done: list[int] = []
+    row = scale.grow("things", Server(), 20, done.append)  # type: ignore[arg-type]
+    assert done == list(range(20))
+    assert (row.first_us, row.last_us) == (500_000.0, 500_000.0)
+    assert row.bytes_each == 2 * (1 << 20) / 20
+    assert "| things | 20 | 500,000 us | 500,000 us | 10.0 | 12.0 | 104,858 |" in scale.markdown(
+        [row]
+    )
