@@ -35,6 +35,11 @@ _GUESTS: Final = Need("guest ok = yes", lambda share: share.guest_ok or share.gu
 _DURABLE: Final = Need("durable handles = yes", lambda share: share.durable_handles)
 _KERBEROS: Final = Need("kerberos support = yes", lambda params: params.kerberos_support)
 
+OBJECTS: Final = (  # that have parameters of their own
+    ("full_audit_", "full_audit"),
+    ("recycle_", "recycle"),
+    ("shadow_", "shadow_copy2"),
+)
 NEEDS: Final[dict[type, dict[str, Need]]] = {
     GlobalParams: {
         "bind_interfaces_only": Need("interfaces", lambda params: bool(params.interfaces)),
@@ -57,7 +62,7 @@ NEEDS: Final[dict[type, dict[str, Need]]] = {
     }
     | {
         declared.name: _object(name)
-        for begin, name in (("recycle_", "recycle"), ("shadow_", "shadow_copy2"))
+        for begin, name in OBJECTS
         for declared in fields(ShareParams)
         if declared.name.startswith(begin)
     },

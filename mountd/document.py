@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from ksmbd.wire.policy import Signing
 from mountd import params
+from mountd.audited import prefix
 from mountd.meanings import GLOBAL, PLANNED, SHARE
 from mountd.params import DIALECTS, GlobalParams, ShareParams
 from mountd.reloading import AT_ONCE, NOTHING, START, reach
@@ -23,7 +24,8 @@ from mountd.spelling import RANGES, default, key
 from mountd.variables import CLIENT, SERVER
 from mountd.variables import SHARE as SHARE_NAME
 
-NO_FORM: Final = {  # converters that refuse nothing
+NO_FORM: Final = {  # converters that refuse nothing, or nothing that is tried
+    prefix: "text; `%` stands before u, U, I, i, S and % alone",
     params.text: "text",
     params.words: "a list between blanks or commas; quotation marks keep blanks",
     params.interfaces: "a list between blanks or commas; quotation marks keep them in an item",

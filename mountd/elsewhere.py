@@ -93,7 +93,7 @@ EXACT: Final[dict[str, str]] = {
 }
 BEGINNINGS: Final[dict[str, str]] = {
     "fruit:": "`vfs objects = fruit` and `time machine` are all there is to choose",
-    "full_audit:": "audit entries of a file's SACL say what is written down",
+    "full_audit:": "records go to `audit log` or to the server's own log",
     "idmap config": _DOMAIN,
     "template ": _DOMAIN,
     "usershare ": "`ksmbd-addshare` makes shares",

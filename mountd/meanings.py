@@ -7,6 +7,12 @@ from typing import Final
 # attribute of GlobalParams -> what it does
 GLOBAL: Final[dict[str, str]] = {
     "aapl_model": "The model that Apple's clients are told, and choose an icon by.",
+    "audit_log": "The file that gets the records of shares with `vfs objects = full_audit`, and "
+    "what audit entries of SACLs ask for: one JSON object a line, mode 0600. Empty: they go to the "
+    "server's log.",
+    "audit_log_count": "So many earlier files are kept, as `.1`, `.2` and so on.",
+    "audit_log_size": "A file of this size makes room for another; 0: it grows, or is rotated by "
+    "somebody else, whom the server follows.",
     "bind_interfaces_only": "Listen on the addresses of `interfaces` alone, also on those that "
     "come later; otherwise, and where `interfaces` is empty, on all.",
     "deadtime": "After so many minutes an idle connection without open files is closed; 0: never.",
@@ -126,6 +132,12 @@ SHARE: Final[dict[str, str]] = {
     "directory on to what is made in it.",
     "force_group": "The group everybody acts with on the share.",
     "force_user": "The system user everybody acts as on the share.",
+    "full_audit_failure": "With `full_audit`: of which operations failures are recorded.",
+    "full_audit_prefix": "With `full_audit`: a text that each record has as `prefix`; `%u` and "
+    "`%U` stand for the account, `%I` for the client's address, `%i` for ours, `%S` for the share.",
+    "full_audit_success": "With `full_audit`: which operations are recorded when they succeed, by "
+    "our names or those of Samba's VFS; `!` takes one out again. `open` is both `open` and "
+    "`create`. What there is nothing to record of is accepted and means nothing.",
     "guest_account": "The system user guests of this share act as; empty: the global one.",
     "guest_ok": "Let guests in.",
     "guest_only": "Take everybody for a guest.",
@@ -204,6 +216,8 @@ SHARE: Final[dict[str, str]] = {
     "the xattrs user.DosStream.*, if the file system has user xattrs. `fruit`: "
     "Apple's clients are offered their extensions of the protocol. `recycle`: files that clients "
     "delete are moved into a directory of the share, as the parameters `recycle:` say. "
+    "`full_audit`: what clients do is recorded, as the parameters `full_audit:` and `audit log` "
+    "say. "
     "`shadow_copy2`: clients see previous versions of files, out of the snapshots that the "
     "parameters `shadow:` name. Who sets this parameter names all that is wanted: without "
     "`streams_xattr` there are no streams then. Other names are ignored with a warning.",

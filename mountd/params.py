@@ -17,7 +17,9 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from ksmbd.wire import interface_word
 from ksmbd.wire.address import split_port
+from ksmbd.wire.auditing import ALL
 from ksmbd.wire.policy import Encryption, MapToGuest, Signing
+from mountd.audited import operations, prefix
 from mountd.hosts import NOBODY, Hosts, parse
 
 Converter = Callable[[str], Any]
@@ -77,7 +79,9 @@ OWNERS: Final = {
 }
 CIPHERS: Final = ("AES-128-GCM", "AES-256-GCM", "AES-128-CCM", "AES-256-CCM")  # cheapest first
 SIGNATURES: Final = ("AES-128-GMAC", "AES-128-CMAC", "HMAC-SHA256")
-VFS_OBJECTS: Final = ("acl_xattr", "fruit", "recycle", "shadow_copy2", "streams_xattr")
+VFS_OBJECTS: Final = (
+    *("acl_xattr", "fruit", "full_audit", "recycle", "shadow_copy2", "streams_xattr"),
+)
 SNAPSHOTS: Final = "@GMT-%Y.%m.%d-%H.%M.%S"
 ORDERS: Final = {"desc": "desc", "asc": "asc"}
 _SIZE: Final = re.compile(r"(\d+)\s*([kmgtpe]?)(?:i?b)?", re.IGNORECASE)
@@ -320,6 +324,9 @@ class Param(NamedTuple):
 class GlobalParams:
     """The ``[global]`` section."""
 
+    audit_log: str = param(directory, "", empty=True)
+    audit_log_count: int = param(integer(0, 1000), 10)
+    audit_log_size: int = param(sized(0, 1 << 40, "a size up to 1T"), 16 << 20)  # bytes; 0: any
     aapl_model: str = param(name(31), "MacSamba", "fruit:model")
     bind_interfaces_only: bool = param(boolean, False)
     deadtime: int = param(duration(60), 0)  # minutes
@@ -392,6 +399,9 @@ class ShareParams:
     force_directory_mode: int = param(octal, 0)
     force_group: str = param(text, "", "group", empty=True)
     force_user: str = param(text, "", empty=True)
+    full_audit_failure: int = param(operations, ALL, key="full_audit:failure", empty=True)
+    full_audit_prefix: str = param(prefix, "", key="full_audit:prefix", empty=True)
+    full_audit_success: int = param(operations, ALL, key="full_audit:success", empty=True)
     guest_account: str = param(text, "", empty=True)
     guest_ok: bool = param(boolean, False, "public")
     guest_only: bool = param(boolean, False, "only guest")

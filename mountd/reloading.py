@@ -32,6 +32,9 @@ _TOLD: Final = {
 # attribute of GlobalParams -> what goes by its new value after a reload
 OF_GLOBALS: Final[dict[str, str]] = {
     "aapl_model": AT_ONCE,
+    "audit_log": AT_ONCE,
+    "audit_log_count": AT_ONCE,
+    "audit_log_size": AT_ONCE,
     "bind_interfaces_only": AT_ONCE,
     "deadtime": AT_ONCE,
     "default_unix_user": LOGONS,

@@ -247,6 +247,7 @@ def config_response(handle: int, share: Share, identity: Identity) -> ShareConfi
     params = share.params
     snapshots = "shadow_copy2" in params.vfs_objects
     recycles = "recycle" in params.vfs_objects
+    audits = "full_audit" in params.vfs_objects
     return ShareConfigResponse(
         handle=handle,
         flags=share.flags,
@@ -283,4 +284,7 @@ def config_response(handle: int, share: Share, identity: Identity) -> ShareConfi
         recycle_directory_mode=params.recycle_directory_mode,
         recycle_subdir_mode=params.recycle_subdir_mode or params.recycle_directory_mode,
         security=share.security,
+        audit_success=params.full_audit_success if audits else 0,
+        audit_failure=params.full_audit_failure if audits else 0,
+        audit_prefix=params.full_audit_prefix,
     )

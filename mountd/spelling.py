@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import Field
 from typing import Any, Final
 
+from ksmbd.wire.auditing import ALL, NAMES, Operation
 from ksmbd.wire.policy import Encryption, MapToGuest, Signing
 from mountd import params
 from mountd.hosts import NOBODY
@@ -17,7 +18,7 @@ WORDS: Final[dict[type, Mapping[str, Any]]] = {
     Signing: params.POLICIES,
 }
 RANGES: Final = {"server_min_protocol": DIALECTS[0], "server_max_protocol": DIALECTS[-1]}
-SIZES: Final = ("max_read", "max_write", "max_trans", "max_io_size")
+SIZES: Final = ("max_read", "max_write", "max_trans", "max_io_size", "log_size")
 UNITS: Final = ((1 << 20, "M"), (1 << 10, "K"))
 
 
@@ -37,6 +38,9 @@ def spelled(declared: Field[Any], value: Any) -> str:
         return "yes" if value else "no"
     if (words := WORDS.get(type(value))) is not None:
         return next(word for word, meant in words.items() if meant == value)
+    if type(value) is Operation:
+        said = " ".join(name for name, bit in NAMES.items() if value & bit)
+        return "all" if value == ALL else said or "none"
     if declared.metadata["convert"] is params.octal:
         return f"{value:04o}"
     if value == NOBODY or value == ():

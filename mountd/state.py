@@ -134,12 +134,17 @@ class State:
             flags |= ipc.PERSISTENT_HANDLES
         return flags
 
+    def _audits(self) -> int:
+        """Whether something of some share is to be recorded."""
+        audits = any("full_audit" in share.params.vfs_objects for share in self.files.shares)
+        return ipc.AUDIT if audits else 0
+
     def starting_up(self) -> StartingUp:
         """The message that starts ksmbd."""
         params = self.files.globals
         port = params.tcp_port if self.port is None else self.port
         return StartingUp(
-            flags=_flags(params) | self._kept_handles(),
+            flags=_flags(params) | self._kept_handles() | self._audits(),
             signing=params.server_signing,
             tcp_port=port,
             ipc_timeout=params.ipc_timeout,
@@ -171,6 +176,9 @@ class State:
             slow_request_ms=params.slow_request_log,
             metrics_address=params.metrics_address,
             metrics_file=params.metrics_file,
+            audit_log=params.audit_log,
+            audit_size=params.audit_log_size >> 10,
+            audit_count=params.audit_log_count,
             interfaces=params.interfaces,
             encryption_algorithms=params.server_smb3_encryption_algorithms,
             signing_algorithms=params.server_smb3_signing_algorithms,

@@ -143,6 +143,8 @@ TESTED_BY: Final[dict[str, str]] = {
     "ksmbd/state/open.py": "tests/state/test_opens.py",
     "ksmbd/state/settings.py": "tests/server/test_startup.py",
     "ksmbd/state/share.py": "tests/state/test_shares.py",
+    "ksmbd/server/naming.py": "tests/server/test_auditing.py",
+    "ksmbd/wire/auditing.py": "tests/mountd/test_audited.py",
     "ksmbd/server/watching.py": "tests/interop/test_watching.py",
 }
 

@@ -193,7 +193,7 @@ def _dispose(work: Work, open: Open, flags: int) -> None:
         return
     _require_deletable(open, flags)
     work.server.caching.demand(inode, Cause.HANDLE, open.holder)
-    inode.set_delete_pending(open.path, open.parent_key)
+    inode.set_delete_pending(open.path, open.parent_key, open.audited)
     with inode.lock:
         open.posix_delete = open.posix or bool(flags & file_info.DISPOSITION_POSIX_SEMANTICS)
         watches = inode.watches()

@@ -90,6 +90,9 @@ class ShareConfig(NamedTuple):
     recycle_directory_mode: int = 0o700
     recycle_subdir_mode: int = 0o700
     security: bytes = b""  # the share's own descriptor, self-relative; b"": everyone may do all
+    audit_success: int = 0  # Operation of ksmbd.wire.auditing
+    audit_failure: int = 0
+    audit_prefix: str = ""
 
     @property
     def is_pipe(self) -> bool:
@@ -188,6 +191,9 @@ def share_config(response: ShareConfigResponse) -> ShareConfig | None:
         recycle_directory_mode=response.recycle_directory_mode,
         recycle_subdir_mode=response.recycle_subdir_mode,
         security=response.security,
+        audit_success=response.audit_success,
+        audit_failure=response.audit_failure,
+        audit_prefix=response.audit_prefix,
     )
 
 

@@ -14,15 +14,15 @@ from time import perf_counter_ns
 from typing import Any, Final
 
 from ksmbd.server import dispatch
+from ksmbd.server.auditing import Auditor
 from ksmbd.server.counters import OPERATIONS, READ, WRITTEN, Counters, Counts
+from ksmbd.server.naming import requested_name
 from ksmbd.server.reader import Dispatch
 from ksmbd.state.connection import Connection
 from ksmbd.state.work import Reply, Work
 from ksmbd.wire.create import CreateRequest
 from ksmbd.wire.header import Command
 from ksmbd.wire.read import ReadResponse
-from ksmbd.wire.status import NtStatusError
-from ksmbd.wire.text import from_utf16
 from ksmbd.wire.write import WriteResponse
 
 log = logging.getLogger("ksmbd.smb")
@@ -39,12 +39,13 @@ class Observer:
 
     def __init__(self) -> None:
         self.counts: Counts | None = None
+        self.auditor: Auditor | None = None
         self.slow_ns = 0  # requests that take as long are logged; 0: none
         self._observing = Observing(self)
 
     def dispatch_for(self, connection: Connection) -> Dispatch:
         """What the reader of *connection* is to call."""
-        watched = self.counts is not None or self.slow_ns
+        watched = self.counts is not None or self.auditor is not None or self.slow_ns
         return self._observing if watched else PLAIN
 
 
@@ -76,7 +77,9 @@ class Observation:
     Times are ns of the monotonic clock.  Like its work it belongs to one thread at a time.
     """
 
-    __slots__ = ("_began", "_mark", "_observer", "_parked", "_parks", "_waited", "arrived")
+    __slots__ = (
+        *("_began", "_mark", "_observer", "_parked", "_parks", "_request", "_waited", "arrived"),
+    )
 
     def __init__(self, observer: Observer, arrived: int) -> None:
         self._observer = observer
@@ -85,6 +88,7 @@ class Observation:
         self._began = arrived  # when a thread took it
         self._parks = 0  # how often it has left its thread
         self._parked = 0  # when it did so last
+        self._request: object = None  # of the command before this one
         self._waited = 0  # ns that it was parked, altogether
 
     def answered(self, work: Work, reply: Reply) -> None:
@@ -93,6 +97,11 @@ class Observation:
         if counts is not None:
             count(counts.mine, work, reply, now - self._mark)
         self._mark = now
+        auditor = self._observer.auditor
+        if auditor is not None:
+            parsed = work.request is not self._request
+            self._request = work.request
+            auditor.answered(work, reply, parsed=parsed)
 
     def parks(self) -> None:
         self._parks += 1
@@ -153,14 +162,7 @@ def _path(work: Work) -> str:
     share = f"{work.tree.share.name}/" if work.tree is not None else ""
     if work.compound_open is not None:
         return share + work.compound_open.path
-    request = work.request
-    if not isinstance(request, CreateRequest):
-        return share
-    try:
-        name = work.buffer(request.name_offset, request.name_length, after=request.SIZE)
-    except NtStatusError:
-        return share
-    return share + from_utf16(name).replace("\\", "/")
+    return share + (requested_name(work) if isinstance(work.request, CreateRequest) else "")
 
 
 def count(mine: Counters, work: Work, reply: Reply, ns: int) -> None:

@@ -83,6 +83,10 @@ def settings_from(message: StartingUp) -> Settings:
         slow_request_ms=message.slow_request_ms,
         metrics_address=message.metrics_address,
         metrics_file=message.metrics_file,
+        audit=bool(message.flags & ipc.AUDIT),
+        audit_log=message.audit_log,
+        audit_size=message.audit_size << 10,
+        audit_count=message.audit_count,
     )
 
 

@@ -11,6 +11,8 @@ import logging
 import threading
 
 from ksmbd.server import exposition, metrics
+from ksmbd.server.audit_log import AuditLog, Handler, Place
+from ksmbd.server.auditing import Auditor
 from ksmbd.server.capture import Capture, Selection, Tapped
 from ksmbd.server.counters import Counters, Counts
 from ksmbd.server.exporter import Exporter
@@ -18,6 +20,7 @@ from ksmbd.server.metrics import Sources
 from ksmbd.server.observe import Observer
 from ksmbd.server.reader import Dispatch
 from ksmbd.server.tcp import TcpTransport
+from ksmbd.state import audit as aces
 from ksmbd.state.connection import Connection
 from ksmbd.state.settings import Settings
 
@@ -38,6 +41,9 @@ class Watching:
         self.observer = Observer()
         self._sources = sources
         self._exporter: Exporter | None = None
+        self._auditor = Auditor()
+        self._audit_log: AuditLog | None = None
+        self._of_aces = Handler(self._auditor.put)
         self._lock = threading.Lock()
         self._captures: tuple[Capture, ...] = ()  # replaced by self._lock
 
@@ -48,6 +54,7 @@ class Watching:
             observer.counts = None
         elif observer.counts is None:
             observer.counts = Counts()
+        self._audit(settings)
         observer.slow_ns = settings.slow_request_ms * 1_000_000
         self._redirect()
         self._export(settings.metrics_address, settings.metrics_file)
@@ -56,6 +63,7 @@ class Watching:
         for capture in self._captures:
             capture.close()
         self._stop_exporting()
+        self._stop_auditing()
 
     def capture(self, selection: Selection, *, decrypted: bool) -> Capture:
         """Begin a capture; its caller starts it.  Raises TooMany."""
@@ -99,6 +107,30 @@ class Watching:
         tapped = Tapped(connection, transport.peer_port, dispatch, wanted)
         transport.tap(tapped.sent)
         return tapped
+
+    def _audit(self, settings: Settings) -> None:
+        """Have records written where the settings want them."""
+        place = Place(settings.audit_log, settings.audit_size, settings.audit_count)
+        log_ = self._audit_log
+        if log_ is not None and (log_.place != place or not (place.path or settings.audit)):
+            self._stop_auditing()
+        if self._audit_log is None and (place.path or settings.audit):
+            self._audit_log = self._auditor.log = made = AuditLog(place)
+            made.start()
+            if place.path:
+                aces.log.addHandler(self._of_aces)
+                aces.log.propagate = False
+                log.info("audit records are in %s", place.path)
+        self.observer.auditor = self._auditor if settings.audit else None
+
+    def _stop_auditing(self) -> None:
+        """Records that come nevertheless, of opens that end, are lost."""
+        self.observer.auditor = self._auditor.log = None
+        aces.log.removeHandler(self._of_aces)
+        aces.log.propagate = True
+        if self._audit_log is not None:
+            self._audit_log.close()
+            self._audit_log = None
 
     def _export(self, address: str, file: str) -> None:
         old = self._exporter

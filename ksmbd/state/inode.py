@@ -35,6 +35,7 @@ from ksmbd.wire.text import upcase
 if TYPE_CHECKING:
     from ksmbd.state.holder import Holder
     from ksmbd.state.open import Open
+    from ksmbd.state.transport import AuditedOpen
     from ksmbd.state.wait import Event
     from ksmbd.state.watch import Watch
 
@@ -67,6 +68,7 @@ class Inode:
         "delete_path",
         "delete_pending",
         "deleted",
+        "deleter",
         "holders",
         "key",
         "lock",
@@ -90,6 +92,7 @@ class Inode:
         self.delete_pending = False  # by self.lock
         self.delete_path = ""  # by self.lock; the name that will be removed
         self.delete_key: bytes | None = None  # by self.lock; ParentLeaseKey of who said so
+        self.deleter: AuditedOpen | None = None  # by self.lock; who said so, if that is recorded
         self.deleted = False  # by self.lock; the name is gone already
         self.locks = LockTable()  # by self.lock
         self.lock_waiters: list[Event] = []  # by self.lock; fired whenever a lock is released
@@ -153,8 +156,11 @@ class Inode:
             self.check_share(open.granted_access, open.share_access)
             self.opens.append(open)
 
-    def set_delete_pending(self, path: str, key: bytes | None = None) -> None:
+    def set_delete_pending(
+        self, path: str, key: bytes | None = None, by: AuditedOpen | None = None
+    ) -> None:
         with self.lock:
+            self.deleter = by
             self.delete_pending = True
             self.delete_path = path
             self.delete_key = key

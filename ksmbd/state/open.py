@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ksmbd.state.kernel_leases import KernelLease
     from ksmbd.state.pipe import Pipe
     from ksmbd.state.session import Session
+    from ksmbd.state.transport import AuditedOpen
     from ksmbd.state.tree import TreeConnect
     from ksmbd.state.watch import Watch
     from ksmbd.vfs.directory import Enumeration
@@ -35,6 +36,7 @@ class Open:
     """One successful CREATE."""
 
     __slots__ = (
+        "audited",
         "channel_sequence",
         "closed",
         "connection",
@@ -133,9 +135,9 @@ class Open:
         self.resume_key = b""  # 24 bytes once asked for
         # ns; the client has set the write time by this open, whose changes move it no more.
         self.frozen_write_time: int | None = None
-        # Called with a status when the open goes away while a request waits on it; by self.lock.
-        self.waiters: list[Any] = []
+        self.waiters: list[Any] = []  # by self.lock; called with a status when the open goes away
         self.watch: Watch | None = None  # by self.lock; a directory's, from its first CHANGE_NOTIFY
+        self.audited: AuditedOpen | None = None  # who is told of its end, and of deletions by it
         self.memo: dict[str, Any] = {}  # what create contexts leave for others
 
     @property

@@ -11,7 +11,7 @@ from ksmbd.state import local_locks
 from ksmbd.state.holder import After
 from ksmbd.vfs import credentials
 from ksmbd.wire.change_notify import ACTION_ADDED, CHANGE_FILE_NAME
-from ksmbd.wire.status import NtStatus, NtStatusError
+from ksmbd.wire.status import NtStatus, NtStatusError, from_oserror
 
 if TYPE_CHECKING:
     from ksmbd.state.inode import Inode, Inodes
@@ -136,6 +136,8 @@ class Opens:
 
         Whoever the caller acts as it goes on as: another's open may end in its midst.
         """
+        if open.audited is not None:
+            open.audited.ended(open)
         if open.enumeration is not None:
             open.enumeration.close()
         if open.pipe is not None:
@@ -162,6 +164,7 @@ class Opens:
                 inode.delete_pending = True
                 inode.delete_path = open.path
                 inode.delete_key = open.parent_key
+                inode.deleter = open.audited
                 caching.begin_deletion(inode, after, own=open.holder)
             caching.leave(open, after)
             posix = open.posix_delete and inode.delete_pending and not inode.deleted
@@ -195,6 +198,7 @@ class Opens:
             handle.path = inode.delete_path  # another open's name of it, if a hard link's
         kept = None if open.discarded else _recycled(open, handle)
         if kept is not None:
+            _record(open, inode, handle, NtStatus.SUCCESS, kept)
             self.notify.removed(handle)
             self.notify.report(handle.root, kept, ACTION_ADDED, CHANGE_FILE_NAME)
             return kept
@@ -204,7 +208,9 @@ class Opens:
             log.warning(
                 "%s/%s was to be deleted: %s", open.tree.share.name, inode.delete_path, failed
             )
+            _record(open, inode, handle, from_oserror(failed))
             return None
+        _record(open, inode, handle, NtStatus.SUCCESS)
         self.notify.removed(handle)
         return None
 
@@ -215,6 +221,18 @@ class Opens:
                 self.close(open, status)
             except Exception:
                 log.exception("closing open %#x: a bug in the server", open.volatile_id)
+
+
+def _record(
+    open: Open, inode: Inode, handle: Handle, status: NtStatus, kept: str | None = None
+) -> None:
+    """Have the deletion, or its failure, written down if it is to be: who asked for it counts."""
+    audited = inode.deleter or open.audited
+    if audited is not None and not open.discarded:
+        name = handle.path
+        if inode.base is not None and handle.stream:
+            name = f"{name}:{handle.stream}"
+        audited.deleted(name, status, directory=handle.is_directory, kept=kept)
 
 
 def _recycled(open: Open, handle: Handle) -> str | None:

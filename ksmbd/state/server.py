@@ -212,6 +212,8 @@ class Server:
         session.connection.remove_session(session)
         self.opens.close_all(self.durables.preserve(opens) if preserve else opens, status)
         for tree in trees:
+            if tree.audited is not None:
+                tree.audited.ended(tree)
             self.mountd.tree_disconnect(session.session_id, tree.tree_id)
         if was_valid and session.account:
             self.mountd.logout(session.account, 0, session.connection.peer)
@@ -224,6 +226,8 @@ class Server:
             opens = [open for open in session.opens.values() if open.tree is tree]
         session.remove_tree(tree.tree_id)
         self.opens.close_all(opens, status)
+        if tree.audited is not None:
+            tree.audited.ended(tree)
         self.mountd.tree_disconnect(session.session_id, tree.tree_id)
 
     # -- pipes ---------------------------------------------------------------------------

@@ -56,3 +56,7 @@ class Settings:
     slow_request_ms: int = 0  # requests that take as long are logged; 0: none
     metrics_address: str = ""  # ADDRESS:PORT or the path of a Unix socket; "": nowhere
     metrics_file: str = ""  # "": none
+    audit: bool = False  # something of some share is recorded
+    audit_log: str = ""  # where; "": in the server's log
+    audit_size: int = 0  # bytes; 0: any
+    audit_count: int = 0  # earlier ones that are kept

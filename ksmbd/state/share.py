@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ksmbd.vfs.acl import Keep
 from ksmbd.wire.policy import Encryption
@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from ksmbd.vfs.root import ShareRoot
     from ksmbd.vfs.snapshots import Snapshots
     from ksmbd.wire.security import SecurityDescriptor
+
+
+class AuditPolicy(NamedTuple):
+    """What an audit log has of a share, as bits of ``ksmbd.wire.auditing.Operation``."""
+
+    success: int
+    failure: int
+    prefix: str = ""
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -57,6 +65,7 @@ class Share:
     root: ShareRoot | None = field(default=None, compare=False)  # None for a pipe share
     snapshots: Snapshots | None = field(default=None, compare=False)  # its previous versions
     recycle: RecycleBin | None = field(default=None, compare=False)  # what takes deleted files
+    audit: AuditPolicy | None = None  # what of it is recorded
     backup_limit: BackupLimit | None = field(default=None, compare=False)  # of Time Machine
 
     def is_same(self, other: Share) -> bool:

@@ -7,7 +7,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from ksmbd.ipc.requests import ShareConfig
-from ksmbd.state.share import Share
+from ksmbd.state.share import AuditPolicy, Share
 from ksmbd.vfs import credentials
 from ksmbd.vfs.acl import Keep
 from ksmbd.vfs.backups import BackupLimit
@@ -82,6 +82,8 @@ def _build(server: Server, config: ShareConfig, variant: str) -> Share:
         security=_security(config),
         flags=flags,
     )
+    if config.audit_success or config.audit_failure:
+        share.audit = AuditPolicy(config.audit_success, config.audit_failure, config.audit_prefix)
     if not share.is_pipe:
         share.snapshots = _snapshots(config)
         share.root = _open_root(config, share.snapshots.hidden if share.snapshots else ())

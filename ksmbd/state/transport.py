@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ksmbd.wire.base import Buffer
 
 if TYPE_CHECKING:
+    from ksmbd.state.open import Open
+    from ksmbd.state.tree import TreeConnect
     from ksmbd.state.work import Reply, Work
+    from ksmbd.wire.status import NtStatus
 
 
 class Transport(Protocol):
@@ -51,6 +54,26 @@ class Scheduler(Protocol):
 
     def call_later(self, seconds: float, fn: Callable[..., Any], *args: Any) -> Cancellable:
         """Call ``fn(*args)`` after *seconds*, from a thread that must not be held up."""
+
+
+class AuditedTree(Protocol):
+    """What is told of a tree connect that an audit log records."""
+
+    def ended(self, tree: TreeConnect) -> None: ...
+
+
+class AuditedOpen(Protocol):
+    """What is told of an open that an audit log records."""
+
+    def ended(self, open: Open) -> None: ...
+
+    def deleted(
+        self, path: str, status: NtStatus, *, directory: bool, kept: str | None = None
+    ) -> None:
+        """What this open had deleted is gone, or kept in the recycle bin; or *status* says why not.
+
+        Both names are share-relative.
+        """
 
 
 class Observed(Protocol):

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ksmbd.auth.identity import Identity
     from ksmbd.state.session import Session
     from ksmbd.state.share import Share
+    from ksmbd.state.transport import AuditedTree
     from ksmbd.vfs.access import Token
     from ksmbd.vfs.credentials import Credentials
     from ksmbd.vfs.root import ShareRoot
@@ -23,6 +24,7 @@ class TreeConnect:
 
     __slots__ = (
         "administers",
+        "audited",
         "connected",
         "creation_time",
         "credentials",
@@ -62,6 +64,7 @@ class TreeConnect:
         self.creation_time = now
         self.encrypt_data = encrypt_data  # every request must come sealed
         self.administers = administers  # the quotas of the share's users, too
+        self.audited: AuditedTree | None = None  # who is told of its end
         self.connected = True  # TREE_DISCONNECT and LOGOFF end it, once
 
     @property

@@ -36,6 +36,7 @@ BIND_INTERFACES_ONLY: Final = 0x20000
 PERSISTENT_HANDLES: Final = 0x80000  # some share is continuously available
 POSIX_EXTENSIONS: Final = 0x100000  # of SMB 3.1.1
 COUNT_REQUESTS: Final = 0x200000  # for metrics
+AUDIT: Final = 0x400000  # something of some share is recorded
 ENCRYPTION_DESIRED: Final = 0x40000  # every session that can be sealed is
 
 # LoginResponse.status, TreeConnectRequest.account_flags, Logout.account_flags
@@ -186,6 +187,8 @@ class StartingUp(Message):
     map_to_guest: u32  # policy.MapToGuest
     restrict_anonymous: u32  # 0, 1 or 2
     slow_request_ms: u32  # requests that take as long are logged; 0: none
+    audit_size: u32  # KiB of an audit log before another is begun; 0: any
+    audit_count: u32  # of earlier ones that are kept
     min_protocol: text  # "SMB2_02" ... "SMB3_11"
     max_protocol: text
     netbios_name: text
@@ -196,6 +199,7 @@ class StartingUp(Message):
     aapl_model: text
     metrics_address: text  # ADDRESS:PORT or a path; "": nowhere
     metrics_file: text  # "": none
+    audit_log: text  # a path; "": the server's log
     interfaces: texts  # names, addresses or networks; none: all
     encryption_algorithms: texts  # "AES-128-GCM" ..., in order of preference
     signing_algorithms: texts  # "AES-128-GMAC" ...
@@ -269,6 +273,8 @@ class ShareConfigResponse(Message):
     recycle_subdir_mode: u32 = 0o700
     recycle_minsize: u64 = 0  # bytes; smaller files are not kept
     recycle_maxsize: u64 = 0  # bytes, nor are bigger ones; 0: no limit
+    audit_success: u32 = 0  # auditing.Operation
+    audit_failure: u32 = 0
     name: text = ""  # as spelled in the configuration
     comment: text = ""
     path: text = ""  # `root directory` in front; empty for a pipe share
@@ -284,6 +290,7 @@ class ShareConfigResponse(Message):
     recycle_exclude: texts = ()  # patterns of names
     recycle_exclude_dir: texts = ()  # patterns of names of directories
     recycle_noversions: texts = ()  # patterns of names
+    audit_prefix: text = ""
     force_groups: ids = ()  # supplementary groups of `force user`
     security: blob = b""  # the share's own descriptor, self-relative; b"": everyone may do all
 

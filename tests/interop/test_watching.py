@@ -11,12 +11,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from tests.interop.clients import SmbClient, make_file, program
-from tests.support.live import ROOT, LiveServer
+from tests.support.live import ROOT, LiveServer, LiveShare, standard_shares
 
 pytestmark = pytest.mark.interop
 
@@ -29,7 +30,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         "metrics address": str(folder / "metrics.sock"),
         "metrics file": str(folder / "ksmbd.prom"),
     }
-    with LiveServer(folder, globals_=globals_) as running:
+    globals_["audit log"] = str(folder / "audit.log")
+    audit = {"vfs objects": "streams_xattr full_audit", "full_audit:prefix": "%u|%I"}
+    shares = [
+        *standard_shares(folder),
+        LiveShare("audited", folder / "a", {"read only": "no", **audit}),
+    ]
+    with LiveServer(folder, globals_=globals_, shares=shares) as running:
         yield running
 
 
@@ -142,3 +149,39 @@ def capturing(server: LiveServer, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*command, *whom, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
+
+
+def records(server: LiveServer, last: str) -> list[dict[str, Any]]:
+    """All records, once there is one of the operation *last*."""
+    while True:
+        told = [
+            json.loads(line)
+            for line in (server.folder / "audit.log").read_text("ascii").splitlines()
+        ]
+        if any(record["op"] == last for record in told):
+            return told
+        time.sleep(0.05)
+
+
+def test_the_audit_log_tells_who_did_what(server: LiveServer, tmp_path: Path) -> None:
+    make_file(tmp_path / "e", 100_000)
+    client = SmbClient(server, share="audited", folder=tmp_path)
+    nasty = "it's a {\u00e9, \u2028}"
+    client.ok(f'mkdir d; put e "d/{nasty}"; rename "d/{nasty}" d/f; get d/f g; rm d/f; rmdir d')
+    told = [r for r in records(server, "disconnect") if r["op"] not in ("open", "close")]
+    assert {(r["user"], r["client"], r["share"]) for r in told} == {
+        ("tester", "127.0.0.1", "audited")
+    }
+    assert {r["prefix"] for r in told} == {"tester|127.0.0.1"}
+    seen = [(r["op"], r.get("path"), r.get("to"), r.get("bytes")) for r in told]
+    assert [each for each in seen if each[0] != "setinfo"] == [
+        ("connect", None, None, None),
+        ("mkdir", "d", None, None),
+        ("create", f"d/{nasty}", None, None),
+        ("write", f"d/{nasty}", None, 100_000),
+        ("rename", f"d/{nasty}", "d/f", None),
+        ("read", "d/f", None, 100_000),
+        ("unlink", "d/f", None, None),
+        ("rmdir", "d", None, None),
+        ("disconnect", None, None, None),
+    ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ksmbd.wire.auditing import Operation
 from ksmbd.wire.policy import Encryption, MapToGuest, Signing
 from mountd import params
 from mountd.params import GLOBAL_KEYS, SHARE_KEYS, GlobalParams, ShareParams
@@ -62,6 +63,9 @@ SIZES = [
 ]
 
 GLOBALS: list[tuple[str, list[tuple[str, Any]]]] = [
+    ("audit log", [("/var/log/a", "/var/log/a"), ("a", BAD), ("", "")]),
+    ("audit log count", [("3", 3), ("1001", BAD)]),
+    ("audit log size", [("64M", 64 << 20), ("0", 0), ("2T", BAD)]),
     ("aapl model", [("MacSamba", "MacSamba"), ("x" * 31, "x" * 31), ("x" * 32, BAD)]),
     ("bind interfaces only", BOOLEAN_WORDS),
     ("deadtime", [("10", 10), ("2h", 120), ("90s", 2), ("1x", BAD), ("-1", BAD)]),
@@ -169,6 +173,9 @@ SHARES: list[tuple[str, list[tuple[str, Any]]]] = [
     ("force directory mode", [("2000", 0o2000)]),
     ("force group", [("staff", "staff")]),
     ("force user", [("alice", "alice")]),
+    ("full_audit:failure", [("none", 0), ("connct", BAD)]),
+    ("full_audit:prefix", [("%u|%I", "%u|%I"), ("%m", BAD)]),
+    ("full_audit:success", [("mkdirat rename", Operation.MKDIR | Operation.RENAME)]),
     ("guest account", [("ftp", "ftp")]),
     ("guest ok", [("yes", True)]),
     ("guest only", [("yes", True)]),

@@ -39,6 +39,7 @@ smb2 max read = 1MB
 default unix user = bob
 metrics address = 127.0.0.1:9445
 metrics file = /a.prom
+audit log = /a.log
 slow request log = 500
 """
 STARTING_UP = ipc.StartingUp(
@@ -80,6 +81,9 @@ STARTING_UP = ipc.StartingUp(
     slow_request_ms=500,
     metrics_address="127.0.0.1:9445",
     metrics_file="/a.prom",
+    audit_log="/a.log",
+    audit_size=16384,
+    audit_count=10,
     interfaces=("eth0", "10.0.0.0/8"),
     encryption_algorithms=("AES-128-GCM", "AES-256-GCM", "AES-128-CCM", "AES-256-CCM"),
     signing_algorithms=("AES-128-GMAC", "AES-128-CMAC", "HMAC-SHA256"),

@@ -16,6 +16,13 @@ class Proof(NamedTuple):
 
 
 GLOBALS: Final[dict[str, Proof]] = {
+    "audit_log": Proof("tests/interop/test_watching.py::test_the_audit_log_tells_who_did_what"),
+    "audit_log_count": Proof(
+        "tests/server/test_audit_log.py::test_a_full_file_makes_room_for_another", "kept=2"
+    ),
+    "audit_log_size": Proof(
+        "tests/server/test_audit_log.py::test_a_full_file_makes_room_for_another", "size=500"
+    ),
     "bind_interfaces_only": Proof(
         "tests/server/test_listening.py::test_interfaces_come_and_go_under_a_server"
     ),
@@ -79,6 +86,16 @@ SHARES: Final[dict[str, Proof]] = {
     ),
     "force_user": Proof(
         "tests/interop/test_shares.py::test_forced_users_and_groups_own_everything"
+    ),
+    "full_audit_failure": Proof(
+        "tests/server/test_auditing.py::test_only_what_the_share_wants_is_told", "failure=0"
+    ),
+    "full_audit_prefix": Proof(
+        "tests/interop/test_watching.py::test_the_audit_log_tells_who_did_what"
+    ),
+    "full_audit_success": Proof(
+        "tests/server/test_auditing.py::test_only_what_the_share_wants_is_told",
+        "success=Operation.CLOSE",
     ),
     "guest_account": Proof(
         "tests/mountd/test_login.py::test_the_tree_acts_as_somebody_else_where_the_share_says_so"

@@ -1,0 +1,235 @@
+"""What is recorded of whom: requests to a real state, without sockets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ksmbd.ipc.requests import TreeConnectReply
+from ksmbd.server.auditing import Auditor
+from ksmbd.server.observe import Observer
+from ksmbd.wire import file_info, fsctl
+from ksmbd.wire.access import (
+    FILE_CREATE,
+    FILE_DELETE_ON_CLOSE,
+    FILE_DIRECTORY_FILE,
+    FILE_OVERWRITE_IF,
+)
+from ksmbd.wire.auditing import ALL, Operation
+from ksmbd.wire.file_info import FileInfo
+from ksmbd.wire.ipc import TreeStatus
+from ksmbd.wire.status import NtStatus
+from ksmbd.wire.text import utf16
+from tests.support import engine as support
+from tests.support.client import Client, ready
+from tests.support.engine import PEER, Engine
+from tests.support.mountd import DISK, share
+
+
+class Records:
+    """What was put, in the place of a file."""
+
+    def __init__(self) -> None:
+        self.all: list[dict[str, Any]] = []
+
+    def put(self, record: dict[str, Any]) -> None:
+        self.all.append(record)
+
+    def take(self) -> list[dict[str, Any]]:
+        taken, self.all = self.all, []
+        return taken
+
+    def told(self, *fields: str) -> list[tuple[Any, ...]]:
+        return [tuple(record.get(name) for name in ("op", *fields)) for record in self.take()]
+
+
+@pytest.fixture
+def records(monkeypatch: pytest.MonkeyPatch) -> Records:
+    """Of all that the engine is given from now on."""
+    observer, made = Observer(), Records()
+    observer.auditor = Auditor()
+    observer.auditor.log = made  # type: ignore[assignment]
+    monkeypatch.setattr(support, "dispatch", observer._observing)
+    return made
+
+
+def audited(folder: Path, success: int = ALL, failure: int = ALL, **changes: Any) -> Engine:
+    made = Engine(folder)
+    config = share(
+        *("data", str(folder), DISK), audit_success=success, audit_failure=failure, **changes
+    )
+    made.mountd.configs["data"] = config
+    return made
+
+
+@pytest.fixture
+def client(folder: Path, records: Records) -> Client:
+    return ready(audited(folder))
+
+
+def renamed(to: str) -> bytes:
+    name = utf16(to)
+    info = file_info.FileRenameInformation(replace_if_exists=0, file_name_length=len(name))
+    return info.pack() + name
+
+
+def test_a_record_says_who_from_where_in_which_session(client: Client, records: Records) -> None:
+    (connect,) = records.take()
+    session = client.frames.session_id
+    assert connect == {
+        "op": "connect",
+        "status": "SUCCESS",
+        "user": "joe",
+        "sid": connect["sid"],
+        "client": PEER,
+        "session": f"{session:#x}",
+        "share": "data",
+    }
+    assert connect["sid"].startswith("S-1-5-21-")
+
+
+def test_a_file_is_made_written_read_closed(client: Client, records: Records) -> None:
+    records.take()
+    opened = client.file(client.call(client.frames.create("new", create_disposition=FILE_CREATE)))
+    for _ in range(3):
+        client.send(opened.frames.write(b"12345", 0))
+    client.send(opened.frames.read(4, 0))
+    client.send(opened.frames.read(4, 100))  # END_OF_FILE is no failure to tell of
+    client.send(opened.frames.close())
+    made, read, write, close = records.take()
+    assert (made["op"], made["path"], made["action"]) == ("create", "new", "created")
+    assert (made["disposition"], made["directory"]) == ("create", False)
+    assert int(made["granted"], 16)
+    assert (read["op"], read["requests"], read["bytes"]) == ("read", 1, 4)
+    assert (write["op"], write["requests"], write["bytes"]) == ("write", 3, 15)
+    assert (close["op"], close["path"], close["open"]) == ("close", "new", made["open"])
+
+
+def test_what_was_there_is_opened(client: Client, records: Records, engine: Engine) -> None:
+    client.engine.make_file("old", b"x")
+    client.open("old")
+    client.call(client.frames.create("old", create_disposition=FILE_OVERWRITE_IF))
+    told = records.told("path", "action")
+    assert told[1:] == [("open", "old", "opened"), ("open", "old", "overwritten")]
+
+
+def test_directories_are_made_and_removed(client: Client, records: Records) -> None:
+    records.take()
+    options = FILE_DIRECTORY_FILE | FILE_DELETE_ON_CLOSE
+    frame = client.frames.create("d", create_disposition=FILE_CREATE, create_options=options)
+    client.send(client.file(client.call(frame)).frames.close())
+    assert records.told("path") == [("mkdir", "d"), ("close", "d"), ("rmdir", "d")]
+
+
+def test_a_file_is_renamed(client: Client, records: Records) -> None:
+    client.engine.make_file("a")
+    opened = client.open("a")
+    records.take()
+    client.send(opened.frames.set_info(FileInfo.RENAME, renamed("b")))
+    client.send(opened.frames.set_info(FileInfo.RENAME, renamed("c")))
+    client.send(opened.frames.set_info(FileInfo.RENAME, renamed("no\\where")))
+    assert records.told("path", "to", "status") == [
+        ("rename", "a", "b", "SUCCESS"),
+        ("rename", "b", "c", "SUCCESS"),
+        ("rename", "c", "no/where", "OBJECT_PATH_NOT_FOUND"),
+    ]
+
+
+def test_a_deletion_is_told_when_it_happens_with_who_wanted_it(
+    folder: Path, records: Records
+) -> None:
+    engine = audited(folder)
+    engine.make_file("f")
+    one, two = ready(engine), ready(engine)
+    first, second = one.open("f"), two.open("f")
+    records.take()
+    one.send(first.frames.set_info(FileInfo.DISPOSITION, b"\1"))
+    one.send(first.frames.close())
+    assert records.told("path") == [("close", "f")]
+    two.send(second.frames.close())
+    _, gone = records.take()
+    assert (gone["op"], gone["path"]) == ("unlink", "f")
+    assert gone["session"] == f"{one.frames.session_id:#x}"
+
+
+def test_refusals_are_failures(client: Client, records: Records) -> None:
+    client.engine.make_directory("d")
+    client.engine.make_file("d/f")
+    records.take()
+    client.send(client.frames.open("nothing"))
+    opened = client.open("d", create_options=FILE_DIRECTORY_FILE)
+    client.send(opened.frames.set_info(FileInfo.DISPOSITION, b"\1"))
+    told = records.told("path", "status")
+    assert told[0] == ("open", "nothing", "OBJECT_NAME_NOT_FOUND")
+    assert told[2] == ("rmdir", "d", "DIRECTORY_NOT_EMPTY")
+
+
+def test_other_changes_are_told(client: Client, records: Records) -> None:
+    client.engine.make_file("f", b"x")
+    opened = client.open("f")
+    records.take()
+    client.send(opened.frames.set_info(FileInfo.END_OF_FILE, bytes(8)))
+    client.send(opened.frames.ioctl(fsctl.SET_SPARSE))
+    client.send(opened.frames.ioctl(fsctl.GET_COMPRESSION))
+    assert records.told("path", "class", "code") == [
+        ("setinfo", "f", "end_of_file", None),
+        ("fsctl", "f", None, "set_sparse"),
+    ]
+
+
+def test_a_lost_connection_ends_all_of_it(client: Client, records: Records) -> None:
+    client.engine.make_file("f", b"x")
+    client.open("f")
+    records.take()
+    client.lose()
+    assert records.told("path") == [("close", "f"), ("disconnect", None)]
+
+
+def test_only_what_the_share_wants_is_told(folder: Path, records: Records) -> None:
+    engine = audited(folder, success=Operation.CLOSE, failure=0)
+    client = ready(engine)
+    engine.make_file("f")
+    client.send(client.open("f").frames.close())
+    client.send(client.frames.open("nothing"))
+    assert records.told() == [("close",)]
+
+
+def test_of_a_share_without_a_policy_nothing_is_told(engine: Engine, records: Records) -> None:
+    client = ready(engine)
+    engine.make_file("f")
+    opened = client.open("f")
+    client.send(opened.frames.close())
+    assert records.all == []
+
+
+def test_a_command_that_never_came_to_be_has_not_the_name_of_the_one_before(
+    client: Client, records: Records
+) -> None:
+    client.engine.make_file("f", b"x")
+    opened = client.open("f")
+    records.take()
+    client.send(opened.frames.read(1, 0), client.frames.read(1, 0))
+    (failed,) = records.take()
+    assert (failed["op"], failed["path"], failed["status"]) == ("read", None, "FILE_CLOSED")
+
+
+def test_a_prefix_has_its_variables(folder: Path, records: Records) -> None:
+    ready(audited(folder, audit_prefix="%u|%I|%S|100%%u"))
+    (connect,) = records.take()
+    assert connect["prefix"] == f"joe|{PEER}|data|100%u"
+
+
+def test_a_refused_connect_is_told_of_a_share_that_is_known(folder: Path, records: Records) -> None:
+    engine = audited(folder)
+    ready(engine)
+    records.take()
+    engine.mountd.decisions["data"] = TreeConnectReply(TreeStatus.INVALID_USER, 0)
+    client = Client(engine)
+    client.negotiate()
+    client.log_on()
+    assert client.status(client.frames.tree_connect()) is NtStatus.ACCESS_DENIED
+    (refused,) = records.take()
+    assert (refused["op"], refused["status"]) == ("connect", "ACCESS_DENIED")
+    assert (refused["user"], refused["share"]) == ("joe", "data")
