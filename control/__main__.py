@@ -44,6 +44,9 @@ def parser() -> argparse.ArgumentParser:
         help="switch a component of the server's log over and show all: all, or one of "
         "smb auth vfs oplock ipc conn rdma",
     )
+    made.add_argument(
+        "--client", metavar="ADDRESS", dest="of", help="with --debug: of this client alone"
+    )
     add("-c", "--ksmbd-version", action="store_true", help="show the version of the server")
     commands = made.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for command in _commands(commands):
@@ -171,7 +174,7 @@ def run(chosen: argparse.Namespace) -> str | None:
     if chosen.list:
         return actions.list_shares(folder, bold=sys.stdout.isatty())
     if chosen.debug is not None:
-        return actions.debug(folder, chosen.debug)
+        return actions.debug(folder, chosen.debug, chosen.of)
     if chosen.ksmbd_version:
         return actions.version(folder)
     return COMMANDS[chosen.command](folder, chosen) if chosen.command is not None else None
@@ -214,6 +217,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     option = chosen.shutdown or chosen.reload or chosen.list or chosen.ksmbd_version
     if chosen.command is not None and (option or chosen.debug is not None):
         made.error("exactly one action per call")
+    if chosen.of is not None and chosen.debug is None:
+        made.error("--client goes with --debug")
     try:
         text = run(chosen)
     except (NotRunning, Refused, ConfError, OSError) as error:

@@ -68,10 +68,14 @@ def list_shares(run_dir: Path, *, bold: bool = False) -> str:
     return "\n".join(lines)
 
 
-def debug(run_dir: Path, component: str) -> str:
-    """Switch a debug component over; all components, those that are on in brackets."""
+def debug(run_dir: Path, component: str, address: str | None = None) -> str:
+    """Switch a debug component over; all components, those that are on in brackets.
+
+    With *address* for that client alone.
+    """
     with Client(run_dir) as client:
-        return str(client.ask("debug", component=component))
+        of = {} if address is None else {"client": address}
+        return str(client.ask("debug", component=component, **of))
 
 
 def version(run_dir: Path) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from ksmbd import debug
+from ksmbd.wire.marked import Client
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +23,10 @@ def _restore() -> Iterator[None]:
         made.setLevel(level)
         made.propagate = propagate
         made.handlers[:] = handlers
+    for component in debug.COMPONENTS:
+        debug._filters[component].clients = frozenset()
+        logging.getLogger(f"ksmbd.{component}").filters.clear()
+    debug._on.clear()
 
 
 def test_lines_look_as_in_ksmbd_tools() -> None:
@@ -68,3 +73,66 @@ def test_verbose_is_everything() -> None:
 def test_an_unknown_component_is_refused_with_the_known_ones() -> None:
     with pytest.raises(debug.UnknownComponent, match="'smbd'; there are all, smb, auth"):
         debug.toggle("smbd")
+
+
+def said(stream: io.StringIO) -> list[str]:
+    return [line.partition("DEBUG: ")[2] for line in stream.getvalue().splitlines()]
+
+
+def test_a_client_s_lines_are_those_that_name_it_and_those_of_its_requests() -> None:
+    stream = io.StringIO()
+    debug.set_up(stream=stream)
+    log = logging.getLogger("ksmbd.conn")
+    assert debug.toggle("conn", "192.0.2.7").splitlines() == [
+        "smb auth vfs oplock ipc conn rdma",
+        "192.0.2.7: smb auth vfs oplock ipc [conn] rdma",
+    ]
+    log.debug("%s: one", Client("192.0.2.7"))
+    log.debug("%s: another's", Client("192.0.2.8"))
+    log.debug("nobody's")
+    with debug.about("192.0.2.7"):
+        log.debug("two")
+        with debug.about("192.0.2.8"):
+            log.debug("another's")
+        logging.getLogger("ksmbd.vfs").debug("of another component")
+        log.debug("three")
+    log.debug("nobody's")
+    assert said(stream) == ["192.0.2.7: one", "two", "three"]
+
+
+def test_what_matters_is_said_of_everybody_meanwhile() -> None:
+    stream = io.StringIO()
+    debug.set_up(stream=stream)
+    debug.toggle("smb", "2001:DB8::7")
+    logging.getLogger("ksmbd.smb").info("event")
+    assert stream.getvalue().endswith("event\n")
+    assert debug.clients() == {"2001:db8::7"}
+
+
+def test_on_for_everybody_is_on_for_everybody() -> None:
+    stream = io.StringIO()
+    debug.set_up(stream=stream)
+    debug.toggle("smb", "192.0.2.7")
+    debug.toggle("smb")
+    logging.getLogger("ksmbd.smb").debug("anybody's")
+    debug.toggle("smb")
+    logging.getLogger("ksmbd.smb").debug("nobody's")
+    assert said(stream) == ["anybody's"]
+
+
+def test_off_leaves_nothing_behind() -> None:
+    debug.set_up(stream=io.StringIO())
+    debug.toggle("all", "192.0.2.7")
+    assert debug.enabled("rdma", "192.0.2.7")
+    assert debug.toggle("all", "192.0.2.7") == "smb auth vfs oplock ipc conn rdma"
+    for component in debug.COMPONENTS:
+        log = logging.getLogger(f"ksmbd.{component}")
+        assert (log.filters, log.level) == ([], logging.NOTSET)
+    assert debug.clients() == frozenset()
+
+
+@pytest.mark.parametrize("address", ["somewhere", "192.0.2.0/24", "192.0.2.7:445"])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="address"):
+        debug.toggle("smb", address)
+    assert debug.clients() == frozenset()

@@ -2,7 +2,9 @@
 
 version                    the version of the running server
 stats                      one line as in /sys/class/ksmbd-control/stats
-debug    component?        switch a component over (``all``: everything); the listing
+debug    component?, client?
+                           switch a component over (``all``: everything), for a client's address
+                           alone if there is one; the listing
 status                     connections, sessions, trees, opens, pool
 metrics                    the metrics, in Prometheus' text format
 pool     max_workers?      figures of the worker pool, after setting its maximum
@@ -76,10 +78,17 @@ class Commands:
         component = request.get("component")
         if component is None:
             return debug.listing()
+        client = request.get("client") or ""
+        watching = self._daemon.watching
+        if client and watching is None:
+            raise ControlError("mountd has not said yet what to serve")
         try:
-            return debug.toggle(str(component))
-        except debug.UnknownComponent as unknown:
+            listing = debug.toggle(str(component), str(client))
+        except ValueError as unknown:
             raise ControlError(str(unknown)) from None
+        if watching is not None:
+            watching.trace(debug.clients())
+        return listing
 
     def status(self, _: Request) -> dict[str, Any]:
         daemon = self._daemon

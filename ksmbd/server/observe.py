@@ -13,6 +13,7 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any, Final
 
+from ksmbd import debug
 from ksmbd.server import dispatch
 from ksmbd.server.auditing import Auditor
 from ksmbd.server.counters import OPERATIONS, READ, WRITTEN, Counters, Counts
@@ -41,34 +42,16 @@ class Observer:
         self.counts: Counts | None = None
         self.auditor: Auditor | None = None
         self.slow_ns = 0  # requests that take as long are logged; 0: none
+        self.traced: frozenset[str] = frozenset()  # clients whose debug lines are wanted
         self._observing = Observing(self)
+        self._tracing = Tracing(self)
 
     def dispatch_for(self, connection: Connection) -> Dispatch:
         """What the reader of *connection* is to call."""
+        if connection.peer in self.traced:
+            return self._tracing
         watched = self.counts is not None or self.auditor is not None or self.slow_ns
         return self._observing if watched else PLAIN
-
-
-class Observing:
-    """``ksmbd.server.reader.Dispatch`` with an eye on each work."""
-
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
-        self.is_direct = dispatch.is_direct
-
-    def receive(self, connection: Connection, frame: memoryview, /) -> Work | None:
-        arrived = perf_counter_ns()
-        work = dispatch.receive(connection, frame)
-        if work is not None:
-            work.observed = Observation(self._observer, arrived)
-        return work
-
-    def run(self, work: Work, /) -> None:
-        observed = work.observed
-        if isinstance(observed, Observation):
-            observed.begin(work)
-        else:  # it came before somebody began to watch
-            dispatch.run(work)
 
 
 class Observation:
@@ -148,6 +131,50 @@ class Observation:
             self._waited // _MS,
             (now - self._mark) // _MS,
         )
+
+
+class TracedObservation(Observation):
+    """That of a client whose debug lines are wanted: what is logged meanwhile is about it."""
+
+    __slots__ = ()
+
+    def _run(self, work: Work, run: Callable[..., None], *args: Any) -> None:
+        with debug.about(work.connection.peer):
+            super()._run(work, run, *args)
+
+
+class Observing:
+    """``ksmbd.server.reader.Dispatch`` with an eye on each work."""
+
+    _make: type[Observation] = Observation
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self.is_direct = dispatch.is_direct
+
+    def receive(self, connection: Connection, frame: memoryview, /) -> Work | None:
+        arrived = perf_counter_ns()
+        work = dispatch.receive(connection, frame)
+        if work is not None:
+            work.observed = self._make(self._observer, arrived)
+        return work
+
+    def run(self, work: Work, /) -> None:
+        observed = work.observed
+        if isinstance(observed, Observation):
+            observed.begin(work)
+        else:  # it came before somebody began to watch
+            dispatch.run(work)
+
+
+class Tracing(Observing):
+    """``Observing`` for such clients."""
+
+    _make = TracedObservation
+
+    def receive(self, connection: Connection, frame: memoryview, /) -> Work | None:
+        with debug.about(connection.peer):
+            return super().receive(connection, frame)
 
 
 def _command(work: Work) -> str:

@@ -75,6 +75,11 @@ class Watching:
         self._redirect()
         return made
 
+    def trace(self, clients: frozenset[str]) -> None:
+        """Know of each debug line of these clients that it is theirs."""
+        self.observer.traced = clients
+        self._redirect()
+
     def _capture_ended(self, ended: Capture) -> None:
         with self._lock:
             self._captures = tuple(each for each in self._captures if each is not ended)

@@ -109,6 +109,14 @@ def test_debug_switches_and_prints_the_components(
     assert server.requests == [{"command": "debug", "component": "smb"}]
 
 
+def test_debug_of_one_client(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(capsys, tmp_path, "--debug", "smb", "--client", "192.0.2.7")[0] == 0
+    asked = {"command": "debug", "component": "smb", "client": "192.0.2.7"}
+    assert server.requests == [asked]
+
+
 def test_what_the_server_refuses_is_an_error_line_and_status_1(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -185,3 +185,17 @@ def test_the_audit_log_tells_who_did_what(server: LiveServer, tmp_path: Path) ->
         ("rmdir", "d", None, None),
         ("disconnect", None, None, None),
     ]
+
+
+def test_debug_lines_of_one_client(server: LiveServer, client: SmbClient) -> None:
+    refused = "OBJECT_NAME_NOT_FOUND"
+    assert "192.0.2.7: [smb]" in control(server, "--debug", "smb", "--client", "192.0.2.7")
+    before = len(server.log_text())
+    client.run("get nothing")
+    assert refused not in server.log_text()[before:]
+    assert "127.0.0.1: [smb]" in control(server, "--debug", "smb", "--client", server.host)
+    client.run("get nothing")
+    assert refused in server.log_text()[before:]
+    for address in (server.host, "192.0.2.7"):
+        listing = control(server, "--debug", "smb", "--client", address)
+    assert listing == "smb auth vfs oplock ipc conn rdma\n"

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from ksmbd import debug
 from ksmbd.server import dispatch, observe
 from ksmbd.server.counters import WIDTH, Counters, Counts
 from ksmbd.server.observe import Observer
@@ -165,3 +166,28 @@ def test_of_a_slow_compound_the_last_command_is_told(slow: list[str], engine: En
     related = client.frames.related()
     client.send(client.frames.open("a"), related.read(1, 0))
     assert told(slow) == ["READ (last of a compound) data/a of joe from 192.0.2.7"]
+
+
+def test_what_is_logged_for_a_traced_client_is_about_it(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observer = Observer()
+    observer.traced = frozenset({support.PEER})
+    client, other = ready(engine), Client(engine, "192.0.2.8")
+    assert observer.dispatch_for(other.connection) is dispatch
+    monkeypatch.setattr(support, "dispatch", observer.dispatch_for(client.connection))
+    about: list[str] = []
+    monkeypatch.setattr(
+        "ksmbd.server.dispatch.log.debug", lambda *_: about.append(debug._about.client)
+    )
+    engine.make_file("a", b"x")
+    one, two = client.open("a"), client.open("a")
+    client.ok(one.frames.lock((0, 1, EXCLUSIVE_LOCK)), LockResponse)
+    client.pend(two.frames.lock((0, 1, EXCLUSIVE_LOCK)))
+    client.send(client.frames.open("nothing"))
+    assert about == [support.PEER]
+    client.send(one.frames.close())
+    client.send(two.frames.lock((0, 1, EXCLUSIVE_LOCK), (5, 1, UNLOCK)))
+    assert set(about) == {support.PEER}
+    assert len(about) > 1
+    assert not debug._about.client
