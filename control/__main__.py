@@ -14,8 +14,9 @@ from typing import Final
 from control import actions
 from control.capture import Limits, capture
 from control.client import NotRunning, Refused
+from control.screen import Screen
 from control.testparm import testparm
-from control.top import watch
+from control.top import ORDERS, live, watch
 from ksmbd import __version__
 from ksmbd.wire.ipc import RUN_DIR
 from mountd.conf import ConfError
@@ -88,6 +89,7 @@ def _commands(
     top.add_argument(
         "--interval", metavar="S", type=_seconds, default=2.0, help="seconds (default: %(default)s)"
     )
+    top.add_argument("--sort", choices=tuple(ORDERS), default="requests", help="what comes first")
     top.add_argument("--count", metavar="N", type=int, default=0, help="end after so many")
     record = _capture(commands)
     metrics = commands.add_parser("metrics", help="show the metrics as Prometheus reads them")
@@ -181,9 +183,13 @@ def run(chosen: argparse.Namespace) -> str | None:
 
 
 def _top(folder: Path, chosen: argparse.Namespace) -> str:
+    how = {"interval_s": chosen.interval, "count": chosen.count, "order": chosen.sort}
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        with Screen(sys.stdin.fileno(), sys.stdout.fileno()) as on:
+            live(folder, on, **how)
+        return ""
     show = partial(print, flush=True)
-    clear = sys.stdout.isatty()
-    watch(folder, interval_s=chosen.interval, count=chosen.count, show=show, clear=clear)
+    watch(folder, show=show, clear=sys.stdout.isatty(), **how)
     return ""
 
 

@@ -1,6 +1,7 @@
 """``ksmbd-control top``: the busiest connections, again and again.
 
-Rates are differences of two reports, so that the server counts nothing for it.
+Rates are differences of two reports, so that the server counts nothing for it.  On a terminal keys
+choose the order and end it; otherwise each picture follows the one before.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from control.client import Client
+from control.screen import GONE, RESIZED, Screen
 from control.status import Column, Row, pool, printable, summary, table
 
 CLEAR: Final = "\x1b[H\x1b[2J"
 UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 SHOWN: Final = 20  # connections
+HELP: Final = "q: end   order by r: requests  i: in  o: out  w: waiting  c: client  n: number"
 _COUNTED: Final = ("frames", "received", "sent")
 
 
@@ -48,8 +51,19 @@ COLUMNS: Final = (
 )
 
 
-def rates(before: Row, after: Row) -> list[dict[str, Any]]:
-    """What each connection of *after* did in a second, the busiest first."""
+ORDERS: Final[dict[str, Callable[[Row], Any]]] = {
+    "requests": lambda row: -row["frames"],
+    "in": lambda row: -row["received"],
+    "out": lambda row: -row["sent"],
+    "waiting": lambda row: -row["pending"],
+    "client": lambda row: row["peer"],
+    "number": lambda row: row["number"],
+}
+_KEYS: Final = {order[0]: order for order in ORDERS}
+
+
+def rates(before: Row, after: Row, order: str = "requests") -> list[dict[str, Any]]:
+    """What each connection of *after* did in a second, in one of ORDERS."""
     seconds = max(after["now"] - before["now"], 1e-3)
     old = {row["number"]: row for row in before["connections"]}
     accounts: dict[int, set[str]] = {}
@@ -61,12 +75,12 @@ def rates(before: Row, after: Row) -> list[dict[str, Any]]:
         per_second = {name: max(row[name] - was[name], 0) / seconds for name in _COUNTED}
         names = ", ".join(sorted(accounts.get(row["number"], ())))
         rows.append({**row, **per_second, "accounts": names})
-    return sorted(rows, key=lambda row: -row["frames"])
+    return sorted(rows, key=lambda row: (ORDERS[order](row), row["number"]))
 
 
-def screen(before: Row, after: Row) -> str:
-    """One picture."""
-    rows = rates(before, after)
+def screen(before: Row, after: Row, order: str = "requests", shown: int = SHOWN) -> str:
+    """One picture, of so many connections."""
+    rows = rates(before, after, order)
     lines = [summary(after), pool(after["pool"])]
     lines.append(
         f"Connections: {len(rows)}, sessions: {len(after['sessions'])}, "
@@ -74,7 +88,7 @@ def screen(before: Row, after: Row) -> str:
         f"in {size(sum(row['received'] for row in rows))}/s, "
         f"out {size(sum(row['sent'] for row in rows))}/s"
     )
-    return "\n".join([*lines, "", *table(COLUMNS, rows[:SHOWN])])
+    return "\n".join([*lines, "", *table(COLUMNS, rows[:shown])])
 
 
 def watch(
@@ -84,6 +98,7 @@ def watch(
     count: int,
     show: Callable[[str], None],
     clear: bool,
+    order: str = "requests",
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Show *count* pictures, 0: until interrupted.  Raises NotRunning, Refused, OSError."""
@@ -92,9 +107,34 @@ def watch(
     while not count or shown < count:
         sleep(interval_s)
         after = _report(run_dir)
-        show((CLEAR if clear else "") + screen(before, after))
+        show((CLEAR if clear else "") + screen(before, after, order))
         before = after
         shown += 1
+
+
+def live(run_dir: Path, on: Screen, *, interval_s: float, count: int, order: str) -> None:
+    """The same on a terminal, with keys; the first picture comes at once, without rates."""
+    before = after = _report(run_dir)
+    shown = 0
+    while True:
+        _draw(on, before, after, order)
+        end = time.monotonic() + interval_s
+        while (key := on.key(max(end - time.monotonic(), 0))) is not None:
+            if key in ("q", "Q", GONE):
+                return
+            if key in _KEYS or key == RESIZED:
+                order = _KEYS.get(key, order)
+                _draw(on, before, after, order)
+        if count and shown >= count:
+            return
+        before, after = after, _report(run_dir)
+        shown += 1
+
+
+def _draw(on: Screen, before: Row, after: Row, order: str) -> None:
+    lines = screen(before, after, order, shown=on.height).splitlines()
+    room = max(on.height - 1, 0)
+    on.draw([*lines[:room], *[""] * (room - len(lines)), f"{HELP}   (now: {order})"])
 
 
 def _report(run_dir: Path) -> dict[str, Any]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, fields
-from enum import IntEnum
 from typing import Final, NamedTuple
 
 from mountd import conf
 from mountd.conf import ConfError
-from mountd.params import GLOBAL_KEYS, SHARE_KEYS, Param, ShareParams, fold, octal
+from mountd.params import GLOBAL_KEYS, SHARE_KEYS, Param, ShareParams, fold
+from mountd.spelling import spelled
 
 HEADER: Final = "; see ksmbd.conf(5) for details\n"
 
@@ -72,8 +72,7 @@ class ConfFile:
     def values(self, name: str) -> dict[str, str]:
         """The parameters of a share by attribute, as text: its own, else the defaults."""
         found = {
-            declared.name: _text(declared.default, as_octal=declared.metadata["convert"] is octal)
-            for declared in fields(ShareParams)
+            declared.name: spelled(declared, declared.default) for declared in fields(ShareParams)
         }
         for folded in (conf.GLOBAL, name.casefold()):
             section = self.sections.get(folded, _Section())
@@ -143,19 +142,6 @@ def _direct(param: Param, value: str) -> str:
     if not param.inverse or not value:
         return value
     try:
-        return _text(param.value(value))
+        return "yes" if param.value(value) else "no"
     except ValueError:
         return value
-
-
-def _text(value: object, *, as_octal: bool = False) -> str:
-    """A default as it would be written."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, IntEnum):
-        return value.name.lower()
-    if as_octal:
-        return f"{value:04o}"
-    if isinstance(value, tuple):
-        return " ".join(map(str, value)) if all(isinstance(item, str) for item in value) else ""
-    return str(value)
