@@ -70,6 +70,14 @@ def _commands(
         description="Shows the worker threads, after changing their maximum if one is given.",
     )
     pool.add_argument("--max-workers", metavar="N", type=int, help="most threads from now on")
+    limits = commands.add_parser(
+        "limits",
+        help="show how much there may be of what, or change it",
+        description="Shows limits of the configuration and how much there is, after changing "
+        "some if asked to: until the next reload. Who is there already stays.",
+    )
+    limits.add_argument("limits", metavar="NAME=NUMBER", nargs="*", help="'max open files=20000'")
+    limits.add_argument("--json", action="store_true", help="for programs")
     close = commands.add_parser(
         "close",
         help="end a connection, a session or an open file",
@@ -102,7 +110,7 @@ def _commands(
     check.add_argument("file", metavar="FILE", nargs="?", help="default: the system's")
     check.add_argument("--all", action="store_true", help="the defaults, too")
     stats = commands.add_parser("stats", help="one line for scripts: version state port heartbeat")
-    yield from (status, pool, close, top, record, metrics, check, stats)
+    yield from (status, pool, limits, close, top, record, metrics, check, stats)
 
 
 def _capture(
@@ -139,14 +147,20 @@ def _size(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
     if not 0.1 <= seconds <= 3600:
         raise argparse.ArgumentTypeError("0.1 to 3600 seconds")
     return seconds
 
 
 def _number(text: str) -> int:
-    return int(text, 0)
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"no number: {text!r}") from None
 
 
 def _add_common(to: argparse.ArgumentParser, *, sub_command: bool = False) -> None:
@@ -203,6 +217,7 @@ def _record(folder: Path, chosen: argparse.Namespace) -> str:
 COMMANDS: Final[dict[str, Callable[[Path, argparse.Namespace], str]]] = {
     "status": lambda folder, chosen: actions.show_status(folder, as_json=chosen.json),
     "pool": lambda folder, chosen: actions.pool(folder, chosen.max_workers),
+    "limits": lambda folder, chosen: actions.limits(folder, chosen.limits, as_json=chosen.json),
     "close": lambda folder, chosen: actions.close(folder, chosen.what, chosen.number),
     "top": _top,
     "capture": _record,

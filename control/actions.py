@@ -113,3 +113,18 @@ def pool(run_dir: Path, max_workers: int | None = None) -> str:
     """The worker pool; with *max_workers* change its maximum first."""
     with Client(run_dir) as client:
         return status.pool(client.ask("pool", max_workers=max_workers))
+
+
+def limits(run_dir: Path, given: list[str], *, as_json: bool = False) -> str:
+    """How much there may be of what; those of *given*, ``NAME=NUMBER``, are changed first."""
+    wanted = dict(_limit(item) for item in given)
+    with Client(run_dir) as client:
+        rows = client.ask("limits", set=wanted)
+    return json.dumps(rows, indent=2) if as_json else "\n".join(status.table(status.LIMITS, rows))
+
+
+def _limit(item: str) -> tuple[str, int]:
+    name, equals, number = item.partition("=")
+    if not equals or not number.strip().isdecimal():
+        raise Refused(f"{item!r}: expected NAME=NUMBER")
+    return " ".join(name.casefold().split()), int(number)

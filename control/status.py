@@ -110,6 +110,11 @@ LOCKS: Final = (
     Column("Exclusive", _flag("exclusive")),
     Column("Account", _field("account")),
 )
+LIMITS: Final = (
+    Column("Limit", _field("name")),
+    Column("At most", _field("limit"), right=True),
+    Column("Now", _counted("now"), right=True),
+)
 TABLES: Final = (
     ("connections", "Connections", CONNECTIONS),
     ("sessions", "Sessions", SESSIONS),

@@ -8,6 +8,7 @@ debug    component?, client?
 status                     connections, sessions, trees, opens, pool
 metrics                    the metrics, in Prometheus' text format
 pool     max_workers?      figures of the worker pool, after setting its maximum
+limits   set?              how much there may be of what; *set* changes some until the next reload
 list                       the shares, as mountd serves them
 close    what, id          end a "connection", a "session" or a "file" (an open), and what it has
 capture  client?, connection?, session?, decrypted?
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import ksmbd
 from ksmbd import debug
+from ksmbd.server import limits
 from ksmbd.server.capture import Selection
 from ksmbd.server.control import Command, ControlError, HandOver
 from ksmbd.server.report import report
@@ -40,6 +42,7 @@ STATS_VERSION: Final = 2
 MAX_WORKERS: Final = 1024
 
 Request = Mapping[str, Any]
+Rows = list[dict[str, Any]]
 
 log = logging.getLogger("ksmbd.conn")
 
@@ -58,6 +61,7 @@ class Commands:
             "status": self.status,
             "metrics": self.metrics,
             "pool": self.pool,
+            "limits": self.limits,
             "list": self.list,
             "close": self.close,
             "capture": self.capture,
@@ -119,6 +123,20 @@ class Commands:
                 raise ControlError(f"a pool has 1 to {MAX_WORKERS} workers")
             self._daemon.pool.set_max_workers(count)
         return self._daemon.pool.figures()._asdict()
+
+    def limits(self, request: Request) -> Rows:
+        server, wanted = self._daemon.server, request.get("set") or {}
+        if server is None:
+            raise ControlError("mountd has not said yet what to serve")
+        if not isinstance(wanted, dict):
+            raise ControlError("set is an object of names and numbers")
+        try:
+            limits.change(server, self._daemon.admission, wanted)
+        except ValueError as wrong:
+            raise ControlError(str(wrong)) from None
+        for name, number in wanted.items():
+            log.info("ksmbd-control sets %s to %d until the next reload", name, number)
+        return limits.shown(server, self._daemon.admission)
 
     def list(self, _: Request) -> list[dict[str, Any]]:
         try:

@@ -105,6 +105,11 @@ class Admission:
         with self._lock:
             return self._now, len(+self._counts)
 
+    def most(self) -> int:
+        """Connections from the address that has most of them."""
+        with self._lock:
+            return max(self._counts.values(), default=0)
+
 
 class Listener:
     """The accept loop of one listening socket."""

@@ -178,6 +178,11 @@ class Server:
                 self._of_user[user] += 1
                 session.counted_for = user
 
+    def most_of_a_user(self) -> int:
+        """Sessions of the user who has most of them."""
+        with self.lock:
+            return max(self._of_user.values(), default=0)
+
     def end_session(
         self,
         session: Session,

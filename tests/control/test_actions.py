@@ -256,3 +256,30 @@ def test_a_server_that_does_not_end_is_reported(
     monkeypatch.setattr("control.client.TIMEOUT_S", 0.05)
     with pytest.raises(Refused, match="has not ended"):
         actions.shutdown(tmp_path)
+
+
+def test_limits_that_make_no_sense_are_refused(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for wrong in ("max open files", "max open files=", "max open files=-1", "max open files=x"):
+        status, _, error = run(capsys, tmp_path, "limits", wrong)
+        assert status == 1
+        assert "expected NAME=NUMBER" in error
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["close", "file", "junk"], "no number: 'junk'"),
+        (["top", "--interval", "soon"], "0.1 to 3600 seconds"),
+        (["--client", "192.0.2.7", "status"], "--client goes with --debug"),
+    ],
+)
+def test_what_cannot_be_understood_says_why(
+    arguments: list[str], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(arguments)
+    assert ended.value.code == 2
+    assert why in capsys.readouterr().err

@@ -199,3 +199,18 @@ def test_debug_lines_of_one_client(server: LiveServer, client: SmbClient) -> Non
     for address in (server.host, "192.0.2.7"):
         listing = control(server, "--debug", "smb", "--client", address)
     assert listing == "smb auth vfs oplock ipc conn rdma\n"
+
+
+def test_limits_are_shown_and_changed_until_a_reload(server: LiveServer, client: SmbClient) -> None:
+    def limit(*arguments: str) -> int:
+        rows = json.loads(control(server, "limits", "--json", *arguments))
+        return next(int(row["limit"]) for row in rows if row["name"] == "max active sessions")
+
+    before = limit()
+    table = control(server, "limits").splitlines()
+    assert table[0].split() == ["Limit", "At", "most", "Now"]
+    assert limit("max active sessions=1") == 1
+    client.ok("ls")
+    control(server, "--reload")
+    while limit() != before:
+        time.sleep(0.05)
