@@ -22,7 +22,7 @@ from ksmbd.wire.access import (
     SYNCHRONIZE,
 )
 from ksmbd.wire.base import Buffer, WireError
-from ksmbd.wire.file_info import FileInfo
+from ksmbd.wire.file_info import KNOWN, FileInfo
 from ksmbd.wire.negotiate import SMB_3_1_1
 from ksmbd.wire.query_info import (
     INDEX_SPECIFIED,
@@ -250,9 +250,6 @@ FILE_QUERIES: Final[dict[int, Query]] = {
 }
 
 
-_KNOWN: Final = frozenset(int(info_class) for info_class in FileInfo)
-
-
 def query_file(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffer, NtStatus]:
     """The class *req* names, cut to its OutputBufferLength.
 
@@ -272,7 +269,7 @@ def query_file(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffer, N
         return _streams(open, length)
     query = FILE_QUERIES.get(info_class)
     if query is None:
-        status = NtStatus.NOT_SUPPORTED if info_class in _KNOWN else NtStatus.INVALID_INFO_CLASS
+        status = NtStatus.NOT_SUPPORTED if info_class in KNOWN else NtStatus.INVALID_INFO_CLASS
         raise NtStatusError(status, f"file class {info_class}")
     if info_class == FileInfo.NORMALIZED_NAME and work.connection.dialect < SMB_3_1_1:
         raise NtStatusError(NtStatus.NOT_SUPPORTED, "normalized names before 3.1.1")
@@ -280,7 +277,7 @@ def query_file(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffer, N
     if info_class == FileInfo.POSIX and not open.posix:
         raise NtStatusError(NtStatus.NOT_SUPPORTED, "not opened with the POSIX extensions")
     if length < query.fixed:
-        raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{length} bytes")
+        raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{length} bytes", b"")
     data = query.build(open, open.file.stat())
     if len(data) > length:
         return data[:length], NtStatus.BUFFER_OVERFLOW
@@ -299,7 +296,7 @@ def _streams(open: Open, limit: int) -> tuple[Buffer, NtStatus]:
     BUFFER_OVERFLOW        not all fit; those that do are given
     """
     if limit < _STREAM_FIXED:
-        raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{limit} bytes")
+        raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{limit} bytes", b"")
     handle = open.file.of_file()
     st = handle.stat()
     found = []

@@ -136,12 +136,7 @@ def _sector_size(work: Work, open: Open) -> bytes:
 
 
 def _posix(work: Work, open: Open) -> bytes:
-    """Level 100 of the POSIX extensions: statvfs.
-
-    NOT_SUPPORTED   the open was not made with them
-    """
-    if not open.posix:
-        raise NtStatusError(NtStatus.NOT_SUPPORTED, "not opened with the POSIX extensions")
+    """Level 100 of the POSIX extensions: statvfs."""
     fs = _statfs(open)
     return fs_info.FilePosixFsInformation(
         optimal_transfer_size=fs.block_size,
@@ -168,22 +163,28 @@ FS_QUERIES: Final[dict[int, FsQuery]] = {
 }
 
 
+_KNOWN: Final = frozenset(int(info_class) for info_class in FsInfo)
+
+
 def query_filesystem(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffer, NtStatus]:
     """The class *req* names, cut to its OutputBufferLength.
 
-    INVALID_INFO_CLASS       no such class
-    INVALID_DEVICE_REQUEST   a pipe, which lies on no file system
-    INFO_LENGTH_MISMATCH     not even the fixed part fits
-    BUFFER_OVERFLOW          a label or name is cut
+    INVALID_INFO_CLASS     no such class
+    NOT_SUPPORTED          one that is not for clients; any of a pipe, which lies on no file system;
+                           the POSIX extensions' of an open that was made without them
+    INFO_LENGTH_MISMATCH   not even the fixed part fits
+    BUFFER_OVERFLOW        a label or name is cut
     """
-    query = FS_QUERIES.get(req.file_info_class)
-    if query is None:
-        raise NtStatusError(NtStatus.INVALID_INFO_CLASS, f"fs class {req.file_info_class}")
-    if req.output_buffer_length < query.fixed:
-        raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{req.output_buffer_length} bytes")
-    if open.pipe is not None:
-        raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "a pipe lies on no file system")
+    info_class, length = req.file_info_class, req.output_buffer_length
+    query = FS_QUERIES.get(info_class)
+    if query is None or open.pipe is not None:
+        status = NtStatus.NOT_SUPPORTED if info_class in _KNOWN else NtStatus.INVALID_INFO_CLASS
+        raise NtStatusError(status, f"file system class {info_class}")
+    if info_class == FsInfo.POSIX and not open.posix:
+        raise NtStatusError(NtStatus.NOT_SUPPORTED, "not opened with the POSIX extensions")
+    if length < query.fixed:
+        raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{length} bytes", b"")
     data = query.build(work, open)
-    if len(data) > req.output_buffer_length:
-        return data[: req.output_buffer_length], NtStatus.BUFFER_OVERFLOW
+    if len(data) > length:
+        return data[:length], NtStatus.BUFFER_OVERFLOW
     return data, NtStatus.SUCCESS

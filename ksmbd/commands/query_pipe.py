@@ -10,7 +10,7 @@ from ksmbd.state.pipe import Pipe
 from ksmbd.wire import file_info
 from ksmbd.wire.access import FILE_READ_ATTRIBUTES
 from ksmbd.wire.base import Buffer
-from ksmbd.wire.file_info import FileInfo
+from ksmbd.wire.file_info import KNOWN, FileInfo
 from ksmbd.wire.query_info import QueryInfoRequest
 from ksmbd.wire.status import NtStatus, NtStatusError
 
@@ -57,6 +57,7 @@ PIPE_QUERIES: Final[dict[int, PipeQuery]] = {
 def query_pipe(open: Open, pipe: Pipe, req: QueryInfoRequest) -> tuple[Buffer, NtStatus]:
     """The class *req* names.
 
+    INVALID_INFO_CLASS     no such class
     NOT_SUPPORTED          a class that pipes do not have
     ACCESS_DENIED          the open was not granted READ_ATTRIBUTES
     INFO_LENGTH_MISMATCH   it does not fit
@@ -64,8 +65,11 @@ def query_pipe(open: Open, pipe: Pipe, req: QueryInfoRequest) -> tuple[Buffer, N
     """
     query = PIPE_QUERIES.get(req.file_info_class)
     if query is None:
-        raise NtStatusError(NtStatus.NOT_SUPPORTED, f"class {req.file_info_class} of a pipe")
+        info_class = req.file_info_class
+        status = NtStatus.NOT_SUPPORTED if info_class in KNOWN else NtStatus.INVALID_INFO_CLASS
+        raise NtStatusError(status, f"class {info_class} of a pipe")
     open.require(query.access)
-    if req.output_buffer_length < query.fixed:
-        raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{req.output_buffer_length} bytes")
+    length = req.output_buffer_length
+    if length < query.fixed:
+        raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{length} bytes", b"")
     return query.build(pipe), NtStatus.SUCCESS

@@ -38,9 +38,11 @@ def query_security(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffe
     """The parts of the descriptor that AdditionalInformation asks for; an empty one for none.
 
     ACCESS_DENIED            without READ_CONTROL, or ACCESS_SYSTEM_SECURITY for the SACL
-    INVALID_DEVICE_REQUEST   a pipe
+    NOT_SUPPORTED            a pipe
     BUFFER_TOO_SMALL         it does not fit; ErrorData says what it needs
     """
+    if open.pipe is not None:
+        raise NtStatusError(NtStatus.NOT_SUPPORTED, "a pipe has no descriptor")
     wanted = req.additional_information
     for access in access_to_read(wanted):
         open.require(access)

@@ -296,26 +296,28 @@ FILE_SETTINGS: Final[dict[int, Setting]] = {
 }
 _MOVES: Final = frozenset((FileInfo.RENAME, FileInfo.RENAME_EX, FileInfo.LINK, FileInfo.LINK_EX))
 PIPE_SETTINGS: Final[dict[int, Setting]] = {FileInfo.PIPE: Setting(_pipe, 8, FILE_WRITE_ATTRIBUTES)}
+# what [MS-FSCC] 2.4 has to be set, by somebody
+_SETTABLE_CLASSES: Final = frozenset(
+    (FileInfo.QUOTA, FileInfo.CASE_SENSITIVE, *FILE_SETTINGS, *PIPE_SETTINGS)
+)
 
 
 def set_file(work: Work, open: Open, req: SetInfoRequest, data: memoryview) -> None:
     """Do what the class *req* names says with *data*.
 
-    INVALID_INFO_CLASS     no such class
-    NOT_SUPPORTED          a class that pipes do not have
+    INVALID_INFO_CLASS     no such class, or one to be asked for only
+    NOT_SUPPORTED          one that this kind of file does not have
     ACCESS_DENIED          the share is read-only, or the open was not granted what it needs
     MEDIA_WRITE_PROTECTED  a previous version; NOT_SAME_DEVICE if it is to be renamed or linked
     INFO_LENGTH_MISMATCH   *data* is shorter than the class
     """
     info_class = req.file_info_class
-    if open.pipe is not None:
-        setting = PIPE_SETTINGS.get(info_class)
-        if setting is None:
-            raise NtStatusError(NtStatus.NOT_SUPPORTED, f"class {info_class} of a pipe")
-    else:
-        setting = FILE_SETTINGS.get(info_class)
-        if setting is None:
-            raise NtStatusError(NtStatus.INVALID_INFO_CLASS, f"file class {info_class}")
+    setting = (FILE_SETTINGS if open.pipe is None else PIPE_SETTINGS).get(info_class)
+    if setting is None:
+        settable = info_class in _SETTABLE_CLASSES
+        status = NtStatus.NOT_SUPPORTED if settable else NtStatus.INVALID_INFO_CLASS
+        raise NtStatusError(status, f"file class {info_class}")
+    if open.pipe is None:
         open.require_writable(moves=info_class in _MOVES)
     if len(data) < setting.fixed:
         raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{len(data)} bytes")

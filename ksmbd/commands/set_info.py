@@ -42,7 +42,7 @@ _TYPES: Final[dict[int, Callable[[Work, Open, SetInfoRequest, memoryview], None]
 def set_info(work: Work, req: SetInfoRequest) -> Reply:
     """Change a file, its name, or its protection.
 
-    INVALID_PARAMETER      an unknown InfoType, a malformed buffer, one beyond MaxTransactSize
+    INVALID_PARAMETER      an unknown InfoType, a malformed buffer, none, one beyond MaxTransactSize
     INVALID_INFO_CLASS     no such class
     FILE_CLOSED            the FileId names no open of this session
     ACCESS_DENIED          the open was not granted what the class needs, or the share is read-only
@@ -55,5 +55,7 @@ def set_info(work: Work, req: SetInfoRequest) -> Reply:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"InfoType {req.info_type}")
     data = work.buffer(req.buffer_offset, req.buffer_length, after=req.SIZE)
     open = work.open(req.persistent_id, req.volatile_id)
+    if not data:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, "nothing to set")
     act(work, open, req, data)
     return Reply(SetInfoResponse())

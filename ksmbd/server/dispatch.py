@@ -274,7 +274,9 @@ def _call(work: Work, spec: Spec) -> Reply:
 
 def _refused(work: Work, refused: NtStatusError) -> Reply:
     log.debug("command %#x: %s", work.header.command, refused)
-    if refused.data and work.connection.dialect == SMB_3_1_1:
+    if refused.data is None:
+        return refusal(refused.status)
+    if work.connection.dialect == SMB_3_1_1:
         return refusal(refused.status, pack_contexts([(0, refused.data)]), contexts=1)
     return refusal(refused.status, refused.data)
 

@@ -95,6 +95,10 @@ class FileInfo(IntEnum):
     POSIX = 100
 
 
+KNOWN: Final = frozenset(int(info_class) for info_class in FileInfo)
+"""The classes that [MS-FSCC] 2.4 has, whether a client may ask for them or not."""
+
+
 # Times of FileBasicInformation that are not times, [MS-FSCC] 2.4
 TIME_KEEP: Final = 0
 TIME_FREEZE: Final = 0xFFFF_FFFF_FFFF_FFFF  # stop updating this time for this open

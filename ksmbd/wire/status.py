@@ -137,10 +137,11 @@ class NtStatus(IntEnum):
 class NtStatusError(Exception):
     """Ends the command with *status*; the dispatcher writes the error response.
 
-    *data* is the ErrorData of the ERROR response ([MS-SMB2] 2.2.2), if any.
+    *data* is the ErrorData of the ERROR response ([MS-SMB2] 2.2.2), if any; with 3.1.1 it comes
+    in an error context, even if it is empty.
     """
 
-    def __init__(self, status: NtStatus, why: str = "", data: bytes = b"") -> None:
+    def __init__(self, status: NtStatus, why: str = "", data: bytes | None = None) -> None:
         self.status = status
         self.why = why
         self.data = data

@@ -13,7 +13,6 @@ from ksmbd.wire.access import (
     ATTR_DIRECTORY,
     FILE_ALL_ACCESS,
     FILE_DELETE_ON_CLOSE,
-    FILE_DIRECTORY_FILE,
     FILE_OPEN,
     FILE_READ_ATTRIBUTES,
     FILE_READ_DATA,
@@ -212,39 +211,6 @@ def test_the_others_need_no_right_at_all(client: Client, info_class: int) -> Non
     client.open("file")
     file = client.open("file", desired_access=SYNCHRONIZE)
     assert client.status(file.frames.query_info(info_class)) is NtStatus.SUCCESS
-
-
-def test_what_is_no_class_is_refused(client: Client) -> None:
-    file = client.open("file")
-    for info_class in set(range(256)) - set(FILE_QUERIES) - {FileInfo.FULL_EA, FileInfo.STREAM}:
-        known = info_class in [*FileInfo]
-        wanted = NtStatus.NOT_SUPPORTED if known else NtStatus.INVALID_INFO_CLASS
-        assert client.status(file.frames.query_info(info_class)) is wanted
-
-
-# -- lengths -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("info_class", sorted(set(FILE_QUERIES) - {FileInfo.POSIX}))
-@pytest.mark.parametrize("directory", [False, True])
-def test_every_length_is_refused_cut_or_enough(
-    client: Client, engine: Engine, info_class: int, directory: bool
-) -> None:
-    engine.make_directory("dir")
-    options = FILE_DIRECTORY_FILE if directory else 0
-    file = client.open("dir\\something", create_options=options)
-    whole = told(client, file, info_class)
-    fixed = FILE_QUERIES[info_class].fixed
-    for length in range(max(len(whole), fixed) + 2):
-        response = client.call(file.frames.query_info(info_class, output_buffer_length=length))
-        if length < fixed:
-            assert response.status is NtStatus.INFO_LENGTH_MISMATCH
-        elif length < len(whole):
-            assert response.status is NtStatus.BUFFER_OVERFLOW
-            assert response.data == whole[:length]
-        else:
-            assert response.status is NtStatus.SUCCESS
-            assert response.data == whole
 
 
 # -- extended attributes -----------------------------------------------------------------

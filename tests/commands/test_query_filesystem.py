@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from ksmbd.commands.query_filesystem import FS_QUERIES
 from ksmbd.wire import fs_info, ipc
 from ksmbd.wire.fs_info import FsInfo
 from ksmbd.wire.query_info import INFO_FILESYSTEM
@@ -146,31 +145,3 @@ def test_sectors_are_of_512_bytes_in_blocks_of_the_file_system(
     assert found.logical_bytes_per_sector == 512
     block = os.statvfs(engine.folder).f_frsize
     assert found.physical_bytes_per_sector_for_performance == block
-
-
-@pytest.mark.parametrize("info_class", [0, FsInfo.LABEL, 9, 10, 12, 99, 255])
-def test_what_is_no_class_is_refused(client: Client, info_class: int) -> None:
-    frame = asking(client.open(""), info_class)
-    assert client.status(frame) is NtStatus.INVALID_INFO_CLASS
-
-
-@pytest.mark.parametrize("info_class", sorted(set(FS_QUERIES) - {FsInfo.POSIX}))
-def test_every_length_is_refused_cut_or_enough(client: Client, info_class: int) -> None:
-    file = client.open("")
-    whole = told(client, info_class)
-    fixed = FS_QUERIES[info_class].fixed
-    for length in range(len(whole) + 2):
-        response = client.call(asking(file, info_class, length))
-        if length < fixed:
-            assert response.status is NtStatus.INFO_LENGTH_MISMATCH
-            continue
-        cut = length < len(whole)
-        assert response.status is (NtStatus.BUFFER_OVERFLOW if cut else NtStatus.SUCCESS)
-        assert len(response.data) == min(length, len(whole))
-
-
-def test_a_pipe_lies_on_no_file_system(engine: Engine) -> None:
-    client = ready(engine, share="IPC$")
-    file = client.open("srvsvc")
-    for info_class in FS_QUERIES:
-        assert client.status(asking(file, info_class)) is NtStatus.INVALID_DEVICE_REQUEST

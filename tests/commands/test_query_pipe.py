@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ksmbd.commands.query_pipe import PIPE_QUERIES
 from ksmbd.wire import file_info
 from ksmbd.wire.access import FILE_READ_ATTRIBUTES, FILE_READ_DATA
 from ksmbd.wire.file_info import FileInfo
-from ksmbd.wire.query_info import INFO_SECURITY
 from ksmbd.wire.status import NtStatus
 from tests.support.client import Client, ready
 from tests.support.engine import Engine
@@ -48,32 +46,9 @@ def test_a_mountd_that_is_away_has_no_pipes_to_look_into(pipes: Client, engine: 
     assert pipes.status(asked) is NtStatus.PIPE_NOT_AVAILABLE
 
 
-def test_other_classes_are_not_supported(pipes: Client) -> None:
-    file = pipes.open("srvsvc")
-    for info_class in set(range(256)) - set(PIPE_QUERIES):
-        assert pipes.status(file.frames.query_info(info_class)) is NtStatus.NOT_SUPPORTED
-
-
 @pytest.mark.parametrize("info_class", [FileInfo.PIPE, FileInfo.PIPE_LOCAL])
 def test_pipe_classes_need_the_right_to_read_attributes(pipes: Client, info_class: int) -> None:
     file = pipes.open("srvsvc", desired_access=FILE_READ_DATA)
     assert pipes.status(file.frames.query_info(info_class)) is NtStatus.ACCESS_DENIED
     file = pipes.open("srvsvc", desired_access=FILE_READ_DATA | FILE_READ_ATTRIBUTES)
     assert pipes.status(file.frames.query_info(info_class)) is NtStatus.SUCCESS
-
-
-@pytest.mark.parametrize("info_class", list(PIPE_QUERIES))
-def test_nothing_of_a_pipe_is_cut(pipes: Client, info_class: int) -> None:
-    file = pipes.open("srvsvc")
-    fixed = PIPE_QUERIES[info_class].fixed
-    for length in range(fixed + 2):
-        response = pipes.call(file.frames.query_info(info_class, output_buffer_length=length))
-        if length < fixed:
-            assert response.status is NtStatus.INFO_LENGTH_MISMATCH
-        else:
-            assert len(response.data) == fixed
-
-
-def test_pipes_have_no_descriptor(pipes: Client) -> None:
-    asked = pipes.open("srvsvc").frames.query_info(0, info_type=INFO_SECURITY)
-    assert pipes.status(asked) is NtStatus.INVALID_DEVICE_REQUEST

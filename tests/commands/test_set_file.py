@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ksmbd.commands.set_file import FILE_SETTINGS, PIPE_SETTINGS
+from ksmbd.commands.set_file import FILE_SETTINGS
 from ksmbd.wire import file_chains, file_info
 from ksmbd.wire.access import (
     ATTR_ARCHIVE,
@@ -428,33 +428,12 @@ def test_a_pipe_may_be_told_that_it_carries_messages(engine: Engine) -> None:
 # -- what is refused ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("info_class", list(FILE_SETTINGS))
-def test_each_class_has_its_length(client: Client, info_class: int) -> None:
-    file = client.open("file")
-    for length in range(FILE_SETTINGS[info_class].fixed):
-        refused = setting(client, file, info_class, bytes(length))
-        assert refused is NtStatus.INFO_LENGTH_MISMATCH
-
-
 @pytest.mark.parametrize("info_class", [n for n, s in FILE_SETTINGS.items() if s.access])
 def test_each_class_needs_its_right(client: Client, info_class: int) -> None:
     client.open("file")
     access = FILE_ALL_ACCESS & ~FILE_SETTINGS[info_class].access
     file = client.open("file", desired_access=access)
     assert setting(client, file, info_class, bytes(64)) is NtStatus.ACCESS_DENIED
-
-
-def test_what_is_no_class_is_refused(client: Client) -> None:
-    file = client.open("file")
-    for info_class in set(range(256)) - set(FILE_SETTINGS):
-        assert setting(client, file, info_class, bytes(64)) is NtStatus.INVALID_INFO_CLASS
-
-
-def test_pipes_have_no_other_class(engine: Engine) -> None:
-    client = ready(engine, share="IPC$")
-    file = client.open("srvsvc")
-    for info_class in set(range(256)) - set(PIPE_SETTINGS):
-        assert setting(client, file, info_class, bytes(64)) is NtStatus.NOT_SUPPORTED
 
 
 @pytest.mark.parametrize("info_class", list(FILE_SETTINGS))
