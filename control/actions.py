@@ -14,6 +14,7 @@ from typing import Any, Final
 from control import status
 from control.client import Client, NotRunning, Refused
 from ksmbd.wire.ipc import LOCK_NAME, SHARE_BROWSEABLE
+from ksmbd.wire.text import printable
 from mountd import lock
 
 log = logging.getLogger("ksmbd.control")
@@ -62,9 +63,9 @@ def list_shares(run_dir: Path, *, bold: bool = False) -> str:
     title = f"{'Name':>28}    Comment"
     lines = [f"{BOLD}{title}{PLAIN}" if bold else title]
     for share in shares:
-        comment = status.printable(share["comment"])
+        comment = printable(share["comment"])
         hidden = "" if share["flags"] & SHARE_BROWSEABLE else " (hidden)"
-        lines.append(f"{status.printable(share['name']):>28}    {comment}{hidden}".rstrip())
+        lines.append(f"{printable(share['name']):>28}    {comment}{hidden}".rstrip())
     return "\n".join(lines)
 
 
@@ -94,7 +95,7 @@ def show_status(run_dir: Path, *, as_json: bool = False) -> str:
 def close(run_dir: Path, what: str, number: int) -> str:
     """End a connection, a session or an open file, by its number in the status."""
     with Client(run_dir) as client:
-        return str(client.ask("close", what=what, id=number))
+        return printable(str(client.ask("close", what=what, id=number)))
 
 
 def stats(run_dir: Path) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from ksmbd.wire.text import printable
+
 Row = Mapping[str, Any]
 UNKNOWN: Final = "?"  # a server of another version does not tell it
 
@@ -185,8 +187,3 @@ def table(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
         ).rstrip()
         for row in cells
     ]
-
-
-def printable(text: str) -> str:
-    """Names come from clients: nothing in them may steer the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

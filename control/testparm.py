@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Final
 
-from control.status import printable
+from ksmbd.wire.text import printable
 from mountd import conf
 from mountd.conf import Configuration, Entry
 from mountd.hosts import Hosts

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from control.client import Client
 from control.screen import GONE, RESIZED, Screen
-from control.status import Column, Row, pool, printable, summary, table
+from control.status import Column, Row, pool, summary, table
+from ksmbd.wire.text import printable
 
 CLEAR: Final = "\x1b[H\x1b[2J"
 UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")

@@ -21,6 +21,7 @@ from typing import Final, TextIO
 
 from ksmbd import journald
 from ksmbd.wire.marked import Client
+from ksmbd.wire.text import printable
 
 COMPONENTS: Final = ("smb", "auth", "vfs", "oplock", "ipc", "conn", "rdma")
 ALL: Final = "all"
@@ -28,6 +29,14 @@ ALL: Final = "all"
 
 class UnknownComponent(ValueError):
     """Nobody logs under that name."""
+
+
+class _Formatter(logging.Formatter):
+    """One line for each message, whatever names it tells of; a traceback has lines of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        record.message = printable(record.message)
+        return super().formatMessage(record)
 
 
 class _AboutWhom(threading.local):
@@ -59,7 +68,7 @@ def set_up(*, verbose: bool = False, stream: TextIO | None = None) -> None:
     Without one it goes to standard error or, where that leads to the journal, there with fields.
     """
     handler: logging.Handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(logging.Formatter("[ksmbd/%(process)d]: %(levelname)s: %(message)s"))
+    handler.setFormatter(_Formatter("[ksmbd/%(process)d]: %(levelname)s: %(message)s"))
     if stream is None:
         handler = journald.handler("ksmbd", handler)
     root = logging.getLogger("ksmbd")

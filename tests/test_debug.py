@@ -136,3 +136,25 @@ def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="address"):
         debug.toggle("smb", address)
     assert debug.clients() == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("two\nlines", r"two\nlines"), ("\x1b[2J", r"\x1b[2J"), ("\u2028", r"\u2028"),
+     ("\udc80", r"\udc80"), ("caf\u00e9", "caf\u00e9")],
+)  # fmt: skip
+def test_no_name_ends_a_line_or_steers_a_terminal(name: str, shown: str) -> None:
+    stream = io.StringIO()
+    debug.set_up(stream=stream)
+    logging.getLogger("ksmbd.vfs").warning("%s is gone", name)
+    assert stream.getvalue().endswith(f": {shown} is gone\n")
+
+
+def test_a_traceback_has_its_lines() -> None:
+    stream = io.StringIO()
+    debug.set_up(stream=stream)
+    try:
+        raise KeyError("bug")
+    except KeyError:
+        logging.getLogger("ksmbd.vfs").exception("a bug in the server")
+    assert stream.getvalue().count("\n") > 3

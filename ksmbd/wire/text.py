@@ -24,6 +24,15 @@ def from_utf16(buf: Buffer) -> str:
         raise WireError(f"no UTF-16: {bad.reason}") from None
 
 
+def printable(text: str) -> str:
+    """*text* with escapes for what does not print: names come from clients, and nothing in them may
+    end a line or steer a terminal.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def is_utf8(name: str) -> bool:
     """Whether a name from the file system can be sent to a client at all."""
     if name.isascii():

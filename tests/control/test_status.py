@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from control.status import duration, printable, render
+from control.status import duration, render
+from ksmbd.wire.text import printable
 
 REPORT: dict[str, Any] = {
     "version": "1.2", "state": "running", "port": 4450, "mountd": True,
