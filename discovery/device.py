@@ -12,6 +12,7 @@ from mountd.conf import Configuration
 from mountd.params import GlobalParams
 
 MACHINE_ID: Final = Path("/etc/machine-id")
+MAX_BACKUP_NAME: Final = 180  # bytes: a string of a TXT record has 255, and tells more than that
 _OURS: Final = UUID("3a2c1e0a-5d3f-4c57-9a55-4b0d9ac6b1d1")  # the space of our names
 _LOCAL: Final = "local"
 
@@ -55,13 +56,14 @@ def device_from(
 def backup_shares(configuration: Configuration) -> list[str]:
     """The shares that Macs are shown as places for their backups.
 
-    Not those that hide from lists; nor a name with a comma, which the record has no form for.
+    Not those that hide from lists; nor a name with a comma, which the record has no form for, or
+    one that is too long for it.
     """
     return [
         name
         for name, params in configuration.shares.values()
         if params.time_machine and params.available and params.browseable
-        if params.path and "," not in name
+        if params.path and "," not in name and len(name.encode()) <= MAX_BACKUP_NAME
     ]
 
 

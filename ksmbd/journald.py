@@ -51,6 +51,8 @@ class JournalHandler(logging.Handler):
             self._socket.sendto(entry(self.fields(record)), socket.MSG_DONTWAIT, self._address)
         except OSError:
             self._otherwise.handle(record)
+        except Exception:  # arguments that do not fit the line: said as any handler says it
+            self.handleError(record)
 
     def fields(self, record: logging.LogRecord) -> dict[str, str]:
         """What the entry says; the journal adds process, unit and time."""

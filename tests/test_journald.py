@@ -102,6 +102,14 @@ def test_a_journal_that_hangs_holds_nobody_up(
     assert stderr.getvalue() == f"line {number}\n"
 
 
+def test_a_line_that_cannot_be_made_harms_nobody(
+    journal: socket.socket, logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (handler,) = (each for each in logger.handlers if isinstance(each, JournalHandler))
+    handler.handle(logging.makeLogRecord({"msg": "%d of %s", "args": ("no number",)}))
+    assert "--- Logging error ---" in capsys.readouterr().err
+
+
 def test_standard_error_leads_to_the_journal_if_systemd_says_so(tmp_path: Path) -> None:
     with (tmp_path / "file").open("w") as file:
         status = os.fstat(file.fileno())

@@ -49,7 +49,8 @@ def change_notify(work: Work, req: ChangeNotifyRequest) -> Reply:
     """
     waiting: _Waiting | None = work.memo
     if waiting is not None and waiting.waiter.outcome is not None:
-        return _answer(work, req, waiting.open, waiting.watch, waiting.waiter.outcome)
+        reply = _answer(work, req, waiting.watch, waiting.waiter.outcome)
+        return _ask(work, req, waiting.open, waiting.watch) if reply is None else reply
     if req.output_buffer_length > work.connection.max_transact_size:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "longer than MaxTransactSize")
     open = work.open(req.persistent_id, req.volatile_id)
@@ -63,11 +64,12 @@ def change_notify(work: Work, req: ChangeNotifyRequest) -> Reply:
 
 
 def _ask(work: Work, req: ChangeNotifyRequest, open: Open, watch: Watch) -> Reply:
-    """What has changed; raises Wait if nothing has."""
+    """What has changed; raises Wait if nothing has that the user may see."""
     notify = work.server.notify
-    waiter = notify.request(watch)
-    if isinstance(waiter, Outcome):
-        return _answer(work, req, open, watch, waiter)
+    while isinstance(waiter := notify.request(watch), Outcome):
+        reply = _answer(work, req, watch, waiter)
+        if reply is not None:
+            return reply
     try:
         _check_alive(open)  # whoever deletes it from here on sees that we wait
     except NtStatusError:
@@ -80,17 +82,18 @@ def _ask(work: Work, req: ChangeNotifyRequest, open: Open, watch: Watch) -> Repl
     raise Wait(waiter.event, on_cancel=lambda: notify.give_up(watch, waiter))
 
 
-def _answer(
-    work: Work, req: ChangeNotifyRequest, open: Open, watch: Watch, outcome: Outcome
-) -> Reply:
-    """Tell the client, of a share with `hide unreadable` what the user may see of it."""
+def _answer(work: Work, req: ChangeNotifyRequest, watch: Watch, outcome: Outcome) -> Reply | None:
+    """Tell the client, of a share with `hide unreadable` what the user may see of it.
+
+    None if that is nothing.
+    """
     eyes = sight(work.the_tree()) if outcome.changes else None
     if eyes is None:
         return _reply(req, outcome)
     seen = eyes.tells(watch.root, watch.place, outcome.changes)
     if seen is None:
         return _reply(req, Outcome(NtStatus.NOTIFY_ENUM_DIR, []))
-    return _reply(req, Outcome(outcome.status, seen)) if seen else _ask(work, req, open, watch)
+    return _reply(req, Outcome(outcome.status, seen)) if seen else None
 
 
 def _check_alive(open: Open) -> None:

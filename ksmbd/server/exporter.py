@@ -45,6 +45,7 @@ class Exporter:
         self.port = 0  # of the TCP socket, from ``start`` on
         self._render = render
         self._socket: socket.socket | None = None
+        self._ours: list[str] = []  # files to take away
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._closed = False  # only ever becomes true
         self._thread = threading.Thread(target=self._loop, name="ksmbd/metrics", daemon=True)
@@ -55,6 +56,7 @@ class Exporter:
             self._socket = _listen(self.address)
             name = self._socket.getsockname()
             self.port = name[1] if isinstance(name, tuple) else 0
+        self._ours = [path for path in (self.address, self.file) if path.startswith("/")]
         self._thread.start()
 
     def close(self) -> None:
@@ -67,9 +69,8 @@ class Exporter:
             os.close(self._wake)
         if self._socket is not None:
             self._socket.close()
-        for path in (self.address if self.address.startswith("/") else "", self.file):
-            if path:
-                Path(path).unlink(missing_ok=True)
+        for path in self._ours:
+            Path(path).unlink(missing_ok=True)
 
     # -- the thread's --------------------------------------------------------------------
 
@@ -114,8 +115,10 @@ class Exporter:
             status, body = "405 Method Not Allowed", "GET\n"
         elif path not in _PATHS:
             status, body = "404 Not Found", "/metrics\n"
+        elif text := self._text():
+            status, body = "200 OK", text
         else:
-            status, body = "200 OK", self._text()
+            status, body = "500 Internal Server Error", ""
         data = body.encode()
         head = (
             f"HTTP/1.1 {status}\r\nContent-Type: {CONTENT_TYPE}\r\n"
@@ -125,6 +128,7 @@ class Exporter:
         client.sendall(head.encode() + (data if method == "GET" else b""))
 
     def _text(self) -> str:
+        """The metrics; nothing if they cannot be told."""
         try:
             return self._render()
         except Exception:
@@ -132,12 +136,15 @@ class Exporter:
             return ""
 
     def _write(self) -> None:
-        """Replace the file as a whole."""
+        """Replace the file as a whole; it stays if there is nothing to tell."""
+        text = self._text()
+        if not text:
+            return
         fresh = f"{self.file}.{os.getpid()}.tmp"
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
             with open(os.open(fresh, flags, FILE_MODE), "w") as file:
-                file.write(self._text())
+                file.write(text)
             if self._closed:
                 os.unlink(fresh)
                 return
@@ -158,7 +165,7 @@ def _listen(address: str) -> socket.socket:
     """A listening socket; a Unix socket that is there already is a leftover."""
     if address.startswith("/"):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with contextlib.suppress(FileNotFoundError):
+        if Path(address).is_socket():
             os.unlink(address)
     else:
         family = socket.AF_INET6 if address.startswith("[") else socket.AF_INET

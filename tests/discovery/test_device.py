@@ -10,7 +10,7 @@ import pytest
 
 from discovery.addresses import Address, local_addresses
 from discovery.bonjour import _label, disk_properties
-from discovery.device import backup_shares, device_from, machine_id
+from discovery.device import MAX_BACKUP_NAME, backup_shares, device_from, machine_id
 from discovery.service import wanted
 from mountd.conf import load
 from mountd.params import GlobalParams
@@ -88,10 +88,16 @@ def test_places_for_backups_are_those_that_lists_show(tmp_path: Path) -> None:
         "hidden": "time machine = yes\nbrowseable = no",
         "gone": "time machine = yes\navailable = no",
         "a, b": "time machine = yes",
+        "日" * 80: "time machine = yes",
         "files": "",
     }
     conf.write_text("".join(f"[{n}]\npath = /srv\n{lines}\n" for n, lines in shares.items()))
     assert backup_shares(load(str(conf))) == ["Backups", "Samba's"]
+
+
+def test_a_place_for_backups_fits_into_its_record() -> None:
+    properties = disk_properties(device_from(GlobalParams(), "b", "id", ["x" * MAX_BACKUP_NAME]))
+    assert max(len(f"{key}={value}") for key, value in properties.items()) < 256
 
 
 def test_each_place_for_backups_has_flags_and_a_number_that_lasts() -> None:

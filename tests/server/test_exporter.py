@@ -59,7 +59,8 @@ def test_nothing_else_is_there(method: str, path: str, status: int) -> None:
 
 def test_a_unix_socket_serves_too_and_goes_with_the_server(tmp_path: Path) -> None:
     path = tmp_path / "metrics.sock"
-    path.touch()  # a leftover
+    with socket.socket(socket.AF_UNIX) as leftover:
+        leftover.bind(str(path))
     with exporting(str(path)), socket.socket(socket.AF_UNIX) as client:
         assert not stat.S_IMODE(path.stat().st_mode) & 0o117  # nobody else
         client.connect(str(path))
@@ -67,6 +68,16 @@ def test_a_unix_socket_serves_too_and_goes_with_the_server(tmp_path: Path) -> No
         answer = b"".join(iter(lambda: client.recv(4096), b""))
         assert answer.endswith(b"\r\n\r\n" + TEXT.encode())
     assert not path.exists()
+
+
+def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "precious"
+    path.write_text("data")
+    made = Exporter(str(path), str(path), lambda: TEXT)
+    with pytest.raises(OSError, match="in use"):
+        made.start()
+    made.close()
+    assert path.read_text() == "data"
 
 
 @pytest.mark.parametrize("request_", [b"\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\0\r\n\r\n"])
@@ -98,7 +109,8 @@ def test_a_bug_in_a_metric_is_told_and_the_next_one_gets_its_answer(
 
     with exporting("127.0.0.1:0", render=render) as served:
         assert ask(served, "GET", "/").read() == TEXT.encode()
-        assert ask(served, "GET", "/").read() == b""
+        answer = ask(served, "GET", "/")
+        assert (answer.status, answer.read()) == (500, b"")
     assert "metrics: a bug in the server" in caplog.text
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ksmbd.state.sight import Sight
 from ksmbd.vfs.sid import EVERYONE
 from ksmbd.wire import ipc
 from ksmbd.wire.access import (
@@ -21,7 +22,7 @@ from ksmbd.wire.access import (
     READ_CONTROL,
     SYNCHRONIZE,
 )
-from ksmbd.wire.change_notify import CHANGE_VALID, WATCH_TREE, unpack_changes
+from ksmbd.wire.change_notify import CHANGE_VALID, WATCH_TREE, Change, unpack_changes
 from ksmbd.wire.file_info import FileInfo
 from ksmbd.wire.status import NtStatus
 from ksmbd.wire.text import from_utf16
@@ -220,6 +221,23 @@ def test_a_request_goes_on_waiting_over_what_is_hidden(seeing: Client, folder: P
     seeing.engine.advance(0)
     (response,) = seeing.receive()
     assert told(response) == [(MODIFIED, "mine")]
+
+
+def test_hidden_changes_may_come_as_fast_as_they_are_looked_at(
+    seeing: Client, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = begin(seeing)
+    names = ["mine", *["secret"] * 2000]
+    tells = Sight.tells
+
+    def busy(*args: Any) -> list[Change] | None:
+        if names:
+            local(seeing, folder, (MODIFIED, names.pop()))
+        return tells(*args)
+
+    monkeypatch.setattr(Sight, "tells", busy)
+    local(seeing, folder, (MODIFIED, "secret"))
+    assert told(kept(seeing, file)) == [(MODIFIED, "mine")]
 
 
 def test_a_request_that_waited_can_still_be_cancelled(seeing: Client, folder: Path) -> None:
