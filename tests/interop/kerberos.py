@@ -9,10 +9,18 @@ from pathlib import Path
 from typing import Final
 
 from tests.interop.clients import Answer, program, run
-from tests.support.kdc import Kdc
-from tests.support.live import ROOT, USERS, LiveServer, LiveShare
+from tests.support.kdc import REALM, Kdc
+from tests.support.live import PASSWORD, ROOT, USERS, LiveServer, LiveShare
 
 HOST: Final = "server.ksmbd.test"  # a name alone: clients are told the address
+
+# For a script to run once its modules are loaded: on a busy machine that takes as long as the
+# ticket lives.
+FOUR_SECONDS: Final = f"""\
+import subprocess
+subprocess.run(["kinit", "-l", "4s", "tester@{REALM}"], input=b"{PASSWORD}\\n",
+               stdout=subprocess.DEVNULL, check=True)
+"""
 
 
 def started(kdc: Kdc, folder: Path, keytab: Path, users: Mapping[str, str] = USERS) -> LiveServer:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.clients import program, run
-from tests.interop.kerberos import HOST, smbclient, smbprotocol, started
+from tests.interop.kerberos import FOUR_SECONDS, HOST, smbclient, smbprotocol, started
 from tests.support.kdc import REALM, Kdc
 from tests.support.live import PASSWORD, LiveServer
 
@@ -74,10 +74,11 @@ def test_a_ticket_for_another_service_is_refused(
         assert "NT_STATUS_LOGON_FAILURE" in smbclient(other, ticket, "ls")
 
 
-def with_session(work: str, server: LiveServer) -> str:
+def with_session(work: str, server: LiveServer, before: str = "") -> str:
     """A script that has a session as ``smbclient``, and its port."""
     return f"""\
 import smbclient
+{before}
 port = {server.port}
 smbclient.register_session("localhost", username="tester@{REALM}", port=port,
                            auth_protocol="kerberos")
@@ -85,7 +86,7 @@ smbclient.register_session("localhost", username="tester@{REALM}", port=port,
 
 
 def test_a_session_ends_with_its_ticket(kdc: Kdc, server: LiveServer, tmp_path: Path) -> None:
-    ticket = kdc.log_on("tester", PASSWORD, tmp_path / "cache", "-l", "4s")
+    ticket = {"KRB5CCNAME": f"FILE:{tmp_path}/cache"}
     # it asks until it is refused; the time a ticket lives is the point of the test
     work = """\
 import time
@@ -100,7 +101,8 @@ while not status and time.monotonic() < end:
         status = refused.ntstatus
 print(hex(status))
 """
-    assert smbprotocol(kdc, ticket, with_session(work, server)) == "0xc000035c"
+    script = with_session(work, server, FOUR_SECONDS)
+    assert smbprotocol(kdc, ticket, script) == "0xc000035c"
 
 
 def test_smbprotocol_logs_on(kdc: Kdc, server: LiveServer, tmp_path: Path) -> None:

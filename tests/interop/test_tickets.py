@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.interop.clients import program, run
-from tests.interop.kerberos import HOST, smbclient, smbprotocol, started
+from tests.interop.kerberos import FOUR_SECONDS, HOST, smbclient, smbprotocol, started
 from tests.support.kdc import REALM, TRUSTED, Kdc, shift_clock
 from tests.support.live import PASSWORD, USERS, LiveServer
 
@@ -206,6 +206,7 @@ from smbprotocol.open import (CreateDisposition, CreateOptions, FileAttributes,
 from smbprotocol.session import SMB2SessionSetupRequest, SMB2SessionSetupResponse, Session
 from smbprotocol.tree import TreeConnect
 
+{log_on}
 connection = Connection(uuid.uuid4(), "localhost", {port}, require_signing=True)
 connection.connect()
 session = Session(connection, "tester@{realm}", auth_protocol="kerberos", require_encryption=False)
@@ -249,7 +250,7 @@ def test_an_expired_session_goes_on_with_a_fresh_ticket(realm: Realm, tmp_path: 
     """Where it was: the same session, keys, tree and open file; both sides prove themselves."""
     fresh = realm.log_on(tmp_path / "fresh", service="localhost")
     assert fresh
-    ticket = realm.log_on(tmp_path / "cache", "-l", "4s", service="localhost")
-    script = RENEWING.format(realm=REALM, port=realm.server.port)
-    said = smbprotocol(realm.kdc, {**ticket, "FRESH": str(tmp_path / "fresh")}, script)
+    files = {"KRB5CCNAME": f"FILE:{tmp_path}/cache", "FRESH": str(tmp_path / "fresh")}
+    script = RENEWING.format(realm=REALM, port=realm.server.port, log_on=FOUR_SECONDS)
+    said = smbprotocol(realm.kdc, files, script)
     assert said.splitlines() == ["expired 0xc000035c", "mutual True True", "before"]
