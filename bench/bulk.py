@@ -104,7 +104,10 @@ class Stream:
         if not self.left:
             self.left = self._begin()
         if self.left:
-            self.left -= self.link.socket.recv_into(SCRATCH, self.left, socket.MSG_TRUNC)
+            count = self.link.socket.recv_into(SCRATCH, self.left, socket.MSG_TRUNC)
+            if not count:
+                raise ConnectionError("the server closed the connection")
+            self.left -= count
             if not self.left:
                 self.latencies.append(time.perf_counter() - self.sent_at.popleft())
                 self.submit(until)

@@ -83,11 +83,15 @@ def connect(
     """Logged on with 3.1.1 and connected; sealed if there are *ciphers*, signed if asked for."""
     link = Link(peer)
     client = SealingClient(link, ciphers=ciphers)  # type: ignore[arg-type]
-    client.negotiate(SMB_3_1_1, signing=[signing])
-    user, password = next(iter(peer.users.items()))
-    session = client.log_on(user, password)
-    client.sealing = bool(ciphers)
-    client.connect(share)  # 3.1.1 insists that this one is signed
+    try:
+        client.negotiate(SMB_3_1_1, signing=[signing])
+        user, password = next(iter(peer.users.items()))
+        session = client.log_on(user, password)
+        client.sealing = bool(ciphers)
+        client.connect(share)  # 3.1.1 insists that this one is signed
+    except BaseException:
+        link.close()
+        raise
     session.signing = signed
     return client, link
 

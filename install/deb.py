@@ -37,11 +37,12 @@ def build(out: Path, version: str = __version__) -> Path:
             init = tree / modules(PREFIX).lstrip("/") / "ksmbd/__init__.py"
             init.write_text(init.read_text().replace(f'"{__version__}"', f'"{version}"'))
         add_control(tree, version)
-        make_plain(tree)
+        moment = make_plain(tree)
         subprocess.run(
             ["dpkg-deb", "--root-owner-group", "-Zxz", "-z1", "--build", tree, made],
             check=True,
             stdout=subprocess.DEVNULL,
+            env={**os.environ, "SOURCE_DATE_EPOCH": str(moment)},
         )
     return made
 
@@ -61,14 +62,17 @@ def add_control(tree: Path, version: str) -> None:
         (folder / script).chmod(0o755)
 
 
-def make_plain(tree: Path) -> None:
-    """Folders anybody can enter, whatever the builder's umask; times that are always the same."""
+def make_plain(tree: Path) -> int:
+    """Folders anybody can enter, whatever the builder's umask; times that are always the same.
+
+    Returns that time, in seconds since 1970.
+    """
     moment = int(os.environ.get("SOURCE_DATE_EPOCH", "0")) or newest(ROOT)
     for path in [tree, *tree.rglob("*")]:
         if path.is_dir() and not path.is_symlink():
             path.chmod(0o755)
         os.utime(path, (moment, moment), follow_symlinks=False)
-    os.environ.setdefault("SOURCE_DATE_EPOCH", str(moment))
+    return moment
 
 
 def newest(root: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import shutil
 import subprocess
@@ -142,7 +143,9 @@ GOOD = {"d": ("rwxr-xr-x",), "-": ("rw-r--r--", "rwxr-xr-x")}
 
 @needs_dpkg
 def test_a_package_is_the_same_whenever_it_is_built(package: Path, tmp_path: Path) -> None:
+    before = dict(os.environ)
     assert install.deb.build(tmp_path).read_bytes() == package.read_bytes()
+    assert os.environ == before
 
 
 @needs_dpkg

@@ -12,6 +12,7 @@ import pytest
 
 from ksmbd.__main__ import parser
 from ksmbd.wire.ipc import RUN_DIR
+from mountd.conf import SEARCH
 
 FOLDER = Path(__file__).parents[1] / "systemd"
 UNITS = ("ksmbd.service", "ksmbd-mountd.service", "ksmbd-discovery.service")
@@ -40,6 +41,12 @@ def test_mountd_is_not_ordered_after_the_server_that_waits_for_it() -> None:
     assert "ksmbd.service" not in ordered
     assert settings("ksmbd.service")["Type"] == ["notify"]
     assert "ksmbd-mountd.service" in settings("ksmbd.service")["Wants"]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_any_place_of_the_configuration_will_do(unit: str) -> None:
+    """With ``|`` one of the conditions is enough."""
+    assert settings(unit)["ConditionPathExists"] == [f"|{path}" for path in SEARCH]
 
 
 def test_mountd_runs_unprivileged() -> None:

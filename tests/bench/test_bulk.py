@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
-from bench.bulk import BLOCK, WAYS, run, summary
+from bench.bulk import BLOCK, WAYS, Stream, run, summary
+from bench.client import Link
 from bench.load import LoadError
 from tests.support.peers import Peer
 
@@ -18,6 +23,15 @@ def test_a_summary_counts_blocks() -> None:
 def test_nothing_done_is_no_result() -> None:
     with pytest.raises(LoadError):
         summary([], wall=1.0, own=0.0)
+
+
+def test_a_server_that_goes_in_the_middle_of_a_reply_is_noticed() -> None:
+    ours, theirs = socket.socketpair()
+    stream = Stream.__new__(Stream)
+    stream.link, stream.left = cast(Link, SimpleNamespace(socket=ours)), 100
+    theirs.close()
+    with ours, pytest.raises(ConnectionError):
+        stream.receive(0.0)
 
 
 def test_a_file_that_is_too_short_is_noticed(live: Peer) -> None:

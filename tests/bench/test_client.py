@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 
 import pytest
 
@@ -15,6 +16,13 @@ from tests.support.peers import Peer
 
 def test_a_frame_has_its_length_before_it() -> None:
     assert framed(b"abc") == b"\0\0\0\3abc"
+
+
+def test_a_server_that_refuses_leaves_no_socket_behind(live: Peer) -> None:
+    """ResourceWarning, an error here, would tell."""
+    with pytest.raises(AssertionError):
+        connect(live, share="none")
+    gc.collect()
 
 
 @pytest.mark.parametrize("ciphers", [(), (AES_256_GCM,)])
