@@ -20,7 +20,7 @@ import pytest
 
 from tests.interop.clients import program
 from tests.support import debs
-from tests.support.live import ROOT, Log
+from tests.support.live import ROOT
 
 pytestmark = [
     pytest.mark.interop,
@@ -86,7 +86,6 @@ class Running:
     """A program in one of the namespaces, and what it says."""
 
     def __init__(self, where: str, *command: str) -> None:
-        self.log = Log()
         self.process = subprocess.Popen(
             [program("ip"), "netns", "exec", f"{where}-{os.getpid()}", *command],
             cwd=ROOT,
@@ -96,14 +95,15 @@ class Running:
         )
         assert self.process.stdout is not None
         self._output: IO[bytes] = self.process.stdout
+        self._said = b""  # since the last pattern
 
     def read_until(self, pattern: str) -> str:
         """What it said up to and with the pattern; the test's own time limit is the limit."""
-        said = b""
-        while not re.search(pattern, said.decode(errors="replace"), re.S):
+        while not (found := re.search(pattern.encode(), self._said, re.S)):
             more = os.read(self._output.fileno(), 4096)
-            assert more, f"{pattern!r} is not in {said.decode(errors='replace')}"
-            said += more
+            assert more, f"{pattern!r} is not in {self._said.decode(errors='replace')}"
+            self._said += more
+        said, self._said = self._said[: found.end()], self._said[found.end() :]
         return said.decode(errors="replace")
 
     def stop(self) -> int:
@@ -135,7 +135,7 @@ def test_wsdd_finds_the_server_on_the_right_wire(discovery: Running, clients: Pa
         "-vv",
     )
     try:
-        said = looking.read_until(r"discovered ATTIC in Workgroup:LAB on \S+")
+        said = looking.read_until(r"discovered ATTIC in Workgroup:LAB on \S+\s")
     finally:
         looking.stop()
     assert f"on {SHOWN}.1" in said
