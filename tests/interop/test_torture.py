@@ -143,7 +143,8 @@ def test_smbtorture_on_a_continuously_available_share(continuous: LiveServer, ca
     target = torture.Target(
         continuous.host, continuous.port, "share", "tester", PASSWORD, "tester2", PASSWORD
     )
-    assert torture.run_case(target, case).passed
+    result = torture.run_case(target, case)
+    assert result.passed, result
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +157,7 @@ def continuous(real_folder: Path) -> Iterator[LiveServer]:
 
 
 @pytest.mark.interop
+@pytest.mark.timeout(600)
 def test_smbtorture_on_configured_shares(real_folder: Path) -> None:
     program("smbtorture")
     folder = real_folder / "torture-configured"

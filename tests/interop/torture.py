@@ -96,7 +96,7 @@ CONFIGURED: Final = {
 }
 GAPS: Final = Path(__file__).with_name("known-gaps.txt")
 SUCCESS: Final = "success"
-CASE_S: Final = 60.0
+CASE_S: Final = 90.0  # the longest wait 35 s for an answer that does not come
 LONGER: Final = {"smb2.notify.mask": 200.0}  # seconds; it waits a fifth of one 400 times
 # a case ends with "success: NAME", or with "failure: NAME [", its reason, and "]"
 ENDED: Final = re.compile(r"^(success|successful|failure|error|skip|xfail|uxsuccess): (.*?)( \[)?$")
