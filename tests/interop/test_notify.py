@@ -155,9 +155,8 @@ def test_a_closed_folder_ends_the_watching(watcher: Watcher, place: Path) -> Non
 def test_hundreds_of_watches_need_no_threads(live: Peer, watcher: Watcher, place: Path) -> None:
     """300 folders, all answered when something changes in them."""
 
-    def threads() -> list[str]:
-        tasks = Path(f"/proc/{live.pid}/task")
-        return [(task / "comm").read_text().strip() for task in tasks.iterdir()]
+    def threads() -> int:
+        return len(os.listdir(f"/proc/{live.pid}/task"))
 
     for i in range(300):
         (place / f"d{i}").mkdir()
@@ -165,7 +164,7 @@ def test_hundreds_of_watches_need_no_threads(live: Peer, watcher: Watcher, place
     first = watcher.watch(folders[0])
     before = threads()
     watching = [first, *(watcher.watch(folder) for folder in folders[1:])]
-    assert len(threads()) <= len(before) + 10  # some workers may come or go
+    assert threads() <= before + 10  # some workers may come or go
     for i in range(300):
         (place / f"d{i}" / "new").mkdir()
     assert all(answer(each) == [(ADDED, "new")] for each in watching)

@@ -455,7 +455,7 @@ def test_three_hundred_watches_need_one_thread(engine: Engine) -> None:
     before = set(threading.enumerate())
     reader = NotifyReader(engine.server.notify, hold_s=0.01)
     engine.server.notify.local = reader
-    assert set(threading.enumerate()) == before
+    assert not set(threading.enumerate()) - before
     clients = [ready(engine) for _ in range(3)]
     for client in clients:
         client.call(client.frames.echo(credits=1000))
@@ -472,7 +472,7 @@ def test_three_hundred_watches_need_one_thread(engine: Engine) -> None:
         (engine.folder / f"d{i}" / "new").mkdir()
     assert len(answers(engine, clients, 300)) == 300
     reader.close()
-    assert set(threading.enumerate()) == before
+    assert not set(threading.enumerate()) - before
 
 
 def answers(engine: Engine, clients: list[Client], count: int) -> list[Any]:

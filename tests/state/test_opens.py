@@ -226,9 +226,9 @@ def test_the_descriptor_of_a_listing_goes_with_its_open(client: Client) -> None:
     """At once, and not when the collector of garbage comes by."""
     client.engine.make_directory("dir")
     file = client.open("dir")
-    before = len(os.listdir("/proc/self/fd"))
     gc.disable()
     try:
+        before = len(os.listdir("/proc/self/fd"))
         client.call(file.frames.query_directory())
         open = client.engine.server.opens.find(file.ids[1])
         assert open is not None
