@@ -78,7 +78,6 @@ EXACT: Final[dict[str, str]] = {
     "server role": "it is a server on its own, as with `server role = standalone server`",
     "short preserve case": _ALWAYS,
     "smb passwd file": _ACCOUNTS,
-    "smb ports": "`tcp port` names the one there is",
     "socket options": _KERNEL,
     "strict allocate": "files are as sparse as clients write them",
     "strict sync": _ALWAYS,

@@ -146,6 +146,15 @@ def integer(low: int, high: int) -> Converter:
     return convert
 
 
+def port(value: str) -> int:
+    """A TCP port; NetBIOS's beside it, as Samba's ``smb ports`` has it, is left out."""
+    numbers = words(value)
+    found = [number for number in numbers if number != "139"] or list(numbers)
+    if len(found) != 1:
+        raise ValueError("one port, a number from 0 to 65535")
+    return integer(0, 65535)(found[0])  # type: ignore[no-any-return]
+
+
 def count(cap: int) -> Converter:
     """A number of things; 0, and more than *cap*, mean *cap*, as ksmbd has it."""
 
@@ -371,7 +380,7 @@ class GlobalParams:
     )
     smb3_unix_extensions: bool = param(boolean, True)
     smbd_max_io_size: int = param(sized(512 << 10, 16 << 20, "512K to 16M"), 8 << 20)
-    tcp_port: int = param(integer(0, 65535), 445)
+    tcp_port: int = param(port, 445, "smb ports")
     workgroup: str = param(name(63), "WORKGROUP")
     ws_discovery: bool = param(boolean, True, "wsd")
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -214,9 +215,18 @@ def test_an_example_runs(text: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_example_tests_run(pytester: pytest.Pytester) -> None:
+def test_the_example_tests_run(
+    pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the entry point of pyproject.toml, as an installer writes it down."""
     assert len(TESTS) == 1
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    installed = tmp_path / "site/ksmbd-0.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: ksmbd\nVersion: 0\n")
+    lines = [f"{name} = {value}" for name, value in project["entry-points"]["pytest11"].items()]
+    (installed / "entry_points.txt").write_text("\n".join(["[pytest11]", *lines]) + "\n")
     pytester.makepyfile(TESTS[0])
-    pytester.syspathinsert(ROOT)
-    result = pytester.runpytest_subprocess("-p", "ksmbd.pytest_plugin", "-p", "no:cacheprovider")
+    monkeypatch.setenv("PYTHONPATH", f"{installed.parent}:{ROOT}")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=2)

@@ -146,7 +146,13 @@ GLOBALS: list[tuple[str, list[tuple[str, Any]]]] = [
     ("smb2 max write", [("4194304", 4 << 20), ("9MB", BAD)]),
     ("smb3 encryption", ENCRYPTION_WORDS),
     ("smbd max io size", [("8MB", 8 << 20), ("1K", BAD)]),
-    ("tcp port", [("0", 0), ("4450", 4450), ("65536", BAD), ("smb", BAD)]),
+    (
+        "tcp port",
+        [
+            *(("0", 0), ("4450", 4450), ("445 139", 445), ("139, 4450", 4450), ("139", 139)),
+            *(("65536", BAD), ("smb", BAD), ("445 446", BAD)),
+        ],
+    ),
     ("workgroup", [("HOME", "HOME"), ("x" * 64, BAD)]),
     ("ws discovery", [("no", False)]),
 ]
@@ -315,6 +321,25 @@ def test_the_writable_family_is_the_opposite_of_read_only() -> None:
 )
 def test_samba_s_names_are_known(alias: str, attribute: str) -> None:
     assert SHARE_KEYS[alias].attribute == attribute
+
+
+@pytest.mark.parametrize(
+    ("alias", "attribute"),
+    [
+        ("dedicated keytab file", "kerberos_keytab_file"),
+        ("fruit:model", "aapl_model"),
+        ("max protocol", "server_max_protocol"),
+        ("protocol", "server_max_protocol"),
+        ("min protocol", "server_min_protocol"),
+        ("root", "root_directory"),
+        ("root dir", "root_directory"),
+        ("server smb encrypt", "smb3_encryption"),
+        ("smb encrypt", "smb3_encryption"),
+        ("smb ports", "tcp_port"),
+    ],
+)
+def test_so_are_those_of_global(alias: str, attribute: str) -> None:
+    assert GLOBAL_KEYS[alias].attribute == attribute
 
 
 def test_the_defaults_are_those_of_ksmbd() -> None:
