@@ -177,7 +177,7 @@ class State:
             metrics_address=params.metrics_address,
             metrics_file=params.metrics_file,
             audit_log=params.audit_log,
-            audit_size=params.audit_log_size >> 10,
+            audit_size=-(-params.audit_log_size // 1024),
             audit_count=params.audit_log_count,
             interfaces=params.interfaces,
             encryption_algorithms=params.server_smb3_encryption_algorithms,

@@ -114,11 +114,10 @@ def command(tool: str, folder: Path, *arguments: str) -> list[str]:
 
 
 def test_a_terminal_is_asked_twice_and_shows_nothing(tmp_path: Path) -> None:
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(ROOT)
-        arguments = command("adduser", tmp_path, "-a", "alice")
-        os.execv(arguments[0], arguments)
+    terminal, theirs = pty.openpty()
+    ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs, "start_new_session": True}
+    process = subprocess.Popen(command("adduser", tmp_path, "-a", "alice"), cwd=ROOT, **ends)
+    os.close(theirs)
     said = b""
     for question in (b"New password: ", b"Retype new password: "):
         while question not in said:
@@ -130,8 +129,7 @@ def test_a_terminal_is_asked_twice_and_shows_nothing(tmp_path: Path) -> None:
     except OSError:  # EIO: it has ended
         pass
     os.close(terminal)
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0, said
+    assert process.wait(30) == 0, said
     assert b"s3cr" not in said
     assert users.load(str(tmp_path / "ksmbdpwd.db")) == {"alice": nt_hash("s3cr\u00e9t")}
 

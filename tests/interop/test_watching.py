@@ -153,11 +153,10 @@ def capturing(server: LiveServer, *arguments: str) -> subprocess.Popen[str]:
 
 def records(server: LiveServer, last: str) -> list[dict[str, Any]]:
     """All records, once there is one of the operation *last*."""
+    path = server.folder / "audit.log"
     while True:
-        told = [
-            json.loads(line)
-            for line in (server.folder / "audit.log").read_text("ascii").splitlines()
-        ]
+        written = path.read_text("ascii") if path.exists() else ""
+        told = [json.loads(line) for line in written.split("\n")[:-1]]  # the last is under way
         if any(record["op"] == last for record in told):
             return told
         time.sleep(0.05)

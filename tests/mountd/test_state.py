@@ -233,3 +233,16 @@ def test_where_they_cannot_be_kept_they_come_from_the_machine_id(
     machine_id.write_text("")
     with pytest.raises(ConfError, match="cannot be written"):
         state.sub_authorities(path, os.urandom)
+
+
+@pytest.mark.parametrize(("size", "told"), [("0", 0), ("500", 1), ("1K", 1), ("1025", 2)])
+def test_a_small_audit_log_is_not_an_endless_one(tmp_path: Path, size: str, told: int) -> None:
+    made = make_state(tmp_path, f"[global]\naudit log size = {size}\n")
+    assert made.starting_up().audit_size == told
+
+
+def test_ksmbd_is_told_whether_some_share_is_audited(tmp_path: Path) -> None:
+    share = "[a]\npath = /a\n"
+    assert not make_state(tmp_path, share).starting_up().flags & ipc.AUDIT
+    made = make_state(tmp_path, f"{share}vfs objects = full_audit\n")
+    assert made.starting_up().flags & ipc.AUDIT
