@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from control.tools import Failed, make_default_folder, notify_mountd, parser, reason
-from mountd import conf, share_edit
+from mountd import conf, share_edit, share_security
 from mountd.conf import GLOBAL, IPC, ConfError
 from mountd.conffile import ConfFile, Option
 from mountd.daemon import log_to_stderr
@@ -69,6 +69,8 @@ def _run(options: argparse.Namespace, ask: Callable[[str], str]) -> None:
             given = options.option
             wanted = _asked(file, name, ask) if given is None else _parsed(given)
             file.update(name, wanted)
+    if options.action == "delete":
+        share_security.forget(share_security.beside(options.pwddb), name)
     done = {"delete": "deleted"}.get(options.action, "updated" if known else "added")
     log.info("Share %r %s", name, done)
 

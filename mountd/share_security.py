@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Final
 
@@ -21,6 +22,11 @@ NAME: Final = "ksmbdshares.db"
 MODE: Final = 0o640
 
 Descriptors = dict[str, bytes]  # folded name of a share -> self-relative descriptor
+
+
+def beside(accounts: str) -> str:
+    """Where the file is: with the accounts."""
+    return os.path.join(os.path.dirname(os.path.abspath(accounts)), NAME)
 
 
 def load(path: str) -> Descriptors:

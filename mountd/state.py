@@ -54,7 +54,7 @@ class Paths(NamedTuple):
     @property
     def share_security(self) -> str:
         """The shares' own descriptors, beside the accounts."""
-        return os.path.join(os.path.dirname(self.accounts), share_security.NAME)
+        return share_security.beside(self.accounts)
 
 
 class State:

@@ -178,11 +178,20 @@ class Association:
         self._accept(PduType.BIND_ACK, header, bind, f"\\PIPE\\{self._pipe}")
 
     def _alter(self, header: Header, frame: bytes) -> None:
-        """Add presentation contexts, [MS-RPCE] 3.3.1.5.4."""
+        """Add presentation contexts, [MS-RPCE] 3.3.1.5.4.
+
+        A context that is another interface's ends the association: nobody could tell for which
+        of both a request is that was sent before the answer came.
+        """
         if header.auth_length:
             self._reply(pdu.fault(header.call_id, 0, errors.ACCESS_DENIED))
             return
-        self._accept(PduType.ALTER_CONTEXT_RESP, header, pdu.parse_bind(frame), "")
+        bind = pdu.parse_bind(frame)
+        for wanted in bind.contexts:
+            known = self._contexts.get(wanted.context_id)
+            if known is not None and known.syntax.uuid != wanted.abstract.uuid:
+                raise WireError(f"context {wanted.context_id} is {known.name}")
+        self._accept(PduType.ALTER_CONTEXT_RESP, header, bind, "")
 
     def _accept(self, type: PduType, header: Header, bind: pdu.Bind, address: str) -> None:
         results = [self._negotiate(wanted) for wanted in bind.contexts]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from control import addshare
-from mountd import conf
+from ksmbd.wire.security import DACL_PRESENT, SELF_RELATIVE, SecurityDescriptor
+from mountd import conf, share_security
 from mountd.lock import LockFile
 from mountd.params import SHARE_KEYS, ShareParams
 
@@ -24,7 +25,8 @@ def path(tmp_path: Path) -> Path:
 def command(tmp_path: Path, path: Path) -> Command:
     def run(*arguments: str, ask: Callable[[str], str] = input) -> int:
         lock = str(tmp_path / "ksmbd.lock")
-        return addshare.main(["-C", str(path), "--lock", lock, *arguments], ask)
+        files = ["-C", str(path), "-P", str(tmp_path / "pwd.db"), "--lock", lock]
+        return addshare.main([*files, *arguments], ask)
 
     return run
 
@@ -57,6 +59,15 @@ def test_a_share_is_deleted(command: Command, path: Path) -> None:
     path.write_text("[a]\npath = /a\n[b]\npath = /b\n")
     assert command("-d", "A") == 0
     assert path.read_text() == "[b]\npath = /b\n"
+
+
+def test_a_deleted_share_leaves_no_permissions_behind(command: Command, path: Path) -> None:
+    path.write_text("[a]\npath = /a\n")
+    null = SecurityDescriptor(SELF_RELATIVE | DACL_PRESENT).pack()
+    with share_security.editing(str(path.with_name(share_security.NAME))) as descriptors:
+        descriptors |= {"a": null, "b": null}
+    assert command("-d", "A") == 0
+    assert share_security.load(str(path.with_name(share_security.NAME))) == {"b": null}
 
 
 def test_global_has_the_defaults_of_all_shares(command: Command, path: Path) -> None:

@@ -75,6 +75,7 @@ OVER_RPC: Final = (
     "rpc.lsa-getuser",
     "rpc.lsa.lookupsids",
     "rpc.handles",
+    "rpc.altercontext",
 )
 # Minutes of waiting: for breaks that nobody answers, or for changes that must not be told.  They
 # run beside the others, each against a server of its own.

@@ -12,6 +12,8 @@ from mountd.rpc import association, errors, pdu
 from mountd.rpc.errors import RpcError, Win32
 from mountd.rpc.pdu import NDR32, PduType, Reject, Syntax
 from tests.mountd.rpc_support import (
+    DSSETUP,
+    LSARPC,
     SRVSVC,
     USER,
     WKSSVC,
@@ -122,6 +124,19 @@ def test_alter_context_adds_a_context_without_an_address(pipes):
     assert struct.unpack_from("<H", reply, 20) == (5,)
     assert reply[2] == PduType.RESPONSE
     assert fault_status(exchange(pipes, request(21, context_id=6))) == errors.UNKNOWN_INTERFACE
+
+
+def test_alter_context_of_another_interface_ends_the_association():
+    pipes = make_pipes()
+    pipes.open(1, "lsarpc", USER)
+    exchange(pipes, bind((0, LSARPC, (NDR32,))))
+    again = exchange(pipes, bind((0, LSARPC, (NDR32,)), type=PduType.ALTER_CONTEXT))
+    assert results(again)[0][0][0] == 0
+    other = exchange(pipes, bind((0, DSSETUP, (NDR32,)), type=PduType.ALTER_CONTEXT))
+    assert fault_status(other) == errors.PROTOCOL_ERROR
+    with pytest.raises(RpcError) as broken:
+        pipes.write(1, request(44))
+    assert broken.value.code == Win32.PIPE_NOT_CONNECTED
 
 
 def test_contexts_are_limited(pipes):
