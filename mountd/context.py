@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -34,6 +35,7 @@ from mountd.state import State
 from mountd.system import Identity
 from mountd.variables import Client
 
+_WORD: Final = 0xFFFFFFFF
 NOBODY: Final = Identity(65534, 65534)
 VERSION: Final = (6, 1)  # what Samba shows, too: newer clients behave best with it
 
@@ -148,15 +150,22 @@ class RpcContext:
             known = first.setdefault(tree.session_id, tree)
             if tree.since < known.since:
                 first[tree.session_id] = tree
+        opens = Counter(open.session for open in self._questions.opens())
         return [
-            SessionInfo(tree.peer, tree.account, time_s=self._age(tree), guest=tree.guest)
+            SessionInfo(
+                tree.peer,
+                tree.account,
+                opens[tree.session_id & _WORD],
+                time_s=self._age(tree),
+                guest=tree.guest,
+            )
             for tree in first.values()
         ]
 
     def files(self) -> Sequence[FileInfo]:
         return [
-            FileInfo(number, path, user, permissions(access), locks)
-            for number, access, locks, path, user in self._questions.opens()
+            FileInfo(open.number, open.path, open.user, permissions(open.access), open.locks)
+            for open in self._questions.opens()
         ]
 
     def close_file(self, number: int) -> bool:
@@ -166,13 +175,15 @@ class RpcContext:
         return self._questions.end(client=client, user=user)
 
     def connections(self) -> Sequence[ConnectionInfo]:
+        opens = Counter((open.session, open.tree) for open in self._questions.opens())
         return [
             ConnectionInfo(
-                id=tree.connect_id & 0xFFFFFFFF,
+                id=tree.connect_id & _WORD,
                 share=tree.share,
                 client=tree.peer,
                 user=tree.account,
                 type=IPC | SPECIAL if tree.share.casefold() == "ipc$" else DISK,
+                opens=opens[tree.session_id & _WORD, tree.connect_id & _WORD],
                 time_s=self._age(tree),
             )
             for tree in self._state.sessions.trees()

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from ksmbd.wire.base import WireError
 from ksmbd.wire.ipc import (
@@ -24,6 +24,18 @@ log = logging.getLogger("mountd")
 
 PATIENCE_S: Final = 3.0
 M = TypeVar("M", bound=Message)
+
+
+class Opened(NamedTuple):
+    """One open, as ksmbd tells of it."""
+
+    number: int
+    access: int  # granted, [MS-SMB2] 2.2.13.1
+    locks: int
+    session: int  # the low 32 bits of its id
+    tree: int
+    path: str
+    user: str
 
 
 class _Pending:
@@ -71,9 +83,9 @@ class Questions:
         except (OSError, WireError) as error:
             log.warning("ksmbd was not told: %s", error)
 
-    def opens(self) -> list[tuple[int, int, int, str, str]]:
-        """Number, access, count of locks, path and user of every open; [] if ksmbd is away."""
-        found: list[tuple[int, int, int, str, str]] = []
+    def opens(self) -> list[Opened]:
+        """Every open; [] if ksmbd is away."""
+        found: list[Opened] = []
         while True:
             start = len(found)
             page = self._ask(
@@ -82,7 +94,11 @@ class Questions:
             )
             if page is None:
                 return found
-            found += zip(page.numbers, page.access, page.locks, page.paths, page.users, strict=True)
+            columns = (
+                *(page.numbers, page.access, page.locks),
+                *(page.sessions, page.trees, page.paths, page.users),
+            )
+            found += [Opened(*row) for row in zip(*columns, strict=True)]
             if len(found) >= page.total or len(found) == start:
                 return found
 

@@ -134,7 +134,7 @@ TESTED_BY: Final[dict[str, str]] = {
     "mountd/rpc/samr_info.py": "tests/mountd/test_rpc_samr.py",
     "mountd/rpc/srvsvc_info.py": "tests/mountd/test_rpc_srvsvc.py",
     "mountd/rpc/srvsvc_lists.py": "tests/mountd/test_rpc_srvsvc.py",
-    "mountd/rpc/srvsvc_names.py": "tests/mountd/test_rpc_srvsvc.py",
+    "mountd/rpc/srvsvc_names.py": "tests/mountd/test_rpc_srvsvc_names.py",
     "mountd/rpc/srvsvc_security.py": "tests/mountd/test_file_security.py",
     "mountd/rpc_document.py": "tests/test_docs.py",
     "mountd/share_edit.py": "tests/mountd/test_administration.py",

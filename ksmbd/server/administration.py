@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ksmbd.server import file_security
 from ksmbd.state.open import Open
@@ -27,7 +27,20 @@ from ksmbd.wire.ipc import (
 log = logging.getLogger("ksmbd.conn")
 
 PAGE_BYTES: Final = 128 << 10  # of texts in one OpensResponse
+_WORD: Final = 0xFFFF_FFFF
 _MASK: Final = 0x7FFF_FFFF  # Samba's net takes a greater number for an option
+
+
+class _Row(NamedTuple):
+    """One open, for an OpensResponse."""
+
+    number: int
+    access: int
+    locks: int
+    session: int
+    tree: int
+    path: str
+    user: str
 
 
 def answer(server: Server, message: Message, reply: Callable[[Message], None]) -> None:
@@ -49,33 +62,42 @@ def number_of(open: Open) -> int:
 
 def _opens(server: Server, message: OpensRequest) -> OpensResponse:
     opens = sorted(server.opens.all(), key=attrgetter("creation_time"))
-    page: list[tuple[int, int, int, str, str]] = []
+    page: list[_Row] = []
     size = 0
     for open in opens[message.start :]:
         row = _row(open)
-        size += len(row[3].encode()) + len(row[4].encode()) + 14
+        size += len(row.path.encode()) + len(row.user.encode()) + 22
         if size > PAGE_BYTES and page:
             break
         page.append(row)
-    numbers, access, locks, paths, users = zip(*page, strict=True) if page else ((),) * 5
     return OpensResponse(
         handle=message.handle,
         total=len(opens),
-        numbers=numbers,
-        access=access,
-        locks=locks,
-        paths=paths,
-        users=users,
+        numbers=tuple(row.number for row in page),
+        access=tuple(row.access for row in page),
+        locks=tuple(row.locks for row in page),
+        sessions=tuple(row.session for row in page),
+        trees=tuple(row.tree for row in page),
+        paths=tuple(row.path for row in page),
+        users=tuple(row.user for row in page),
     )
 
 
-def _row(open: Open) -> tuple[int, int, int, str, str]:
+def _row(open: Open) -> _Row:
     share, locks = open.tree.share, 0
     if open.inode is not None:
         with open.inode.lock:
             locks = open.inode.locks.count(open)
     path = f"{share.path.rstrip('/')}/{open.path}" if open.pipe is None else open.pipe.name
-    return number_of(open), open.granted_access, locks, _text(path), _text(open.session.account)
+    return _Row(
+        number_of(open),
+        open.granted_access,
+        locks,
+        open.session.session_id & _WORD,
+        open.tree.tree_id & _WORD,
+        _text(path),
+        _text(open.session.account),
+    )
 
 
 def _text(text: str) -> str:

@@ -443,6 +443,8 @@ class OpensResponse(Message):
     numbers: ids = ()
     access: ids = ()  # granted, [MS-SMB2] 2.2.13.1
     locks: ids = ()  # how many byte-range locks it has
+    sessions: ids = ()  # whose it is, as TreeConnectRequest has it, the low 32 bits
+    trees: ids = ()  # and by which tree connect
     paths: texts = ()  # on the disk
     users: texts = ()
 

@@ -86,7 +86,12 @@ class WkstaRow:
         self.computer = context.server_name
         self.domain = context.workgroup
         self.major, self.minor = context.version
-        self.users = len(context.sessions())
+        self._context = context
+
+    @property
+    def users(self) -> int:
+        """Asked only for the level that tells it."""
+        return len(self._context.sessions())
 
 
 class UserRow:

@@ -21,9 +21,10 @@ from ksmbd.wire.security import (
 )
 from mountd.rpc.errors import Win32
 from mountd.rpc.ndr import NdrWriter
+from mountd.rpc.srvsvc_lists import SESSION_LEVELS
 from tests.interop.clients import Answer, SmbClient, account, program, run
 from tests.interop.rpc_pipe import RpcPipe
-from tests.interop.test_administration import settings
+from tests.interop.test_administration import open_file, settings
 from tests.mountd.rpc_support import SRVSVC, finished
 from tests.support.live import LiveServer, LiveShare
 
@@ -211,3 +212,21 @@ def test_a_descriptor_that_is_not_told(
     server: LiveServer, path: str, information: int, share: str, status: Win32
 ) -> None:
     assert file_security(server, path, information, share) == status
+
+
+# -- who has what open -------------------------------------------------------------------
+
+
+def test_a_session_tells_how_many_files_it_has_open(server: LiveServer) -> None:
+    file = open_file(server)
+    try:
+        w = NdrWriter()
+        for value in (0, 0, 0, 1, 1, 0x20000, 0, 0, 0xFFFFFFFF, 0):
+            w.u32(value)
+        with RpcPipe(server, "srvsvc", SRVSVC, "tester2") as pipe:
+            r = pipe.call(12, w)
+        assert (r.u32(), r.u32()) == (1, 1)
+        rows = r.unique(lambda: r.array(SESSION_LEVELS[1])) or []
+        assert {row["user"]: row["opens"] for row in rows} == {"tester": 1, "tester2": 1}
+    finally:
+        file.connection.transport.close()

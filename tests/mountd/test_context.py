@@ -128,6 +128,7 @@ def test_files_and_their_ends_are_asked_of_the_server(state: State) -> None:
         reply: Message
         if isinstance(message, ipc.OpensRequest):
             rows = [(5, 0x120089, 0, "/srv/a", "alice"), (6, 0x12019F, 2, "/srv/b", "bob")]
+            sessions = (1, 2)[message.start]
             row = rows[message.start]
             reply = ipc.OpensResponse(
                 handle=message.handle,
@@ -135,6 +136,8 @@ def test_files_and_their_ends_are_asked_of_the_server(state: State) -> None:
                 numbers=(row[0],),
                 access=(row[1],),
                 locks=(row[2],),
+                sessions=(sessions,),
+                trees=(7,),
                 paths=(row[3],),
                 users=(row[4],),
             )
@@ -148,6 +151,13 @@ def test_files_and_their_ends_are_asked_of_the_server(state: State) -> None:
         FileInfo(5, "/srv/a", "alice", 1, 0),
         FileInfo(6, "/srv/b", "bob", 7, 2),
     ]
+    for tree in (
+        Tree(1, 7, "alice", "data", "::1", False, 0.0),
+        Tree(1, 8, "a", "b", "", False, 0),
+    ):
+        state.sessions.add(tree, Limits(0, 0))
+    assert [session.opens for session in context.sessions()] == [1]
+    assert [connection.opens for connection in context.connections()] == [1, 0]
     assert context.close_file(5)
     assert context.end_sessions("::1", "") == 1
     assert [m.number for m in asked if isinstance(m, ipc.EndRequest)] == [5, 0]
