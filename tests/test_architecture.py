@@ -103,6 +103,7 @@ TESTED_BY: Final[dict[str, str]] = {
     "ksmbd/state/apple_listing.py": "tests/commands/test_query_directory_aapl.py",
     "ksmbd/vfs/filehandles.py": "tests/vfs/test_depot.py",
     "ksmbd/state/quotas.py": "tests/commands/test_query_quota.py",
+    "ksmbd/vfs/needed_eas.py": "tests/commands/test_set_file.py",
     "ksmbd/vfs/quota_file.py": "tests/commands/test_query_quota.py",
     "ksmbd/state/absence.py": "tests/state/test_durable.py",
     "ksmbd/state/caching.py": "tests/state/test_transcripts.py",

@@ -40,11 +40,13 @@ from ksmbd.vfs.abilities import COMPRESSES, abilities
 from ksmbd.vfs.compression import set_compressed
 from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.handle import Handle
+from ksmbd.vfs.needed_eas import has_needed
 from ksmbd.vfs.pattern import NameInvalid
 from ksmbd.vfs.quota_file import open_quota_file
 from ksmbd.vfs.root import PathNotFound
 from ksmbd.vfs.stat import Stat
 from ksmbd.vfs.streams import open_stream
+from ksmbd.vfs.xattr import proc_path
 from ksmbd.wire.access import (
     ATTR_ARCHIVE,
     ATTR_HIDDEN,
@@ -64,8 +66,10 @@ from ksmbd.wire.access import (
     FILE_DIRECTORY_FILE,
     FILE_EXECUTE,
     FILE_NO_COMPRESSION,
+    FILE_NO_EA_KNOWLEDGE,
     FILE_NON_DIRECTORY_FILE,
     FILE_OPEN,
+    FILE_OPEN_IF,
     FILE_OPEN_REPARSE_POINT,
     FILE_OPENED,
     FILE_OVERWRITE,
@@ -100,6 +104,8 @@ _OVERWRITING: Final = {
     FILE_OVERWRITE: (FILE_OVERWRITTEN, FILE_WRITE_DATA),
     FILE_OVERWRITE_IF: (FILE_OVERWRITTEN, FILE_WRITE_DATA),
 }
+# Of a name that may be made one in the other normal form of Unicode is another: smb2.charset
+_MAKING: Final = frozenset((FILE_CREATE, FILE_OPEN_IF, FILE_OVERWRITE_IF, FILE_SUPERSEDE))
 _OVERWRITTEN: Final = (
     CHANGE_ATTRIBUTES | CHANGE_SIZE | CHANGE_LAST_WRITE | CHANGE_LAST_ACCESS
     | CHANGE_CREATION | CHANGE_EA
@@ -260,7 +266,7 @@ def _open(work: Work, tree: TreeConnect, want: Wanted, contexts: Contexts) -> tu
 
 def _find(tree: TreeConnect, want: Wanted) -> Entry:
     try:
-        return tree.root.resolve(want.path, posix=want.posix)
+        return tree.root.resolve(want.path, posix=want.posix, new=want.disposition in _MAKING)
     except PathNotFound as missing:
         create_reparse.look_for_link(tree, want)
         raise NtStatusError(NtStatus.OBJECT_PATH_NOT_FOUND, str(missing)) from None
@@ -301,6 +307,8 @@ def _open_existing(
     if want.stream and not create_stream.exists(tree, want, entry):
         return _create_stream(work, tree, want, entry, contexts)
     _check_kind(want, entry, st)
+    if want.options & FILE_NO_EA_KNOWLEDGE and has_needed(proc_path(entry.fd)):
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "not to be understood without its EAs")
     overwriting = _OVERWRITING.get(want.disposition)
     besides = overwriting[1] if overwriting else 0
     needed = besides | FILE_WRITE_DATA if overwriting else 0  # a folder's word is not enough

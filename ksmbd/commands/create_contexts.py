@@ -16,13 +16,14 @@ from ksmbd.state.audit import Decision
 from ksmbd.state.local_opens import Wish
 from ksmbd.state.open import Open
 from ksmbd.state.work import Work
+from ksmbd.vfs.pattern import NameInvalid
 from ksmbd.vfs.stat import Stat
 from ksmbd.wire import create_context as wire
 from ksmbd.wire import posix
 from ksmbd.wire.access import FILE_NO_EA_KNOWLEDGE
 from ksmbd.wire.base import Buffer, WireError
 from ksmbd.wire.create import CreateRequest
-from ksmbd.wire.file_chains import unpack_full_eas
+from ksmbd.wire.file_chains import flagged_eas, unpack_full_eas
 from ksmbd.wire.negotiate import SMB_3_0, SMB_3_1_1
 from ksmbd.wire.security import SecurityDescriptor
 from ksmbd.wire.status import NtStatus, NtStatusError
@@ -34,13 +35,14 @@ class Contexts:
 
     __slots__ = (
         "aapl", "allocation", "app_instance_id", "app_instance_version", "decision", "durable",
-        "eas", "lease", "maximal_access", "on_disk_id", "posix_mode", "reconnect", "security",
-        "timestamp", "timewarp", "wish",
+        "eas", "lease", "maximal_access", "needed_eas", "on_disk_id", "posix_mode", "reconnect",
+        "security", "timestamp", "timewarp", "wish",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.aapl: wire.AaplQuery | None = None
         self.eas: list[tuple[str, bytes]] = []
+        self.needed_eas: frozenset[str] = frozenset()
         self.security: SecurityDescriptor | None = None
         self.allocation = 0  # bytes to reserve
         self.maximal_access = False
@@ -123,6 +125,10 @@ def _eas(found: Contexts, req: CreateRequest, data: Buffer) -> None:
         found.eas = unpack_full_eas(data)
     except WireError as malformed:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, str(malformed)) from None
+    try:
+        found.needed_eas = flagged_eas(data)
+    except ValueError as invalid:
+        raise NtStatusError(NtStatus.INVALID_EA_NAME, str(invalid)) from None
 
 
 def _security(found: Contexts, req: CreateRequest, data: Buffer) -> None:
@@ -210,10 +216,16 @@ _OF_3_1_1: Final = frozenset((wire.APP_INSTANCE_VERSION,))
 
 
 def prepare(open: Open, contexts: Contexts) -> None:
-    """What a new file gets besides its descriptor: EAs and space."""
+    """What a new file gets besides its descriptor: EAs and space.
+
+    INVALID_EA_NAME   a name that none may have
+    """
     handle = open.file
     if contexts.eas:
-        handle.set_eas(contexts.eas)
+        try:
+            handle.set_eas(contexts.eas, contexts.needed_eas)
+        except NameInvalid as invalid:
+            raise NtStatusError(NtStatus.INVALID_EA_NAME, str(invalid)) from None
     if contexts.allocation and not handle.is_directory:
         handle.allocate(contexts.allocation)
 

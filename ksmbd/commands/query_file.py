@@ -335,7 +335,8 @@ def _full_ea(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffer, NtS
     else:
         start = _first(open, req, len(eas))
     wanted = eas[start : start + 1] if req.flags & RETURN_SINGLE_ENTRY else eas[start:]
-    data, count = file_chains.pack_full_eas(wanted, req.output_buffer_length)
+    needed = open.file.needed_eas() if wanted else frozenset()
+    data, count = file_chains.pack_full_eas(wanted, req.output_buffer_length, needed)
     if not count:
         raise NtStatusError(NtStatus.BUFFER_TOO_SMALL, f"{req.output_buffer_length} bytes")
     if not req.input_buffer_length:

@@ -232,17 +232,20 @@ def _full_ea(work: Work, open: Open, data: memoryview) -> None:
     """Set some extended attributes; one with an empty value is removed.
 
     EA_LIST_INCONSISTENT   a malformed list
-    INVALID_EA_NAME        a name none may have; nothing is changed then
-    EA_TOO_LARGE           the file system has no room for it
+    INVALID_EA_NAME        a name none may have, or a flag there is not
+    ACCESS_DENIED          the name of what the server keeps there itself
+    EA_TOO_LARGE           more than 64 KiB, or than the file system has room for
+
+    If it fails nothing is changed.
     """
     try:
         eas = file_chains.unpack_full_eas(data)
     except WireError as malformed:
         raise NtStatusError(NtStatus.EA_LIST_INCONSISTENT, str(malformed)) from None
     try:
-        open.file.set_eas(eas)
+        open.file.set_eas(eas, file_chains.flagged_eas(data))
         work.server.notify.modified(open.file, CHANGE_EA)
-    except NameInvalid as invalid:
+    except (NameInvalid, ValueError) as invalid:
         raise NtStatusError(NtStatus.INVALID_EA_NAME, str(invalid)) from None
 
 

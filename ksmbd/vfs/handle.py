@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from ksmbd.vfs import credentials
 from ksmbd.vfs.directory import Enumeration, Shows
+from ksmbd.vfs.needed_eas import needed, note_needed
 from ksmbd.vfs.stamps import Remembered
 from ksmbd.vfs.stat import FsStat, Stat, fs_stat
 from ksmbd.vfs.syscalls import fallocate
@@ -267,9 +268,17 @@ class Handle:
             return []
         return read_eas(self.item)
 
-    def set_eas(self, eas: list[tuple[str, bytes]]) -> None:
-        """Set extended attributes; an empty value deletes. NameInvalid before any change."""
+    def set_eas(self, eas: list[tuple[str, bytes]], flagged: frozenset[str] = frozenset()) -> None:
+        """Set extended attributes, or none; an empty value deletes; see write_eas().
+
+        Of *flagged*, folded names, it is noted that the file is not understood without them.
+        """
         write_eas(self.item, eas)
+        note_needed(self.item, eas, flagged)
+
+    def needed_eas(self) -> frozenset[str]:
+        """The folded names of those that the file is not understood without."""
+        return needed(self.item)
 
     def entries(self, sight: Shows | None = None) -> Enumeration:
         """A new enumeration of this directory, of what *sight* shows; its owner closes it."""

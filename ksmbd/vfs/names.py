@@ -70,20 +70,21 @@ class FoldedNames:
         self._own: OrderedDict[Key, _Stamp] = OrderedDict()  # our last changes; by self._lock
         self._followed = Followed()  # by self._lock
 
-    def find(self, dir_fd: int, name: str) -> str | None:
+    def find(self, dir_fd: int, name: str, *, same_form: bool = False) -> str | None:
         """The on-disk spelling of *name* in the directory, None if it has none.
 
-        Spellings in Unicode's other normal form are looked up last. A directory that the
-        user may not list is one without such names, whoever else has had it read.
+        Spellings in Unicode's other normal form are looked up last, unless *same_form*. A
+        directory that the user may not list is one without such names, whoever else has had it
+        read.
         """
         key, stamp = _identify(dir_fd)
         with self._lock:
             table = self._valid(key, stamp)
-            found = None if table is None else _look_up(table.names, name)
+            found = None if table is None else _look_up(table.names, name, same_form)
         if table is not None:
             return found if found is not None and _may_list(dir_fd) else None
         try:
-            return self._scan(dir_fd, key, stamp, name)
+            return self._scan(dir_fd, key, stamp, name, same_form)
         except PermissionError:
             return None
 
@@ -162,7 +163,7 @@ class FoldedNames:
         if self._total > MAX_NAMES:
             self._drop(next(iter(self._tables)))
 
-    def _scan(self, dir_fd: int, key: Key, stamp: _Stamp, name: str) -> str | None:
+    def _scan(self, dir_fd: int, key: Key, stamp: _Stamp, name: str, same_form: bool) -> str | None:
         """Look *name* up in the directory; keep the table if its time stamps allow."""
         now = self._clock()  # before reading: what comes after is not covered
         with self._lock:
@@ -177,7 +178,7 @@ class FoldedNames:
         table = _Table(names, set(), stamp)
         if len(names) < len(listed):
             table.alike = _settle(names, listed)
-        found = _look_up(names, name)  # once others have the table they may change it
+        found = _look_up(names, name, same_form)  # once others have the table they may change it
         with self._lock:
             if told is not None and told == self._followed.told(key):
                 table.followed = True  # what changed meanwhile is yet to be read
@@ -243,14 +244,14 @@ def _identify(dir_fd: int) -> tuple[Key, _Stamp]:
     return (st.st_dev, st.st_ino), (st.st_mtime_ns, st.st_ctime_ns)
 
 
-def _look_up(names: dict[str, str], name: str) -> str | None:
+def _look_up(names: dict[str, str], name: str, same_form: bool) -> str | None:
     found = names.get(upcase(name))
     if found is not None:
         return found
     if may_be_made(name):
         wanted = upcase(name)
         return next((each for each in names.values() if short_name(each) == wanted), None)
-    if name.isascii():
+    if same_form or name.isascii():
         return None
     for form in ("NFC", "NFD"):
         found = names.get(upcase(unicodedata.normalize(form, name)))

@@ -106,11 +106,12 @@ class ShareRoot:
     def __del__(self) -> None:
         self.close()  # after a reload, when the last tree connect to the old share is gone
 
-    def resolve(self, path: str, *, posix: bool = False) -> Entry:
+    def resolve(self, path: str, *, posix: bool = False, new: bool = False) -> Entry:
         """Find *path*: in its exact spelling, else (unless the share or *posix* says so) in any.
 
         A final symlink is followed if the share follows symlinks and it leads somewhere
-        beneath the root; otherwise the entry is the symlink itself.
+        beneath the root; otherwise the entry is the symlink itself.  *new* is for a name that is
+        made if it is missing: it is not found in Unicode's other normal form.
 
         NameInvalid         a component that no file may have
         PathNotFound        a parent is missing, vetoed or no directory
@@ -128,7 +129,7 @@ class ShareRoot:
         try:
             fd = self._open(encoded)
         except FileNotFoundError:
-            return self._search(path, sensitive=posix or self.options.case_sensitive)
+            return self._search(path, posix or self.options.case_sensitive, new=new)
         except NotADirectoryError:
             raise PathNotFound(path) from None
         return self._existing(path, path, fd)
@@ -288,14 +289,14 @@ class ShareRoot:
             raise
         return Entry(path, asked, fd=fd, stat=st)
 
-    def _search(self, path: str, *, sensitive: bool) -> Entry:
+    def _search(self, path: str, sensitive: bool, *, new: bool) -> Entry:
         """The exact path is missing: is it another spelling, a free place, or nowhere at all?"""
         wanted_parent, _, name = path.rpartition("/")
         fd, parent = self._search_directory(wanted_parent, sensitive=sensitive)
         try:
             asked = _join(parent, name)
             spellings = [] if parent == wanted_parent else [name]
-            if not sensitive and (spelling := self.names.find(fd, name)) is not None:
+            if not sensitive and (spelling := self.names.find(fd, name, same_form=new)) is not None:
                 spellings.append(spelling)
             for spelling in spellings:
                 try:

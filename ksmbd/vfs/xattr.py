@@ -6,6 +6,7 @@ that was opened with O_PATH (on which the kernel refuses the f...xattr calls).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import struct
@@ -39,6 +40,7 @@ STREAM_EXTENT_PREFIX: Final = "user.DosStreamExt."
 REPARSE: Final = "user.SmbReparse"  # Samba's: a REPARSE_DATA_BUFFER as it came
 USER: Final = "user."
 EA_NAME_MAX: Final = 250  # bytes: the kernel's 255 less "user."
+EAS_MAX: Final = 65536 - 5  # bytes, all of a file's, [MS-FSA] 2.1.5.15.5
 EA_VALUE_MAX: Final = 65535  # bytes: a 16-bit length on the wire
 _ILLEGAL_EA: Final = frozenset('"*+,/:;<=>?[\\]|') | {chr(code) for code in range(0x20)}
 
@@ -286,21 +288,46 @@ def read_eas(item: Item) -> list[tuple[str, bytes]]:
 def write_eas(item: Item, eas: Iterable[tuple[str, bytes]]) -> None:
     """Set each attribute, remove it if its value is empty; names compare without case.
 
-    NameInvalid for a name that no extended attribute may have, before any is changed.
+    All of them or none, [MS-FSA] 2.1.5.15.5.  NameInvalid for a name that no extended attribute
+    may have, PermissionError for one of the server's own, OSError E2BIG for more than fits into
+    64 KiB, or what the file system says.
     """
     wanted = list(eas)
     for name, _ in wanted:
         _check_ea_name(name)
+    before = {USER + name: value for name, value in read_eas(item)}
     present = {upcase(name): name for name in names(item) if is_ea(name)}
-    for name, value in wanted:
-        stored = present.setdefault(upcase(USER + name), USER + name)
-        if value:
-            set_value(item, stored, value)
-        else:
-            remove_value(item, stored)
+    changes = [(present.setdefault(upcase(USER + n), USER + n), value) for n, value in wanted]
+    after = before | dict(changes)
+    if sum(_ea_size(name, value) for name, value in after.items() if value) > EAS_MAX:
+        raise OSError(errno.E2BIG, os.strerror(errno.E2BIG))
+    done: list[str] = []
+    try:
+        for stored, value in changes:
+            _put(item, stored, value)
+            done.append(stored)
+    except OSError:
+        for stored in reversed(done):
+            with contextlib.suppress(OSError):  # it had its room before
+                _put(item, stored, before.get(stored, b""))
+        raise
+
+
+def _put(item: Item, stored: str, value: bytes) -> None:
+    if value:
+        set_value(item, stored, value)
+    else:
+        remove_value(item, stored)
+
+
+def _ea_size(stored: str, value: bytes) -> int:
+    """Bytes of FILE_FULL_EA_INFORMATION."""
+    return -(-(9 + len(stored) - len(USER) + len(value)) // 4) * 4
 
 
 def _check_ea_name(name: str) -> None:
     legal = name.isascii() and 0 < len(name) <= EA_NAME_MAX and not _ILLEGAL_EA & set(name)
-    if not legal or not is_ea(USER + name):
+    if not legal:
         raise NameInvalid(name, "no name for an extended attribute")
+    if not is_ea(USER + name):
+        raise PermissionError(errno.EACCES, "an attribute of the server's own", name)

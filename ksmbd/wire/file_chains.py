@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ksmbd.wire import chain
 from ksmbd.wire.base import Buffer, Wire, WireError, u8, u16, u32, u64, wire
-from ksmbd.wire.text import from_utf16, utf16
+from ksmbd.wire.text import from_utf16, upcase, utf16
+
+NEED_EA: Final = 0x80  # the file is not understood without the attribute
 
 
 @wire()
@@ -50,14 +52,40 @@ def unpack_full_eas(buf: Buffer) -> list[tuple[str, bytes]]:
     return eas
 
 
-def pack_full_eas(eas: Iterable[tuple[str, bytes]], limit: int = 1 << 32) -> tuple[bytes, int]:
-    """The chain of the first *eas* that fit into *limit* bytes, and how many did."""
-    return chain.link_within((_full_ea(*ea) for ea in eas), align=4, limit=limit)
+def flagged_eas(buf: Buffer) -> frozenset[str]:
+    """The folded names of those of a valid chain that a file is not understood without.
+
+    ValueError for a flag that is not NEED_EA.
+    """
+    fixed = FileFullEaInformation.SIZE
+    flagged = set()
+    for entry in chain.entries(buf, fixed=fixed, align=4):
+        head = FileFullEaInformation.unpack(entry)
+        if head.flags & ~NEED_EA:
+            raise ValueError(f"flags {head.flags:#x} of an EA")
+        if head.flags:
+            flagged.add(upcase(_ea_name(entry, fixed, head.ea_name_length)))
+    return frozenset(flagged)
 
 
-def _full_ea(name: str, value: bytes) -> bytes:
+def pack_full_eas(
+    eas: Iterable[tuple[str, bytes]],
+    limit: int = 1 << 32,
+    needed: frozenset[str] = frozenset(),
+) -> tuple[bytes, int]:
+    """The chain of the first *eas* that fit into *limit* bytes, and how many did.
+
+    Those of the folded names *needed* have the flag NEED_EA.
+    """
+    entries = (_full_ea(name, value, upcase(name) in needed) for name, value in eas)
+    return chain.link_within(entries, align=4, limit=limit)
+
+
+def _full_ea(name: str, value: bytes, needed: bool) -> bytes:
     raw = name.encode()
-    head = FileFullEaInformation(ea_name_length=len(raw), ea_value_length=len(value))
+    head = FileFullEaInformation(
+        flags=NEED_EA if needed else 0, ea_name_length=len(raw), ea_value_length=len(value)
+    )
     return head.pack() + raw + b"\0" + value
 
 

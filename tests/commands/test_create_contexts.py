@@ -208,6 +208,16 @@ def test_eas_of_who_knows_none_are_refused(client: Client) -> None:
     assert frame is NtStatus.ACCESS_DENIED
 
 
+@pytest.mark.parametrize(("name", "flags"), [("A*", 0), ("A", 1)])
+def test_eas_that_no_file_has_are_refused_and_leave_no_file(
+    client: Client, engine: Engine, name: str, flags: int
+) -> None:
+    packed = bytearray(pack_full_eas([(name, b"1")])[0])
+    packed[4] = flags
+    assert status(client, (wire.EA_BUFFER, bytes(packed))) is NtStatus.INVALID_EA_NAME
+    assert not os.listdir(engine.folder)
+
+
 RECONNECT = (wire.DURABLE_HANDLE_RECONNECT, bytes(16))
 RECONNECT_V2 = (wire.DURABLE_HANDLE_RECONNECT_V2, bytes(36))
 REQUEST = (wire.DURABLE_HANDLE_REQUEST, bytes(16))

@@ -20,7 +20,9 @@ from ksmbd.wire.access import (
     FILE_DIRECTORY_FILE,
     FILE_GENERIC_WRITE,
     FILE_NON_DIRECTORY_FILE,
+    FILE_OPEN,
     FILE_OPEN_BY_FILE_ID,
+    FILE_OPEN_IF,
     FILE_OVERWRITE,
     FILE_OVERWRITE_IF,
     FILE_READ_DATA,
@@ -287,3 +289,21 @@ def test_unicode_names_of_both_halves_of_a_surrogate_pair(client: Client) -> Non
     assert len(raw) == 4
     frame = client.frames.create(data=raw, name_length=2)
     assert client.status(frame) is NAME_INVALID
+
+
+def test_a_name_in_the_other_normal_form_is_another_where_it_may_be_made(
+    client: Client, engine: Engine
+) -> None:
+    """As on NTFS: smbtorture's smb2.charset. Who only opens a file finds it in either form."""
+    apart, composed = "a\u0308", "\xe4"
+    engine.make_file(apart)
+    assert (
+        client.status(client.frames.create(composed, create_disposition=FILE_OPEN))
+        is NtStatus.SUCCESS
+    )
+    assert os.listdir(engine.folder) == [apart]
+    for disposition in (FILE_OPEN_IF, FILE_OVERWRITE_IF, FILE_SUPERSEDE, FILE_CREATE):
+        frame = client.frames.create(composed, create_disposition=disposition)
+        assert client.status(frame) is NtStatus.SUCCESS
+        assert sorted(os.listdir(engine.folder)) == [apart, composed]
+        (engine.folder / composed).unlink()

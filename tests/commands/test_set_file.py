@@ -21,11 +21,13 @@ from ksmbd.wire.access import (
     FILE_APPEND_DATA,
     FILE_DELETE_ON_CLOSE,
     FILE_DIRECTORY_FILE,
+    FILE_NO_EA_KNOWLEDGE,
     FILE_OPEN,
     FILE_READ_DATA,
     FILE_WRITE_ATTRIBUTES,
 )
 from ksmbd.wire.file_info import FileInfo
+from ksmbd.wire.query_info import RESTART_SCAN
 from ksmbd.wire.status import NtStatus
 from ksmbd.wire.text import filetime_from_ns, ns_from_filetime
 from tests.support.client import Client, File, ready
@@ -371,7 +373,7 @@ def test_extended_attributes_are_set_replaced_and_deleted(client: Client, engine
     assert os.getxattr(engine.folder / "file", "user.ONE") == b"11"
 
 
-@pytest.mark.parametrize("name", ["A:B", "A*", "DOSATTRIB", "X" * 251, "\u00e4"])
+@pytest.mark.parametrize("name", ["A:B", "A*", "X" * 251, "\u00e4"])
 def test_a_name_that_no_extended_attribute_has_changes_nothing(client: Client, name: str) -> None:
     file = client.open("file")
     packed, _ = file_chains.pack_full_eas([("GOOD", b"1"), (name, b"2")])
@@ -385,6 +387,54 @@ def test_a_malformed_list_of_extended_attributes_is_refused(client: Client) -> N
     for length in range(8, len(packed)):
         refused = setting(client, file, FileInfo.FULL_EA, packed[:length])
         assert refused is NtStatus.EA_LIST_INCONSISTENT, length
+
+
+def test_what_the_server_keeps_beside_a_file_is_not_set(client: Client) -> None:
+    file = client.open("file")
+    packed, _ = file_chains.pack_full_eas([("GOOD", b"1"), ("DOSATTRIB", b"2")])
+    assert setting(client, file, FileInfo.FULL_EA, packed) is NtStatus.ACCESS_DENIED
+    assert client.status(file.frames.query_info(15)) is NtStatus.NO_EAS_ON_FILE
+
+
+def test_more_extended_attributes_than_64_kib_are_too_large(client: Client) -> None:
+    file = client.open("file")
+    packed, _ = file_chains.pack_full_eas([("ONE", bytes(32_754)), ("TWO", bytes(32_754))])
+    assert setting(client, file, FileInfo.FULL_EA, packed) is NtStatus.EA_TOO_LARGE
+    assert client.status(file.frames.query_info(15)) is NtStatus.NO_EAS_ON_FILE
+
+
+def test_that_a_file_needs_its_attributes_is_kept_and_told(client: Client) -> None:
+    file = client.open("file")
+    wanted = [("Needed", b"1"), ("OTHER", b"2")]
+
+    def flags() -> list[tuple[str, bool]]:
+        data = client.call(file.frames.query_info(15, flags=RESTART_SCAN)).data
+        needed = file_chains.flagged_eas(data)
+        return [(name, name.upper() in needed) for name, _ in file_chains.unpack_full_eas(data)]
+
+    def put(eas: list[tuple[str, bytes]], needed: frozenset[str] = frozenset()) -> None:
+        packed, _ = file_chains.pack_full_eas(eas, needed=needed)
+        assert setting(client, file, FileInfo.FULL_EA, packed) is NtStatus.SUCCESS
+
+    put(wanted, frozenset({"NEEDED"}))
+    assert sorted(flags()) == [("Needed", True), ("OTHER", False)]
+    unknowing = client.frames.create("file", create_options=FILE_NO_EA_KNOWLEDGE)
+    assert client.status(unknowing) is NtStatus.ACCESS_DENIED
+    put([("NEEDED", b"3")])
+    assert not any(needed for _, needed in flags())
+    assert client.status(unknowing) is NtStatus.SUCCESS
+    put(wanted, frozenset({"NEEDED"}))
+    put([("needed", b"")])
+    assert client.status(unknowing) is NtStatus.SUCCESS
+
+
+@pytest.mark.parametrize("flags", [1, 0x40, 0x81])
+def test_an_unknown_flag_of_an_attribute_changes_nothing(client: Client, flags: int) -> None:
+    file = client.open("file")
+    packed = bytearray(file_chains.pack_full_eas([("ONE", b"1")])[0])
+    packed[4] = flags
+    assert setting(client, file, FileInfo.FULL_EA, bytes(packed)) is NtStatus.INVALID_EA_NAME
+    assert client.status(file.frames.query_info(15)) is NtStatus.NO_EAS_ON_FILE
 
 
 # -- what concerns the open only ---------------------------------------------------------

@@ -28,6 +28,9 @@ SUITES: Final = (
     "smb2.mkdir",
     "smb2.openattr",
     "smb2.winattr",
+    "smb2.ea",
+    "smb2.charset",
+    "smb2.timestamp_resolution",
     "smb2.getinfo",
     "smb2.setinfo",
     "smb2.tcon",
@@ -110,6 +113,7 @@ OPTIONS: Final = (
     # 70,000 open files by default: the number tells nothing that 4,000 do not
     "--option=torture:maxopenfiles=4000",
     "--option=torture:filename=sparse",  # of smb2.set-sparse-ioctl
+    "--option=torture:acl_xattr_name=DOSATTRIB",  # of smb2.ea: what no client may set
 )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ksmbd.vfs import handle as handle_module
+from ksmbd.vfs import xattr
 from ksmbd.vfs.handle import MAX_OFFSET, Handle
 from ksmbd.vfs.pattern import NameInvalid
 from ksmbd.vfs.root import ShareRoot
@@ -225,14 +226,50 @@ def test_eas_compare_without_case_and_empty_ones_go(
     assert os.getxattr(disk / "f", "user.DosStream.x:$DATA") == b"stream"
 
 
-@pytest.mark.parametrize(
-    "name", ["", "a/b", "a\0", "a=b", "x" * 251, "\xe9", "DOSATTRIB", "DosStream.x:$DATA"]
-)
+@pytest.mark.parametrize("name", ["", "a/b", "a\0", "a=b", "x" * 251, "\xe9", "DosStream.x:$DATA"])
 def test_illegal_ea_names_change_nothing(share: ShareRoot, opened: Open, name: str) -> None:
     handle = opened(share, "f")
     with pytest.raises(NameInvalid):
         handle.set_eas([("good", b"1"), (name, b"1")])
     assert handle.eas() == []
+
+
+@pytest.mark.parametrize("name", ["DOSATTRIB", "dosattrib", "ksmbd.stream-of", "SmbReparse"])
+def test_what_the_server_keeps_there_is_nobody_s_to_set(
+    share: ShareRoot, disk: Path, opened: Open, name: str
+) -> None:
+    """As Samba answers; smbtorture's smb2.ea.acl_xattr."""
+    handle = opened(share, "f")
+    before = {each: os.getxattr(disk / "f", each) for each in os.listxattr(disk / "f")}
+    with pytest.raises(PermissionError):
+        handle.set_eas([("good", b"1"), (name, b"1")])
+    after = {each: os.getxattr(disk / "f", each) for each in os.listxattr(disk / "f")}
+    assert after == before
+
+
+def test_more_eas_than_windows_keeps_are_too_large(share: ShareRoot, opened: Open) -> None:
+    handle = opened(share, "f")
+    handle.set_eas([("A", b"1")])
+    with pytest.raises(OSError, match="Argument list too long"):
+        handle.set_eas([("A", b""), ("B", bytes(40_000)), ("C", bytes(26_000))])
+    assert handle.eas() == [("A", b"1")]
+
+
+def test_eas_are_set_all_or_none(
+    share: ShareRoot, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = opened(share, "f")
+    handle.set_eas([("changes", b"1"), ("goes", b"2")])
+
+    def full(item: xattr.Item, name: str, value: bytes) -> None:
+        if name == "user.last":
+            raise OSError(errno.ENOSPC, "no room")
+        os.setxattr(item, name, value)
+
+    monkeypatch.setattr(xattr, "set_value", full)
+    with pytest.raises(OSError, match="no room"):
+        handle.set_eas([("changes", b"11"), ("goes", b""), ("new", b"3"), ("last", b"4")])
+    assert sorted(handle.eas()) == [("changes", b"1"), ("goes", b"2")]
 
 
 def test_write_only_and_read_only_handles(share: ShareRoot, disk: Path, opened: Open) -> None:

@@ -14,6 +14,7 @@ from ksmbd.wire.file_chains import (
     FileLinksInformation,
     FileStreamInformation,
     Stream,
+    flagged_eas,
     pack_full_eas,
     pack_get_eas,
     pack_links,
@@ -82,6 +83,14 @@ def test_a_chain_of_eas() -> None:
 def test_a_bad_chain_of_eas_is_refused(hexbytes: str) -> None:
     with pytest.raises(WireError):
         unpack_full_eas(bytes.fromhex(hexbytes))
+
+
+def test_eas_that_a_file_needs_are_flagged() -> None:
+    raw = bytes.fromhex(EAS[:9] + "80" + EAS[11:])
+    assert flagged_eas(raw) == {"AB"}
+    assert pack_full_eas(unpack_full_eas(raw), needed=frozenset({"AB"})) == (raw, 2)
+    with pytest.raises(ValueError, match="flags"):
+        flagged_eas(bytes.fromhex(EAS[:9] + "01" + EAS[11:]))
 
 
 def test_a_list_of_wanted_eas() -> None:
