@@ -236,13 +236,21 @@ def subset(allowed: tuple[str, ...]) -> Converter:
 
 
 def directory(value: str) -> str:
-    """An absolute path without a slash at its end; a home directory is one."""
+    """An absolute path without a slash at its end."""
     value = text(value)
-    if value and not value.startswith(("/", "%H")):
+    if value and not value.startswith("/"):
         raise ValueError("an absolute path")
     if "\0" in value:
         raise ValueError("a path without NUL")
     return value.rstrip("/") or value[:1]
+
+
+def served_directory(value: str) -> str:
+    """The same, or one in the home directory of whoever connects."""
+    value = text(value)
+    if re.match(r"%H(/|$)", value):
+        return "%H" + directory(value[2:]).rstrip("/")
+    return directory(value)
 
 
 def below(value: str) -> str:
@@ -424,7 +432,7 @@ class ShareParams:
     kernel_oplocks: bool = param(boolean, False)
     max_connections: int = param(size, 128)  # 0: no limit
     oplocks: bool = param(boolean, True)
-    path: str = param(directory, "", "directory", empty=True)
+    path: str = param(served_directory, "", "directory", empty=True)
     read_list: tuple[str, ...] = param(words, (), empty=True)
     posix_locking: bool = param(boolean, True)
     recycle_directory_mode: int = param(octal, 0o700, key="recycle:directory_mode")
@@ -440,7 +448,7 @@ class ShareParams:
     recycle_touch_mtime: bool = param(boolean, False, key="recycle:touch_mtime")
     recycle_versions: bool = param(boolean, False, key="recycle:versions")
     read_only: bool = param(boolean, True, inverse=("writable", "writeable", "write ok"))
-    shadow_basedir: str = param(directory, "", key="shadow:basedir", empty=True)
+    shadow_basedir: str = param(served_directory, "", key="shadow:basedir", empty=True)
     shadow_format: str = param(time_format, SNAPSHOTS, key="shadow:format")
     shadow_localtime: bool = param(boolean, False, key="shadow:localtime")
     shadow_snapdir: str = param(name(1024), ".snapshots", key="shadow:snapdir")

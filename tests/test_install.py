@@ -54,8 +54,9 @@ def test_an_account_is_made_and_the_server_finds_its_daemon(laid: Path, tmp_path
         [*command, "--port", "0", "--bind", "127.0.0.1"], stdout=subprocess.PIPE, text=True, cwd="/"
     ) as server:
         assert server.stdout is not None
-        assert server.stdout.readline().startswith("ksmbd: ready on 127.0.0.1:")
+        ready = server.stdout.readline()
         server.terminate()
+        assert ready.startswith("ksmbd: ready on 127.0.0.1:")
         assert server.wait(30) == 0
 
 
