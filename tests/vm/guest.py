@@ -15,7 +15,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -23,7 +23,7 @@ from tests.support.debs import SUITE, cache_folder, ensure, run_inside
 from tests.vm.archive import MERGED, TRIPLET, Tree
 
 HERE: Final = Path(__file__).parent
-SOURCES: Final = (HERE / "guest.py", HERE / "archive.py", HERE / "init.sh")
+SOURCES: Final = tuple(HERE / name for name in ("guest.py", "archive.py", "init.sh", "run.sh"))
 
 PACKAGES: Final = (
     *("bash", "coreutils", "busybox-static", "kmod", "cifs-utils", "keyutils", "attr", "acl"),
@@ -51,6 +51,7 @@ MODULES: Final = (
     *("ccm", "gcm", "ctr", "cmac", "hmac", "md4", "md5", "arc4", "libarc4", "des_generic"),
     *("loop", "ext4", "quota_v2", "crc32c_generic", "crc32c_cryptoapi", "libcrc32c"),
     *("ecb", "aesni_intel", "ghash_clmulni_intel", "sha256", "sha512", "cryptd", "aead2"),
+    *("btrfs", "loop", "crc32c_generic"),
 )
 ACCOUNTS: Final = (("root", 0), ("alice", 1000), ("bob", 1001), ("nobody", 65534))
 FOLDERS: Final = (
@@ -68,20 +69,34 @@ class Guest(NamedTuple):
 
 def built(suite: str = SUITE) -> Guest:
     """The guest, made when the sources here or the packages have changed."""
-    out = cache_folder() / f"guest-image-{suite}"
+    return made("guest", PACKAGES, SOURCES, fill, suite)
+
+
+def made(
+    name: str,
+    packages: Sequence[str],
+    sources: Sequence[Path],
+    fill: Callable[[Tree, str], None],
+    suite: str,
+) -> Guest:
+    """A guest of these packages: a tree that *fill* puts them into, and the kernel's modules."""
+    out = cache_folder() / f"{name}-image-{suite}"
     out.mkdir(parents=True, exist_ok=True)
     with (out / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         kernel = ensure("kernel", "kernel", suite=suite)
-        root = ensure("guest", "closure", PACKAGES, suite=suite)
-        parts = [*SOURCES, stamp_of(kernel), stamp_of(root)]
+        root = ensure(name, "closure", packages, suite=suite)
+        parts = [*sources, stamp_of(kernel), stamp_of(root)]
         state = hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest()
         stamp = out / "stamp"
         base = next((kernel / "usr/lib/modules").iterdir())
         guest = Guest(out / "vmlinuz", out / "initramfs.cpio", base.name)
         if not stamp.exists() or stamp.read_text() != state:
             stamp.unlink(missing_ok=True)
-            build(root, base, guest, suite)
+            tree = Tree(root)
+            add_skeleton(tree)
+            fill(tree, suite)
+            write(tree, base, guest)
             stamp.write_text(state)
     return guest
 
@@ -90,19 +105,28 @@ def stamp_of(folder: Path) -> Path:
     return folder.with_name(folder.name + ".stamp")
 
 
-def build(root: Path, base: Path, guest: Guest, suite: str) -> None:
-    tree = Tree(root)
+def add_skeleton(tree: Tree) -> None:
+    """Folders that no package has, and what runs first."""
     for name in MERGED:
         tree.folder(f"usr/{name}")
         tree.link(name, f"usr/{name}")
     for name in FOLDERS:
         tree.folder(name)
     tree.folder("tmp", 0o1777)
+    tree.put("init", (HERE / "init.sh").read_bytes(), 0o755)
+    tree.put("script", (HERE / "run.sh").read_bytes(), 0o755)
+
+
+def fill(tree: Tree, suite: str) -> None:
     add_programs(tree, suite)
     add_python(tree)
-    add_modules(tree, base)
     add_busybox(tree)
     add_configuration(tree)
+
+
+def write(tree: Tree, base: Path, guest: Guest) -> None:
+    """Make the files that QEMU boots; *base* is the folder of the kernel's modules."""
+    add_modules(tree, base)
     # beside the modules since 6.16, in /boot before
     beside = base / "vmlinuz"
     image = beside if beside.exists() else base.parents[3] / "boot" / f"vmlinuz-{base.name}"
@@ -221,7 +245,6 @@ def add_configuration(tree: Tree) -> None:
     tree.put("etc/nsswitch.conf", b"passwd: files\ngroup: files\nhosts: files\n")
     tree.put("etc/hosts", b"127.0.0.1 localhost guest\n10.0.2.2 host server\n")
     tree.link("etc/mtab", "../proc/self/mounts")
-    tree.put("init", (HERE / "init.sh").read_bytes(), 0o755)
 
 
 if __name__ == "__main__":

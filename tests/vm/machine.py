@@ -62,12 +62,17 @@ def arguments(guest: Guest, shared: Path) -> list[str]:
     ]
 
 
-def run_script(script: str, timeout_s: float, files: Mapping[str, bytes] | None = None) -> Ended:
+def run_script(
+    script: str,
+    timeout_s: float,
+    files: Mapping[str, bytes] | None = None,
+    guest: Guest | None = None,
+) -> Ended:
     """Boot, run, power off; a guest that does not end in time is killed.
 
-    *files* are found in /shared.
+    *files* are found in /shared.  *guest* is the plain one unless another is named.
     """
-    guest, command = built(), emulator()
+    guest, command = guest or built(), emulator()
     with tempfile.TemporaryDirectory(prefix="guest-") as name:
         shared = Path(name)
         (shared / "script").write_text(script)
