@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -36,7 +37,7 @@ def server(folder: Path, kind: str) -> Peer:
 
     It acts as nobody in particular: root may do what cases expect to be refused.
     """
-    shares = [open_share(folder, OPTIONS), sees(folder)]
+    shares = [open_share(folder, OPTIONS), sees(folder), forbidden(folder)]
     if kind == "samba":
         return SambaServer(folder, shares=shares)
     return LiveServer(folder, shares=shares, globals_=CHANNELS | UNPRIVILEGED)
@@ -45,6 +46,13 @@ def server(folder: Path, kind: str) -> Peer:
 def sees(folder: Path) -> LiveShare:
     """The share that smb2.acls.ACCESSBASED asks for by its name."""
     return open_share(folder, {**OPTIONS, "hide unreadable": "yes"}, "hideunread")
+
+
+def forbidden(folder: Path) -> LiveShare:
+    """The share of smb2.ioctl.bug14788: one may connect to it, and see nothing of it."""
+    share = open_share(folder, OPTIONS, "noperm")
+    share.path.chmod(0o700)
+    return share
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +177,23 @@ def test_smbtorture_on_configured_shares(real_folder: Path) -> None:
             target = torture.Target(made.host, made.port, suite, "tester", PASSWORD)
             found = torture.run_suite(target, suite)
             assert [result for result in found if not result.passed] == []
+
+
+@pytest.mark.interop
+def test_smbtorture_zeroes_the_middle_of_a_file(peer: Peer) -> None:
+    program("smbtorture")
+    path = peer.path() / "zeroed"
+    path.write_bytes(b"x" * 16384)
+    path.chmod(0o777)
+    if os.geteuid() == 0:
+        shutil.chown(path, "nobody")
+    begin, end = torture.ZEROES
+    asked = {"filename": path.name, "offset": begin, "beyond_final_zero": end}
+    options = tuple(f"--option=torture:{key}={value}" for key, value in asked.items())
+    target = torture.Target(peer.host, peer.port, "share", "tester", PASSWORD, options=options)
+    result = torture.run_case(target, torture.ZEROED)
+    assert result.passed, result
+    assert path.read_bytes() == b"x" * begin + bytes(end - begin) + b"x" * (16384 - end)
 
 
 @pytest.mark.interop

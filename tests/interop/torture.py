@@ -98,6 +98,9 @@ CONFIGURED: Final = {
     "smb2.create.aclfile": ("acl_xattr:ignore system acls", "yes"),
     "smb2.create.acldir": ("acl_xattr:ignore system acls", "yes"),
 }
+# besides, on a file that is there
+ZEROED: Final = "smb2.zero-data-ioctl"
+ZEROES: Final = (4096, 12288)  # bytes: from, and up to
 GAPS: Final = Path(__file__).with_name("known-gaps.txt")
 SUCCESS: Final = "success"
 CASE_S: Final = 90.0  # the longest wait 35 s for an answer that does not come
