@@ -1,7 +1,7 @@
 """Apple's streams on a running server, as Samba's torture of its module fruit expects them.
 
 The cases that are not here begin by agreeing on copies of whole files and Unix modes in access
-lists, which we do not offer, or want resource forks larger than a stream may be.
+lists, which we do not offer, or convert AppleDouble files.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.interop
 CASES = (
     "read metadata",
     "write metadata",
+    "resource fork IO",
     "stream names",
     "File without AFP_AfpInfo",
     "create delete-on-close AFP_AfpInfo",
@@ -31,6 +32,7 @@ CASES = (
     "creating rsrc with read-only access",
     "copy-chunk streams",
     "writing_afpinfo",
+    "delete_trigger_convert_sharing_violation",
 )
 
 
