@@ -29,7 +29,7 @@ from tests.support.peers import Peer
 TENTHS: Final = 10
 FILES: Final = 1000  # that are opened again and again
 A_FOLDER: Final = 1000  # entries
-PENDING: Final = 2000  # requests that wait on one connection
+PENDING: Final = 500  # requests that wait on one connection
 LIMITS: Final = {"max open files": "0"} | MANY_CLIENTS
 
 Step = Callable[[int], None]  # does it for number i
@@ -180,9 +180,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, help="where the files are made (default: TMPDIR)")
     chosen = parser.parse_args(arguments)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = chosen.opens + 4 * chosen.connections + chosen.watches + 1024
-    if wanted > hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))  # or PermissionError
+    wanted = max(chosen.opens, 4 * chosen.connections, chosen.watches) + 1024
+    if wanted > hard != resource.RLIM_INFINITY:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
+        except (ValueError, PermissionError):
+            parser.error(f"this takes {wanted} descriptors, and no more than {hard} are allowed")
     with tempfile.TemporaryDirectory(prefix="ksmbd-scale-", dir=chosen.folder) as name:
         print(markdown(measure(Path(name), chosen)))
     return 0
