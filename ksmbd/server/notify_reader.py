@@ -30,6 +30,7 @@ import threading
 from collections import deque
 from typing import Final
 
+from ksmbd.server.path_table import PathTable
 from ksmbd.state.notify import Notify, Report, name_filter, parent_of, renaming
 from ksmbd.state.own_changes import Kind
 from ksmbd.state.watch import Watch
@@ -103,7 +104,7 @@ class NotifyReader:
         self._threaded = threaded
         self._lock = threading.RLock()
         self._inotify: Inotify | None = None  # by self._lock, from the first watch on
-        self._paths: dict[str, int] = {}  # by self._lock; directory -> watch descriptor
+        self._paths = PathTable()  # by self._lock; directory -> watch descriptor
         self._directories: dict[int, list[str]] = {}  # by self._lock; the other way round
         self._read: deque[tuple[int, list[Event]]] = deque()  # by self._lock; with their turns
         self._said: set[str] = set()  # by self._lock; warnings, once each
@@ -236,12 +237,11 @@ class NotifyReader:
         With *top*, only watches of it or beneath it count: it is no part of a tree any more.
         """
         with self._lock:
-            parents = self._notify.parents()
             paths = [path] if path in self._paths else []
             if not alone:
-                paths += [p for p in self._paths if p.startswith(path + "/")]
+                paths += self._paths.beneath(path)
             for each in paths:
-                if each not in parents and not self._notify.wanted(each, top)[0]:
+                if not self._notify.holds(each) and not self._notify.wanted(each, top)[0]:
                     self._drop(each)
 
     def _say(self, warning: str) -> None:
@@ -401,8 +401,8 @@ class NotifyReader:
     def _follow(self, before: str, after: str) -> None:
         """A directory that is listened to, or holds such, has another name."""
         with self._lock:
-            inside = before + "/"
-            for path in [p for p in self._paths if p == before or p.startswith(inside)]:
+            itself = [before] if before in self._paths else []
+            for path in itself + self._paths.beneath(before):
                 wd = self._paths.pop(path)
                 moved = after + path[len(before) :]
                 self._paths[moved] = wd

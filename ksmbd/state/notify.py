@@ -16,6 +16,7 @@ it only memory is touched and events fire.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -113,6 +114,7 @@ class Notify:
         self.local: LocalChanges | None = None  # set once, before the first client
         self._lock = threading.Lock()
         self._watches: dict[str, list[Watch]] = {}  # by self._lock; path -> who watches it
+        self._parents: Counter[str] = Counter()  # by self._lock; directory -> watched ones in it
         self._recursive = 0  # by self._lock; watches of whole trees
         self._own = OwnChanges()  # by self._lock
 
@@ -162,7 +164,10 @@ class Notify:
             self.local.cover(watch, directory)
 
     def _enter(self, watch: Watch) -> None:
-        self._watches.setdefault(watch.path, []).append(watch)
+        there = self._watches.setdefault(watch.path, [])
+        if not there:
+            self._parents[parent_of(watch.path)] += 1
+        there.append(watch)
         self._recursive += watch.recursive
 
     def _leave(self, watch: Watch) -> None:
@@ -172,6 +177,10 @@ class Notify:
             self._recursive -= watch.recursive
             if not there:
                 del self._watches[watch.path]
+                parent = parent_of(watch.path)
+                self._parents[parent] -= 1
+                if not self._parents[parent]:
+                    del self._parents[parent]
 
     # -- our own operations --------------------------------------------------------------
 
@@ -320,10 +329,9 @@ class Notify:
                         tree = watch
         return filter, tree
 
-    def parents(self) -> set[str]:
-        """The directories that hold a watched one."""
-        with self._lock:
-            return {parent_of(path) for path in self._watches}
+    def holds(self, path: str) -> bool:
+        """Whether a directory that is watched lies right in *path*."""
+        return path in self._parents  # one step
 
     def trees(self) -> list[Watch]:
         with self._lock:

@@ -216,7 +216,9 @@ def test_a_directory_is_wanted_for_itself_and_for_trees(notify: Notify) -> None:
     assert notify.wanted("/srv/a/b", top="/srv/a") == (0, None)
     assert notify.wanted("/srv/a", top="/srv/a") == (CHANGE_FILE_NAME, None)
     assert notify.wanted("/elsewhere") == (0, None)
-    assert notify.parents() == {"/srv", ""}
+    assert [notify.holds(path) for path in ("/srv", "", "/srv/a")] == [True, True, False]
+    notify.remove(tree)
+    assert [notify.holds(path) for path in ("/srv", "")] == [True, False]
 
 
 # -- beginning and end -------------------------------------------------------------------
