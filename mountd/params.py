@@ -430,6 +430,7 @@ class ShareParams:
     inherit_owner: bool = param(choice(OWNERS), False)
     invalid_users: tuple[str, ...] = param(words, (), empty=True)
     kernel_oplocks: bool = param(boolean, False)
+    mangled_names: bool = param(choice({**BOOLEANS, "illegal": False}), False)
     max_connections: int = param(size, 128)  # 0: no limit
     oplocks: bool = param(boolean, True)
     path: str = param(served_directory, "", "directory", empty=True)

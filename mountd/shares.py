@@ -35,6 +35,7 @@ BOOLEAN_FLAGS: Final = (  # attribute, flag
     ("continuous_availability", ipc.SHARE_CONTINUOUS_AVAILABILITY),
     ("durable_handles", ipc.SHARE_DURABLE_HANDLES),
     ("hide_unreadable", ipc.SHARE_HIDE_UNREADABLE),
+    ("mangled_names", ipc.SHARE_SHORT_NAMES),
     ("time_machine", ipc.SHARE_TIME_MACHINE),
     ("allow_insecure_wide_links", ipc.SHARE_WIDE_LINKS),
     ("case_sensitive", ipc.SHARE_CASE_SENSITIVE),

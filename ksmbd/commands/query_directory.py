@@ -8,6 +8,7 @@ from ksmbd.state.sight import sight
 from ksmbd.state.work import Reply, Work
 from ksmbd.vfs.directory import DirEntry, Enumeration
 from ksmbd.vfs.pattern import NameInvalid
+from ksmbd.vfs.shortnames import told
 from ksmbd.wire.access import FILE_LIST_DIRECTORY
 from ksmbd.wire.base import WireError
 from ksmbd.wire.create_context import AAPL_READ_DIR_ATTR
@@ -88,8 +89,10 @@ def _scan(open: Open, req: QueryDirectoryRequest, pattern: str) -> tuple[Enumera
 def _fill(open: Open, entries: Enumeration, req: QueryDirectoryRequest) -> Listing:
     listing = Listing(req.file_information_class, req.output_buffer_length)
     single = req.flags & RETURN_SINGLE_ENTRY
-    add = _add_posix if req.file_information_class == FileInfo.POSIX else _add
-    if (
+    add = _add_short if open.file.root.options.short_names else _add
+    if req.file_information_class == FileInfo.POSIX:
+        add = _add_posix
+    elif (
         req.file_information_class == FileInfo.ID_BOTH_DIRECTORY
         and open.session.aapl & AAPL_READ_DIR_ATTR
     ):
@@ -109,6 +112,11 @@ def _fill(open: Open, entries: Enumeration, req: QueryDirectoryRequest) -> Listi
 
 def _add(listing: Listing, entry: DirEntry) -> bool:
     return listing.add(entry.name, entry.stat, 0, entry.stat.reparse_tag)
+
+
+def _add_short(listing: Listing, entry: DirEntry) -> bool:
+    short = told(entry.name).encode("utf-16-le")
+    return listing.add(entry.name, entry.stat, 0, entry.stat.reparse_tag, short)
 
 
 def _add_posix(listing: Listing, entry: DirEntry) -> bool:

@@ -165,8 +165,10 @@ def _recycle_bin(config: ShareConfig) -> RecycleBin | None:
 
 def _open_root(config: ShareConfig, hidden: tuple[str, ...]) -> ShareRoot:
     flags = config.flags
+    case_sensitive = bool(flags & ipc.SHARE_CASE_SENSITIVE)
     options = RootOptions(
-        case_sensitive=bool(flags & ipc.SHARE_CASE_SENSITIVE),
+        case_sensitive=case_sensitive,
+        short_names=bool(flags & ipc.SHARE_SHORT_NAMES) and not case_sensitive,
         follow_symlinks=bool(flags & ipc.SHARE_FOLLOW_SYMLINKS),
         wide_links=bool(flags & ipc.SHARE_WIDE_LINKS),
         crossmnt=bool(flags & ipc.SHARE_CROSSMNT),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ksmbd.vfs.depot import DIRECTORY
 from ksmbd.vfs.pattern import compile_pattern, has_wildcards
 from ksmbd.vfs.reader import NameReader
+from ksmbd.vfs.shortnames import told
 from ksmbd.vfs.stat import Stat
 from ksmbd.vfs.xattr import proc_path
 from ksmbd.wire.text import is_utf8
@@ -36,6 +37,11 @@ class Shows(Protocol):
 
     def shows_behind(self, root: ShareRoot, path: str) -> bool:
         """What a symlink that is followed leads to."""
+
+
+def _matches_short(matches: Callable[[str], object], name: str) -> bool:
+    short = told(name)
+    return bool(short and matches(short))
 
 
 class Enumeration:
@@ -66,7 +72,8 @@ class Enumeration:
         if DIRECTORY in listed:
             listed.remove(DIRECTORY)
         if pattern != "*":
-            listed = [name for name in listed if matches(name)]
+            short = self._root.options.short_names
+            listed = [n for n in listed if matches(n) or (short and _matches_short(matches, n))]
         dots = [name for name in (".", "..") if matches(name)]
         first = [DirEntry(name, self._stat_dot(name)) for name in dots]
         self._entries = chain(first, self._produce(listed))

@@ -30,6 +30,7 @@ class RootOptions(NamedTuple):
     """What a share's configuration says about its files."""
 
     case_sensitive: bool = False
+    short_names: bool = False  # listings tell 8.3 names; not with case_sensitive
     follow_symlinks: bool = False  # only to targets beneath the root,
     wide_links: bool = False  # or to any
     crossmnt: bool = True

@@ -2,8 +2,9 @@
 
 [MS-FSCC] 2.1.5.2.1.  A name that is short already is its own.  Any other gets two characters of
 its own, four of a hash, a tilde and one more of the hash, and its extension: ``LO4K2P~7.TXT``.
-Listings leave the field empty, as Windows does with 8.3 names off; who asks for the short name
-of a file gets it, and can open the file by it.
+Who asks for the short name of a file gets it, and can open the file by it.  Listings tell it, and
+find files by it, on shares with `mangled names = yes`; on others they leave the field empty, as
+Windows does with 8.3 names off.
 """
 
 from __future__ import annotations
@@ -36,6 +37,14 @@ def short_name(name: str) -> str:
         digits += _DIGITS[digit]
     suffix = _ILLEGAL.sub("", extension)[:3]
     return f"{prefix}{digits[:4]}~{digits[4]}" + (f".{suffix}" if suffix else "")
+
+
+def told(name: str) -> str:
+    """The 8.3 name beside *name* in a listing; empty for a name that is short itself."""
+    if name in (".", ".."):
+        return ""
+    made = short_name(name)
+    return "" if made == upcase(name) else made
 
 
 def may_be_made(name: str) -> bool:

@@ -80,6 +80,7 @@ SHARE_ACL_ALONE: Final = 1 << 31  # with SHARE_ACL_XATTR: mode and POSIX ACL say
 SHARE_POSIX_LOCKING: Final = 1 << 27  # local programs see clients' byte-range locks
 SHARE_KERNEL_OPLOCKS: Final = 1 << 29  # behind what clients cache is a lease of the kernel
 SHARE_STRICT_LOCKING: Final = 1 << 28  # READ and WRITE heed those of local programs
+SHARE_SHORT_NAMES: Final = 1 << 21  # listings tell 8.3 names, too
 SHARE_AAPL: Final = 1 << 22  # Apple's extensions are offered
 
 # ShareConfigResponse.snapshot_flags

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
+from pathlib import Path
 
 import pytest
 
+from ksmbd.wire import ipc
 from ksmbd.wire.access import FILE_DIRECTORY_FILE, FILE_OPEN, FILE_READ_ATTRIBUTES
 from ksmbd.wire.dir_info import LAYOUTS, fixed_size
 from ksmbd.wire.file_info import FileInfo
@@ -19,6 +22,7 @@ from ksmbd.wire.query_directory import (
 from ksmbd.wire.status import NtStatus
 from tests.support.client import DIALECTS, Client, File, ready
 from tests.support.engine import Engine
+from tests.support.mountd import DISK, share
 from tests.support.replies import Response
 
 OK = NtStatus.SUCCESS
@@ -67,6 +71,59 @@ def everything(client: Client, file: File, pattern: str = "*", **changes: int) -
             return found
         found += names(response)
     raise AssertionError("the listing never ends")
+
+
+# -- 8.3 names ---------------------------------------------------------------------------
+
+
+def with_short_names(folder: Path, flags: int = 0) -> Client:
+    shown = [share("data", str(folder), DISK | ipc.SHARE_SHORT_NAMES | flags)]
+    client = ready(Engine(folder, shares=shown))
+    for name in ("a long name.text", "SHORT.TXT", "x"):
+        client.engine.make_file(name)
+    return client
+
+
+def root_of(client: Client) -> File:
+    return client.open("", create_options=FILE_DIRECTORY_FILE, create_disposition=FILE_OPEN)
+
+
+def short_names(response: Response, info_class: int) -> dict[str, str]:
+    """By long name; of a class that has them."""
+    data, at, found = response.data, 0, {}
+    length_at = {FileInfo.BOTH_DIRECTORY: 68, FileInfo.ID_BOTH_DIRECTORY: 68}[info_class]
+    for name in names(response, info_class):
+        length = data[at + length_at]
+        short = data[at + length_at + 2 : at + length_at + 2 + length]
+        found[name] = short.decode("utf-16-le")
+        at += struct.unpack_from("<I", data, at)[0]
+    return found
+
+
+@pytest.mark.parametrize("number", [FileInfo.BOTH_DIRECTORY, FileInfo.ID_BOTH_DIRECTORY])
+def test_a_listing_tells_the_names_that_open_the_files(folder: Path, number: int) -> None:
+    client = with_short_names(folder)
+    frame = root_of(client).frames.query_directory("*", file_information_class=number)
+    told = short_names(client.call(frame), number)
+    made = told["a long name.text"]
+    assert re.fullmatch(r"AL[0-9A-Z]{4}~[0-9A-Z]\.TEX", made)
+    assert told == {".": "", "..": "", "a long name.text": made, "SHORT.TXT": "", "x": ""}
+    client.open(made, create_disposition=FILE_OPEN)
+    for pattern in (made, made.lower(), "AL*~*.TEX", "*~?.tex"):
+        assert everything(client, root_of(client), pattern) == ["a long name.text"], pattern
+
+
+@pytest.mark.parametrize("pattern", [">", "x>>>", "?"])
+def test_what_has_no_short_name_matches_by_its_long_one_alone(folder: Path, pattern: str) -> None:
+    client = with_short_names(folder)
+    found = everything(client, root_of(client), pattern)
+    assert [name for name in found if name not in (".", "..")] == ["x"]
+
+
+def test_names_that_differ_by_case_have_no_short_ones(folder: Path) -> None:
+    client = with_short_names(folder, ipc.SHARE_CASE_SENSITIVE)
+    response = client.call(root_of(client).frames.query_directory("*"))
+    assert set(short_names(response, FileInfo.ID_BOTH_DIRECTORY).values()) == {""}
 
 
 # -- refusals ----------------------------------------------------------------------------

@@ -174,6 +174,7 @@ SHARES: list[Row] = [
     ("hosts allow", refused("ls"), [("127.0.0.1", ""), ("10.0.0.0/8", DENIED)]),
     ("hosts deny", refused("ls"), [("10.0.0.0/8", ""), ("127.0.0.0/8", DENIED)]),
     ("invalid users", refused("ls"), [("tester2", ""), ("tester", DENIED)]),
+    ("mangled names", refused("ls *~*"), [("no", "NO_SUCH_FILE"), ("yes", "")]),
     ("max connections", second_tree, [("9", 0), ("1", TOO_MANY_TREES)]),
     ("oplocks", granted_oplock, [("yes", BATCH), ("no", NONE)]),
     ("path", listed("there"), [("{folder}/share", False), ("{folder}/elsewhere", True)]),

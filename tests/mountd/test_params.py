@@ -194,6 +194,7 @@ SHARES: list[tuple[str, list[tuple[str, Any]]]] = [
     ("invalid users", USERS),
     ("kernel oplocks", [("yes", True), ("auto", BAD)]),
     ("max connections", [("0", 0), ("5", 5)]),
+    ("mangled names", [("yes", True), ("illegal", False), ("hash2", BAD)]),
     ("oplocks", [("no", False)]),
     ("path", [("/srv/a b/", "/srv/a b"), ("/", "/"), ("a", BAD), ("/a\0", BAD)]),
     ("path", [("%H", "%H"), ("%H/", "%H"), ("%H/a/", "%H/a"), ("%Ha", BAD), ("%H/a\0", BAD)]),

@@ -71,6 +71,7 @@ def test_the_flags_of_a_plain_share(tmp_path: Path) -> None:
         ("continuous availability = yes", ipc.SHARE_CONTINUOUS_AVAILABILITY, 0),
         ("acl_xattr:ignore system acls = yes", ipc.SHARE_ACL_ALONE, 0),
         ("hide unreadable = yes", ipc.SHARE_HIDE_UNREADABLE, 0),
+        ("mangled names = yes", ipc.SHARE_SHORT_NAMES, 0),
         ("time machine = yes", ipc.SHARE_TIME_MACHINE | ipc.SHARE_AAPL, 0),
         ("vfs objects = fruit streams_xattr", ipc.SHARE_AAPL, 0),
         ("wide links = yes", ipc.SHARE_WIDE_LINKS, 0),
