@@ -85,7 +85,7 @@ def run(command: Sequence[str], peer: Peer, arguments: Sequence[str], seconds: f
     """Load ``peer`` for ``seconds``."""
     try:
         done = subprocess.run(
-            _command(command, peer, arguments, seconds),
+            command_line(command, peer, arguments, seconds),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -102,7 +102,7 @@ def run(command: Sequence[str], peer: Peer, arguments: Sequence[str], seconds: f
 @contextmanager
 def idle(command: Sequence[str], peer: Peer, connections: int) -> Iterator[None]:
     """So many clients that are logged on and do nothing, for the time of the block."""
-    arguments = _command(command, peer, ["-n", str(connections), "idle"], GRACE_S)
+    arguments = command_line(command, peer, ["-n", str(connections), "idle"], GRACE_S)
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
         try:
@@ -114,7 +114,7 @@ def idle(command: Sequence[str], peer: Peer, connections: int) -> Iterator[None]
             process.kill()
 
 
-def _command(
+def command_line(
     command: Sequence[str], peer: Peer, arguments: Sequence[str], seconds: float
 ) -> list[str]:
     user, password = next(iter(peer.users.items()))
