@@ -253,8 +253,11 @@ class Caching:
         holder = open.holder
         if holder is not None and holder.level & oplock.RW == oplock.RW:
             return _ALONE  # nobody else caches, and whoever comes breaks this first
-        after = After()
         with inode.lock:
+            if not inode.holders:  # nobody caches
+                inode.changing += 1
+                return Change(inode)
+            after = After()
             wait = self.demand_all(inode, Cause.CHANGE, after, own=holder)
             if wait is None:
                 inode.changing += 1
