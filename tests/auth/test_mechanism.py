@@ -11,7 +11,8 @@ def test_a_refused_log_on_is_a_logon_failure_that_says_why_only_to_us() -> None:
     assert (unknown.status, wrong.status) == (NtStatus.LOGON_FAILURE, NtStatus.LOGON_FAILURE)
     assert str(unknown) == "LOGON_FAILURE: WG\\jim: unknown user"
     assert str(wrong) == "LOGON_FAILURE: WG\\joe: wrong password"
-    assert unknown.data is None and wrong.data is None
+    assert unknown.data is None
+    assert wrong.data is None
 
 
 def test_guests_and_null_sessions_have_proven_nothing() -> None:
