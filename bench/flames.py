@@ -1,8 +1,9 @@
 """python -m bench.flames: a flame graph of our server under the load of each row.
 
-py-spy (`pip install py-spy`) looks at every thread of the server many times a second from outside,
-so that what it shows is what costs time there, waiting left out.  To look into a process that is
-not its child it wants to be root, or a kernel with ptrace_scope 0.
+py-spy (`pip install py-spy`) looks many times a second, from outside, at the thread that has the
+interpreter's lock: what is shown is what costs the interpreter's time, small sends among it, which
+keep the lock.  Waiting, large sends and file system calls, which let go of it, are not.  To look
+into a process that is not its child it wants to be root, or a kernel with ptrace_scope 0.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Final
 
@@ -49,6 +51,11 @@ def file_name(row: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", row.casefold()).strip("-") + ".svg"
 
 
+def titled(picture: str, name: str) -> str:
+    """With the row's name for a title, where py-spy has its command line."""
+    return re.sub(r">[^<>]*\bpy-spy record [^<>]*<", f">{escape(name)}<", picture)
+
+
 def record(peer: Peer, row: Row, seconds: float, out: Path) -> None:
     """Load *peer* and have it looked at; LoadError if either fails."""
     failed: list[load.LoadError] = []
@@ -64,10 +71,11 @@ def record(peer: Peer, row: Row, seconds: float, out: Path) -> None:
     try:
         worker.join(WARM_S)
         command = [recorder(), "record", "--pid", str(peer.pid), "--output", str(out)]
-        shape = ["--duration", str(round(seconds)), "--rate", str(A_SECOND), "--nonblocking"]
+        shape = ["--duration", str(round(seconds)), "--rate", str(A_SECOND), "--gil"]
         done = subprocess.run([*command, *shape], capture_output=True, text=True, check=False)
         if done.returncode:
             raise load.LoadError(f"{row.name}: {done.stderr.strip()}")
+        out.write_text(titled(out.read_text(), row.name))
     finally:
         worker.join()
     if failed:

@@ -24,6 +24,11 @@ def test_a_picture_is_called_after_its_row(row: str, name: str) -> None:
     assert flames.file_name(row) == name
 
 
+def test_the_command_line_of_py_spy_is_no_title() -> None:
+    picture = '<text x="1">/bin/py-spy record --pid 7 -o x.svg</text><text>f (a.py)</text>'
+    assert flames.titled(picture, "a < b") == '<text x="1">a &lt; b</text><text>f (a.py)</text>'
+
+
 def test_the_top_rows_are_there() -> None:
     assert len([row for row in ROWS if re.search(flames.TOP, row.name)]) == 9
 
