@@ -31,17 +31,8 @@ def beside(accounts: str) -> str:
 
 def load(path: str) -> Descriptors:
     """Read the file; without one all shares are everyone's. Raises ConfError with the line."""
-    try:
-        with open(path, "rb") as file:
-            lines = file.read().split(b"\n")
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise ConfError(path, 0, error.strerror or str(error)) from None
     found: Descriptors = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for number, line in users.numbered_lines(path):
         try:
             # a share's name may have a colon in it, base64 has none
             name, _, encoded = line.decode().rpartition(":")
@@ -51,6 +42,8 @@ def load(path: str) -> Descriptors:
             raise ConfError(path, number, f"expected name:descriptor ({error})") from None
         if not name:
             raise ConfError(path, number, "expected name:descriptor")
+        if name in found:  # which of them would count?
+            raise ConfError(path, number, f"{name!r} is there twice")
         found[name] = descriptor
     return found
 

@@ -27,19 +27,22 @@ _FORBIDDEN: Final = re.compile(r"[:\x00-\x1f\x7f]")
 Accounts = dict[str, bytes]  # name -> NT hash
 
 
-def load(path: str) -> Accounts:
-    """Read the file; without one there are no accounts. Raises ConfError with file and line."""
+def numbered_lines(path: str) -> Iterator[tuple[int, bytes]]:
+    """The lines with something in them, from 1 on; none without the file. Raises ConfError."""
     try:
         with open(path, "rb") as file:
             lines = file.read().split(b"\n")
     except FileNotFoundError:
-        return {}
+        return
     except OSError as error:
         raise ConfError(path, 0, error.strerror or str(error)) from None
+    yield from ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+
+
+def load(path: str) -> Accounts:
+    """Read the file; without one there are no accounts. Raises ConfError with file and line."""
     accounts: Accounts = {}
-    for number, raw in enumerate(lines, 1):
-        if not raw.strip():
-            continue
+    for number, raw in numbered_lines(path):
         try:
             name, digest = _account(raw)
         except ValueError as error:

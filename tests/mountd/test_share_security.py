@@ -78,3 +78,11 @@ def test_a_line_that_makes_no_sense_is_an_error_with_its_number(path: str, line:
     with pytest.raises(ConfError) as error:
         share_security.load(path)
     assert error.value.line == 2
+
+
+def test_a_share_that_is_there_twice_is_an_error(path: str) -> None:
+    line = b"data:" + base64.b64encode(NULL) + b"\n"
+    Path(path).write_bytes(line + line)
+    with pytest.raises(ConfError, match="'data' is there twice") as error:
+        share_security.load(path)
+    assert error.value.line == 2
