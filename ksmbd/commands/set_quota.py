@@ -27,10 +27,14 @@ def set_quota(work: Work, open: Open, req: SetInfoRequest, data: memoryview) -> 
     if not open.tree.administers:
         raise NtStatusError(NtStatus.ACCESS_DENIED, "quotas are for administrators to set")
     open.tree.require_writable()
-    wanted = [(uid_of(work.server.domain, each.sid), each) for each in unpack_entries(data)]
+    domain = work.server.domain
+    wanted = [  # all of it is looked at before anything is set
+        (uid_of(domain, each.sid), _bound(each.threshold), _bound(each.limit))
+        for each in unpack_entries(data)
+    ]
     with kernel_errors():
-        for uid, each in wanted:
-            quota.set_limits(fd, uid, _bound(each.threshold), _bound(each.limit))
+        for uid, threshold, limit in wanted:
+            quota.set_limits(fd, uid, threshold, limit)
 
 
 def _bound(value: int) -> int | None:

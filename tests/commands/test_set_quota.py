@@ -80,6 +80,7 @@ def test_what_is_no_limit_is_refused(engine: Engine, kernel: Kernel) -> None:
     file = client.open("")
     for frame in (
         setting(file, limits(engine, 1, 1 << 61)),
+        setting(file, limits(engine, 1, 1), limits(engine, 1, 1 << 61, UID + 1)),
         file.frames.set_info(0, bytes(39), info_type=INFO_QUOTA),
     ):
         assert client.status(frame) is NtStatus.INVALID_PARAMETER
