@@ -130,8 +130,17 @@ class AuditLog:
             while end < len(lines) and (not self.place.size or size < self.place.size):
                 size += len(lines[end])
                 end += 1
-            _write_all(self._fd, b"".join(lines[done:end]))
+            self._append(b"".join(lines[done:end]))
             self._size, done = size, end
+
+    def _append(self, data: bytes) -> None:
+        """All of *data* or, on a full disk, nothing: half a line would spoil the next one."""
+        try:
+            _write_all(self._fd, data)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, self._size)
+            raise
 
     def _enter(self) -> None:
         """Have the file open that is at the path.  Raises OSError."""

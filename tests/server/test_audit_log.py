@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -155,6 +156,30 @@ def test_what_cannot_be_written_is_counted_once_it_can(make: Make, path: Path) -
     lost, record = read(path)
     assert (lost["records"], record["n"]) == (1, 2)
     assert not log._failing
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_line_spoils_no_other(
+    make: Make, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = make(now=False)
+    write, failures = audit_log.os.write, iter((False, True))
+
+    def full(fd: int, data: memoryview) -> int:
+        """Half of the first record, and then nothing more; there is room again for the second."""
+        match next(failures, None):
+            case False:
+                return write(fd, data[: len(data) // 2])
+            case True:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(fd, data)
+
+    monkeypatch.setattr(audit_log.os, "write", full)
+    log._put_down([(0, {"n": 1})])
+    assert path.read_bytes() == b""
+    log._put_down([(0, {"n": 2})])
+    log._leave()
+    assert [record["n"] for record in read(path)] == [2]
+    assert log._lost == 1
 
 
 def test_a_link_at_the_path_is_not_followed(make: Make, path: Path, tmp_path: Path) -> None:
