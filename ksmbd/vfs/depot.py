@@ -144,9 +144,15 @@ class Depot:
                 os.close(top)
             try:
                 fd = _create(directory, number.hex(), base, value)
-                os.fsync(directory)
+                try:
+                    os.fsync(directory)
+                except BaseException:
+                    os.close(fd)
+                    os.unlink(number.hex(), dir_fd=directory)
+                    raise
                 if next(self._made) % _EACH == 0:
-                    self._sweep(directory)
+                    with contextlib.suppress(OSError):  # what is left over can wait
+                        self._sweep(directory)
             finally:
                 os.close(directory)
         return MARK + number, fd

@@ -123,9 +123,13 @@ class RecycleBin:
             os.mkdir(name, mode, dir_fd=parent)
             root.names.changed(token, parent, added=name)
         made = os.open(name, _DIRECTORY, dir_fd=parent)
-        if mode & stat.S_ISGID:
-            with contextlib.suppress(PermissionError):  # somebody else was faster
-                set_group_id(made)
+        try:
+            if mode & stat.S_ISGID:
+                with contextlib.suppress(PermissionError):  # somebody else was faster
+                    set_group_id(made)
+        except BaseException:
+            os.close(made)
+            raise
         return made
 
     def _move(self, root: ShareRoot, source: Name, directory: int) -> str | None:

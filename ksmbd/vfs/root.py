@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -73,8 +74,10 @@ class ShareRoot:
         clock: Clock = time.time_ns,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
+        self.fd = -1
         self.options = options
         self.clock = clock  # ns since 1970
+        self.names = FoldedNames(clock)
         self.fd = os.open(path, O_PATH | os.O_DIRECTORY)
         self.location = os.readlink(proc_path(self.fd)).rstrip("/")  # absolute
         self.vetoed = compile_patterns(options.veto)
@@ -85,7 +88,6 @@ class ShareRoot:
             stored_descriptors=options.stored_descriptors,
             clock=clock,
         )
-        self.names = FoldedNames(clock)
         self.depot = depot.Depot(self.fd, clock, random)
         self._beneath = beneath(
             self.fd,
@@ -99,7 +101,7 @@ class ShareRoot:
 
     def close(self) -> None:
         """Give the root's descriptor back; a second call does nothing."""
-        fd, self.fd = getattr(self, "fd", -1), -1
+        fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
             self.names.close()
@@ -138,7 +140,8 @@ class ShareRoot:
     def create_file(self, entry: Entry, mode: int, attributes: int = ATTR_ARCHIVE) -> Handle:
         """Create the missing *entry*, open for reading and writing; its parent gave the place.
 
-        FileExistsError if it has come to exist, PermissionError if its name is vetoed.
+        FileExistsError if it has come to exist, PermissionError if its name is vetoed. Nothing
+        stays behind if it fails.
         """
         self._check_free(entry)
         name = entry.name
@@ -150,6 +153,8 @@ class ShareRoot:
             st = self.attributes.stat_fd(fd, name, path_only=False)
         except BaseException:
             os.close(fd)
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=entry.parent)
             raise
         return Handle(self, fd, entry.path, st, readable=True, writable=True, path_only=False)
 
@@ -158,12 +163,9 @@ class ShareRoot:
         self._check_free(entry)
         token = self.names.before_change(entry.parent)
         os.mkdir(entry.name, mode, dir_fd=entry.parent)
+        fd = -1
         try:
-            fd, path_only = os.open(entry.name, _LIST, dir_fd=entry.parent), False
-        except PermissionError:  # a mode that its own maker may not read
-            flags = O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
-            fd, path_only = os.open(entry.name, flags, dir_fd=entry.parent), True
-        try:
+            fd, path_only = _open_new(entry)
             self.names.changed(token, entry.parent, added=entry.name)
             if mode & stat.S_ISGID:
                 set_group_id(fd)
@@ -171,7 +173,10 @@ class ShareRoot:
             self.names.created(fd)
             st = self.attributes.stat_fd(fd, entry.name, path_only=path_only)
         except BaseException:
-            os.close(fd)
+            if fd >= 0:
+                os.close(fd)
+            with contextlib.suppress(OSError):
+                os.rmdir(entry.name, dir_fd=entry.parent)
             raise
         return Handle(
             self, fd, entry.path, st, readable=not path_only, writable=False, path_only=path_only
@@ -344,6 +349,15 @@ class ShareRoot:
         if entry.exists or entry.parent < 0:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), entry.path)
         self.refuse_vetoed(entry.name, entry.path)
+
+
+def _open_new(entry: Entry) -> tuple[int, bool]:
+    """A descriptor of the directory just made, and whether it is an O_PATH one."""
+    try:
+        return os.open(entry.name, _LIST, dir_fd=entry.parent), False
+    except PermissionError:  # a mode that its own maker may not read
+        flags = O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
+        return os.open(entry.name, flags, dir_fd=entry.parent), True
 
 
 def _refuse_depot(path: str) -> None:

@@ -398,6 +398,43 @@ def test_a_full_disk_leaves_what_was_there(
     assert len(content(handle)) == MIB
 
 
+def test_a_directory_that_is_not_synced_keeps_nothing_of_it(
+    share: ShareRoot, stream: OpenStream, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = stream(share)
+    handle.write(b"before", 0)
+    before = len(os.listdir("/proc/self/fd"))
+    fsync = os.fsync
+
+    def fails(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        fsync(fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fails)
+        with pytest.raises(OSError, match="Input/output"):
+            handle.write(b"x" * MIB, 0)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert stored(disk) == []
+    assert content(handle) == b"before"
+
+
+def test_a_sweep_that_fails_is_no_failure_of_who_adds(
+    share: ShareRoot, stream: OpenStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(depot, "_EACH", 1)
+    handle = stream(share)
+
+    def fails(path: int | str) -> list[str]:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", fails)
+        handle.write(b"x" * MIB, 0)
+    assert len(content(handle)) == MIB
+
+
 def test_no_room_for_the_ticket_leaves_what_was_there(
     share: ShareRoot, stream: OpenStream, disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

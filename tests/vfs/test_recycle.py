@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import closing
@@ -294,3 +295,19 @@ def test_the_names_of_the_directories_are_known_at_once(deleting: Deleting, disk
         assert not entry.exists
     with deleting.root.resolve(".RECYCLE/FILE") as entry:
         assert entry.path == ".recycle/File"
+
+
+def test_a_directory_that_does_not_get_its_mode_costs_no_descriptor(
+    deleting: Deleting, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(disk, "file")
+    before = len(os.listdir("/proc/self/fd"))
+
+    def fails(fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(recycle, "set_group_id", fails)
+    with pytest.raises(OSError, match="Input/output"):
+        deleting.keep("file", directory_mode=0o2770)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert (disk / "file").exists()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import socket
 import stat
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from ksmbd.vfs import path as path_module
+from ksmbd.vfs.attributes import AttributeStore
+from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.pattern import NameInvalid
 from ksmbd.vfs.root import PathNotFound, RootOptions, ShareRoot
@@ -270,6 +274,61 @@ def test_a_created_directory_can_be_used(share: ShareRoot, disk: Path, opened: O
     opened(share, "D/x")
     assert (disk / "d/x").exists()
     handle.close()
+
+
+@pytest.mark.parametrize("make", [ShareRoot.create_file, ShareRoot.create_directory])
+def test_what_cannot_be_made_whole_is_not_there(
+    share: ShareRoot,
+    disk: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[ShareRoot, Entry, int], Handle],
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with share.resolve("new") as entry:
+        monkeypatch.setattr(AttributeStore, "stat_fd", fails)
+        with pytest.raises(OSError, match="Input/output"):
+            make(share, entry, 0o755)
+    assert list(disk.iterdir()) == []
+
+
+def test_a_directory_that_finds_no_descriptor_is_not_there(
+    share: ShareRoot, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_ = os.open
+
+    def full(path: str, *rest: object, **named: object) -> int:
+        if path == "new":
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return open_(path, *rest, **named)  # type: ignore[arg-type]
+
+    with share.resolve("new") as entry:
+        monkeypatch.setattr(os, "open", full)
+        with pytest.raises(OSError, match="Too many open files"):
+            share.create_directory(entry, 0o755)
+    assert list(disk.iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["os.readlink", "ksmbd.vfs.root.compile_patterns"])
+def test_a_root_that_cannot_be_made_gives_its_descriptor_back(
+    disk: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    before = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patch:
+        patch.setattr(step, fails)
+        with pytest.raises(OSError, match="Input/output") as failed:
+            ShareRoot(str(disk))
+    del failed
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert unraisable == []
 
 
 def test_special_files_are_not_opened_for_io(share: ShareRoot, disk: Path) -> None:
