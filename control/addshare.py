@@ -57,7 +57,8 @@ def _run(options: argparse.Namespace, ask: Callable[[str], str]) -> None:
     name, path = options.share, os.path.abspath(conf.find(options.config))
     _check_name(name, options.action)
     make_default_folder(path)
-    with share_edit.editing(path, name) as file:
+    descriptors = share_security.beside(options.pwddb)
+    with share_edit.editing(path, descriptors, name) as file:
         known = name.casefold() in file.sections
         if options.action == "add" and known:
             raise Failed(f"share {name!r} exists already; -u changes it")
@@ -69,8 +70,6 @@ def _run(options: argparse.Namespace, ask: Callable[[str], str]) -> None:
             given = options.option
             wanted = _asked(file, name, ask) if given is None else _parsed(given)
             file.update(name, wanted)
-    if options.action == "delete":
-        share_security.forget(share_security.beside(options.pwddb), name)
     done = {"delete": "deleted"}.get(options.action, "updated" if known else "added")
     log.info("Share %r %s", name, done)
 

@@ -85,15 +85,14 @@ class Administration:
         with self._editing(name) as file:
             self._require_section(file, name)
             file.delete(name)
-        with self._refusing():
-            share_security.forget(self._state.paths.share_security, name, wait=False)
         log.info("an administrator ends share %s", marked.ShareName(name))
 
     @contextlib.contextmanager
     def _editing(self, name: str) -> Iterator[ConfFile]:
         """The configuration, to be changed; then everybody knows."""
+        paths = self._state.paths
         with self._state.editing, self._refusing():
-            with share_edit.editing(self._state.paths.conf, name, wait=False) as file:
+            with share_edit.editing(paths.conf, paths.share_security, name, wait=False) as file:
                 yield file
             notice = self._state.reload()
             self._tell(self._state.starting_up(), notice)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
-from mountd import conf, users
+from mountd import conf, share_security, users
 from mountd.conf import ConfError
 from mountd.conffile import ConfFile, Option
 from mountd.params import SHARE_KEYS, text
@@ -26,17 +26,24 @@ class Unfit(ValueError):
 
 
 @contextlib.contextmanager
-def editing(path: str, name: str, *, wait: bool = True) -> Iterator[ConfFile]:
+def editing(path: str, descriptors: str, name: str, *, wait: bool = True) -> Iterator[ConfFile]:
     """The file, to be changed in section *name* inside ``with``; written at its end.
+
+    A share that is deleted takes its own descriptor in the file *descriptors* along, before
+    anybody can make another share of its name.
 
     Others who edit wait; readers see the old file or the new one. Raises ConfError, OSError;
     without *wait* BlockingIOError if somebody else edits.
     """
+    folded = name.casefold()
     with users.locked(path, wait=wait):
         file = ConfFile(path)
+        was_there = folded in file.sections
         yield file
         if file.changed:
             _write(file, name)
+        if was_there and folded not in file.sections:
+            share_security.forget(descriptors, name, wait=wait)
 
 
 def checked(option: Option) -> Option:

@@ -207,10 +207,10 @@ class State:
     def _read(self, generation: int) -> Files:
         configuration = conf.load(self.paths.conf)
         accounts = users.load(self.paths.accounts)
-        params = configuration.globals
-        self.throttle.configure(params.max_failed_logons, params.failed_logon_window * 60)
         security = share_security.load(self.paths.share_security)
         served = shares.build(configuration, security)
+        params = configuration.globals  # of files that are all good
+        self.throttle.configure(params.max_failed_logons, params.failed_logon_window * 60)
         return Files(configuration, accounts, served, generation)
 
     def _unknown(self, account: str) -> bool:

@@ -105,9 +105,9 @@ def locked(path: str, *, wait: bool = True) -> Iterator[None]:
     """
     flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     fd = os.open(f"{path}.lock", flags, 0o640)
-    with contextlib.suppress(PermissionError):  # whoever made it has seen to it
-        os.fchmod(fd, 0o640)  # whatever the umask
     try:
+        with contextlib.suppress(PermissionError):  # whoever made it has seen to it
+            os.fchmod(fd, 0o640)  # whatever the umask
         fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:

@@ -107,6 +107,29 @@ def test_a_share_goes_with_its_descriptor(bench: Bench) -> None:
     assert bench.told[-1] == StateChanged(generation=3, changed=(), removed=("data",))
 
 
+def test_nobody_hears_of_the_end_of_a_share_whose_descriptor_is_still_there(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.change("data", security=NULL)
+    seen: list[dict[str, bytes]] = []
+    administration = Administration(bench.state, lambda *_: seen.append(bench.security))
+    administration.delete("data")
+    assert seen == [{}]  # who makes another of its name from here on keeps what is set then
+
+
+def test_a_share_that_is_not_deleted_after_all_keeps_its_descriptor(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.change("data", security=NULL)
+
+    def fails(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("mountd.share_edit._write", fails)
+    with pytest.raises(RpcError, match="Permission denied"):
+        bench.administration.delete("data")
+    assert bench.security == {"data": NULL}
+
+
 def test_a_share_of_an_old_name_does_not_inherit_a_descriptor(bench: Bench) -> None:
     with share_security.editing(bench.state.paths.share_security) as descriptors:
         descriptors["new"] = NULL

@@ -153,6 +153,17 @@ def test_a_reload_that_fails_changes_nothing(tmp_path: Path) -> None:
     assert made.files is before
 
 
+def test_a_reload_that_fails_leaves_the_limit_of_wrong_passwords(tmp_path: Path) -> None:
+    made = make_state(tmp_path, "[global]\nmax failed logons = 1\n")
+    (tmp_path / "ksmbd.conf").write_text("[global]\nmax failed logons = 0\n")
+    Path(made.paths.share_security).write_text("no descriptor\n")
+    with pytest.raises(ConfError):
+        made.reload()
+    made.throttle.failed("alice", "192.0.2.1")
+    assert made.throttle.admit("alice", "192.0.2.1") == 0
+    assert made.throttle.admit("alice", "192.0.2.1") != 0  # not at once
+
+
 def test_an_account_acts_as_its_system_user_or_the_stand_in(tmp_path: Path) -> None:
     system = FakeSystem()
     made = make_state(tmp_path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -103,6 +104,19 @@ def test_edits_at_the_same_time_all_count(db: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(add, range(24)))
     assert len(users.load(str(db))) == 24
+
+
+def test_a_lock_that_cannot_be_had_costs_no_descriptor(
+    db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(os, "fchmod", fails)
+    with pytest.raises(OSError, match="Input/output"), users.editing(str(db)):
+        raise AssertionError("nobody holds the lock")
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_link_to_the_file_stays_a_link(db: Path, tmp_path: Path) -> None:
