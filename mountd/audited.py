@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from ksmbd.wire.auditing import ALL, NAMES, VARIABLES, Operation
+from ksmbd.wire.auditing import ALL, ALL_OF_SERVER, NAMES, OF_SERVER, VARIABLES, Operation
 
 _VARIABLE: Final = re.compile(r"%(.?)", re.DOTALL)
 _WORD: Final = re.compile(r"!?[a-z_0-9]+")
@@ -56,28 +57,38 @@ _NOTHING: Final = re.findall(
     sys_acl_get_fd sys_acl_get_file telldir translate_name
     """,
 )
-_ALL_NAMES: Final[dict[str, int]] = {
+_OF_SHARES: Final[dict[str, int]] = {
     **dict.fromkeys(_NOTHING, 0),
     **_SAMBAS,
     **NAMES,
     "open": _OPEN,
     "all": ALL,
-    "none": 0,
 }
+_OF_SERVER: Final[dict[str, int]] = {**OF_SERVER, "all": ALL_OF_SERVER}
 
 
 def operations(value: str) -> Operation:
-    """A list of operations, as bits; ``!`` before a name takes it out again.
+    """A share's list of operations, as bits; ``!`` before a name takes it out again.
 
     With ``open`` goes ``create``, as with Samba, unless it is taken out behind.
     """
+    return _listed(value, _OF_SHARES, NAMES)
+
+
+def server_operations(value: str) -> Operation:
+    """Likewise the list for all shares, and what belongs to none."""
+    return _listed(value, _OF_SERVER, OF_SERVER)
+
+
+def _listed(value: str, known: Mapping[str, int], names: Iterable[str]) -> Operation:
     found = 0
     for word in re.split(r"[\s,:]+", value.strip().casefold()):
         if not word:
             continue
-        bits = _ALL_NAMES.get(word.removeprefix("!")) if _WORD.fullmatch(word) else None
+        name = word.removeprefix("!") if _WORD.fullmatch(word) else ""
+        bits = 0 if word == "none" else known.get(name)
         if bits is None:
-            raise ValueError("a list out of all, none, " + ", ".join(NAMES))
+            raise ValueError("a list out of all, none, " + ", ".join(names))
         if word == "none":
             found = 0
         elif word.startswith("!"):

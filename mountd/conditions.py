@@ -31,6 +31,7 @@ def _object(name: str) -> Need:
     return Need(f"vfs objects = {name}", lambda share: name in share.vfs_objects)
 
 
+_AUDIT_LOG: Final = Need("audit log", lambda params: params.audit_log)
 _GUESTS: Final = Need("guest ok = yes", lambda share: share.guest_ok or share.guest_only)
 _DURABLE: Final = Need("durable handles = yes", lambda share: share.durable_handles)
 _KERBEROS: Final = Need("kerberos support = yes", lambda params: params.kerberos_support)
@@ -42,6 +43,8 @@ OBJECTS: Final = (  # that have parameters of their own
 )
 NEEDS: Final[dict[type, dict[str, Need]]] = {
     GlobalParams: {
+        "audit_log_failure": _AUDIT_LOG,
+        "audit_log_success": _AUDIT_LOG,
         "bind_interfaces_only": Need("interfaces", lambda params: bool(params.interfaces)),
         "failed_logon_window": Need("max failed logons", lambda params: params.max_failed_logons),
         "kerberos_keytab_file": _KERBEROS,

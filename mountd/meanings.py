@@ -7,12 +7,16 @@ from typing import Final
 # attribute of GlobalParams -> what it does
 GLOBAL: Final[dict[str, str]] = {
     "aapl_model": "The model that Apple's clients are told, and choose an icon by.",
-    "audit_log": "The file that gets the records of shares with `vfs objects = full_audit`, and "
-    "what audit entries of SACLs ask for: one JSON object a line, mode 0600. Empty: they go to the "
-    "server's log.",
+    "audit_log": "The file that gets the records of shares with `vfs objects = full_audit`, of "
+    "log-ons, and what audit entries of SACLs ask for: one JSON object a line, mode 0600. Empty: "
+    "log-ons are not recorded, and the others go to the server's log.",
     "audit_log_count": "So many earlier files are kept, as `.1`, `.2` and so on.",
+    "audit_log_failure": "With `audit log`: whether log-ons that are refused are recorded, and "
+    "tree connects to any share, whether there is one of that name or not.",
     "audit_log_size": "A file of this size makes room for another; 0: it grows, or is rotated by "
     "somebody else, whom the server follows.",
+    "audit_log_success": "With `audit log`: whether log-ons and log-offs are recorded, and tree "
+    "connects and disconnects of all shares; those of shares with `full_audit` are as these say.",
     "bind_interfaces_only": "Listen on the addresses of `interfaces` alone, also on those that "
     "come later; otherwise, and where `interfaces` is empty, on all.",
     "deadtime": "After so many minutes an idle connection without open files is closed; 0: never.",

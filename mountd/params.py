@@ -17,9 +17,9 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from ksmbd.wire import interface_word
 from ksmbd.wire.address import split_port
-from ksmbd.wire.auditing import ALL
+from ksmbd.wire.auditing import ALL, Operation
 from ksmbd.wire.policy import Encryption, MapToGuest, Signing
-from mountd.audited import operations, prefix
+from mountd.audited import operations, prefix, server_operations
 from mountd.hosts import NOBODY, Hosts, parse
 
 Converter = Callable[[str], Any]
@@ -343,7 +343,13 @@ class GlobalParams:
 
     audit_log: str = param(directory, "", empty=True)
     audit_log_count: int = param(integer(0, 1000), 10)
+    audit_log_failure: int = param(
+        server_operations, Operation.LOGON | Operation.CONNECT, empty=True
+    )
     audit_log_size: int = param(sized(0, 1 << 40, "a size up to 1T"), 16 << 20)  # bytes; 0: any
+    audit_log_success: int = param(
+        server_operations, Operation.LOGON | Operation.LOGOFF, empty=True
+    )
     aapl_model: str = param(name(31), "MacSamba", "fruit:model")
     bind_interfaces_only: bool = param(boolean, False)
     deadtime: int = param(duration(60), 0)  # minutes

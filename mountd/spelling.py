@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import Field
 from typing import Any, Final
 
-from ksmbd.wire.auditing import ALL, NAMES, Operation
+from ksmbd.wire.auditing import ALL, ALL_OF_SERVER, NAMES, OF_SERVER, Operation
 from ksmbd.wire.policy import Encryption, MapToGuest, Signing
 from mountd import params
+from mountd.audited import server_operations
 from mountd.hosts import NOBODY
 from mountd.params import DIALECTS
 
@@ -39,8 +40,10 @@ def spelled(declared: Field[Any], value: Any) -> str:
     if (words := WORDS.get(type(value))) is not None:
         return next(word for word, meant in words.items() if meant == value)
     if type(value) is Operation:
-        said = " ".join(name for name, bit in NAMES.items() if value & bit)
-        return "all" if value == ALL else said or "none"
+        of_server = declared.metadata["convert"] is server_operations
+        names, all_ = (OF_SERVER, ALL_OF_SERVER) if of_server else (NAMES, ALL)
+        said = " ".join(name for name, bit in names.items() if value & bit)
+        return "all" if value == all_ else said or "none"
     if declared.metadata["convert"] is params.octal:
         return f"{value:04o}"
     if value == NOBODY or value == ():

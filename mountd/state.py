@@ -179,6 +179,8 @@ class State:
             audit_log=params.audit_log,
             audit_size=-(-params.audit_log_size // 1024),
             audit_count=params.audit_log_count,
+            audit_success=params.audit_log_success,
+            audit_failure=params.audit_log_failure,
             interfaces=params.interfaces,
             encryption_algorithms=params.server_smb3_encryption_algorithms,
             signing_algorithms=params.server_smb3_signing_algorithms,

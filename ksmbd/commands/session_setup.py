@@ -10,7 +10,7 @@ from ksmbd.crypto.sealing import Sealer, Unsealer
 from ksmbd.crypto.signing import Signer
 from ksmbd.state.connection import Connection
 from ksmbd.state.identities import credentials_of, token_for
-from ksmbd.state.logon import LoggedOn, Logon, hold_back
+from ksmbd.state.logon import LoggedOn, Logon, refuse
 from ksmbd.state.session import Session, SessionState
 from ksmbd.state.work import Reply, Work
 from ksmbd.wire.negotiate import SIGNING_REQUIRED, SMB_3_0, SMB_3_1_1
@@ -44,13 +44,15 @@ def session_setup(work: Work, req: SessionSetupRequest) -> Reply:
     """
     if isinstance(work.memo, NtStatusError):  # a refusal that was held back
         raise work.memo
-    if work.connection.cipher_id == 0 and work.server.settings.encryption == Encryption.REQUIRED:
-        raise NtStatusError(NtStatus.ACCESS_DENIED, "the client cannot encrypt")
     offset, length = req.security_buffer_offset, req.security_buffer_length
     token = work.buffer(offset, length, after=req.SIZE)
     if req.flags & BINDING and work.header.session_id:
         return bind(work, token)
-    session = _session(work)
+    try:
+        session = _session(work)
+    except NtStatusError as refused:
+        refuse(work, refused)
+        raise
     work.header.session_id = session.session_id
     with session.setup_lock:
         try:
@@ -63,6 +65,8 @@ def session_setup(work: Work, req: SessionSetupRequest) -> Reply:
 def _session(work: Work) -> Session:
     """The session of the request, a new one if it names none."""
     connection = work.connection
+    if connection.cipher_id == 0 and work.server.settings.encryption == Encryption.REQUIRED:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "the client cannot encrypt")
     session_id = work.header.session_id
     if session_id:
         session = connection.sessions.get(session_id)
@@ -96,11 +100,15 @@ def _step(work: Work, req: SessionSetupRequest, session: Session, token: memoryv
         if hashing:
             work.keep_preauth = session
         return _reply(outcome.token, 0, NtStatus.MORE_PROCESSING_REQUIRED)
-    place.logon = None
     if session.state == SessionState.IN_PROGRESS:
+        how = "new"
         _log_on(work, req, session, outcome.logged_on)
     else:
+        how = "again"
         renew(work, session, outcome.logged_on)
+    place.logon = None
+    if work.server.audit is not None:
+        work.server.audit.logged_on(session, work.connection.peer, how)
     flags = IS_GUEST if session.is_guest else IS_NULL if session.is_anonymous else 0
     if session.encrypt_data:
         flags |= ENCRYPT_DATA
@@ -187,8 +195,9 @@ def _give_up(work: Work, session: Session, refused: NtStatusError) -> None:
 
     Where mountd could not be asked, nobody has failed to prove anything: a valid session stays.
     """
-    session.channels.get(work.connection.number, session).logon = None
+    place = session.channels.get(work.connection.number, session)
+    logon, place.logon = place.logon, None
     unasked = refused.status == NtStatus.NO_LOGON_SERVERS
     if session.state == SessionState.IN_PROGRESS or not unasked:
         work.server.end_session(session)
-    hold_back(work, refused)
+    refuse(work, refused, logon)

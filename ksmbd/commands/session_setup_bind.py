@@ -10,7 +10,7 @@ from ksmbd.crypto import kdf, preauth
 from ksmbd.crypto.signing import Signer
 from ksmbd.state.binding import PreauthSession, begin, forget
 from ksmbd.state.connection import Connection
-from ksmbd.state.logon import LoggedOn, hold_back
+from ksmbd.state.logon import LoggedOn, refuse
 from ksmbd.state.session import Session, SessionState
 from ksmbd.state.work import Reply, Work
 from ksmbd.wire.header import SIGNED
@@ -46,7 +46,7 @@ def bind(work: Work, token: memoryview) -> Reply:
             return _step(work, binding, token)
         except NtStatusError as refused:
             forget(binding, work.connection)
-            hold_back(work, refused)
+            refuse(work, refused, binding.logon)
             raise
 
 
@@ -112,6 +112,8 @@ def _step(work: Work, binding: PreauthSession, token: memoryview) -> Reply:
     if outcome.logged_on is not None:
         _add_channel(work, binding, outcome.logged_on)
         forget(binding, work.connection)
+        if work.server.audit is not None:
+            work.server.audit.logged_on(binding.session, work.connection.peer, "channel")
         flags = ENCRYPT_DATA if binding.session.encrypt_data else 0
         status = NtStatus.SUCCESS
     elif hashing:

@@ -72,18 +72,16 @@ def tree_connect(work: Work, req: TreeConnectRequest) -> Reply:
     session = work.the_session()
     _require_signature(work, session)
     name = _share_name(work, req)
-    tree_id = session.new_tree_id()
-    identity = session.identity
-    decision = _ask(work, session, name, tree_id)
+    audit, peer = work.server.audit, work.connection.peer
     try:
-        fresh = bool(decision.flags & TREE_UPDATE)
-        share = shares.find(work.server, name, decision.variant, fresh=fresh)
-        require_encryption(session, share)
-        tree = make_tree(work.server, session, share, tree_id, decision, identity)
-        session.add_tree(tree)
-    except NtStatusError:
-        work.server.mountd.tree_disconnect(session.session_id, tree_id)
+        tree = _connect(work, session, name)
+    except NtStatusError as refused:
+        if audit is not None:
+            audit.connect_refused(session, name, peer, refused.status)
         raise
+    if audit is not None:
+        audit.connected(tree, peer)
+    share = tree.share
     work.header.tree_id = tree.tree_id
     work.tree = tree
     if share.root is not None and share.root.depot.used:
@@ -96,6 +94,23 @@ def tree_connect(work: Work, req: TreeConnectRequest) -> Reply:
             maximal_access=tree.maximal_access,
         )
     )
+
+
+def _connect(work: Work, session: Session, name: str) -> TreeConnect:
+    """The tree connect, in the session's table, if mountd and the share allow it."""
+    tree_id = session.new_tree_id()
+    identity = session.identity
+    decision = _ask(work, session, name, tree_id)
+    try:
+        fresh = bool(decision.flags & TREE_UPDATE)
+        share = shares.find(work.server, name, decision.variant, fresh=fresh)
+        require_encryption(session, share)
+        tree = make_tree(work.server, session, share, tree_id, decision, identity)
+        session.add_tree(tree)
+    except NtStatusError:
+        work.server.mountd.tree_disconnect(session.session_id, tree_id)
+        raise
+    return tree
 
 
 def _require_signature(work: Work, session: Session) -> None:

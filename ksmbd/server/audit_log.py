@@ -56,10 +56,11 @@ class AuditLog:
         self._queue: deque[tuple[int, Record]] = deque()  # by self._lock
         self._lost = 0  # by self._lock; since the last record that was written
         self._closed = False  # by self._lock
-        self._write = self._to_file if place.path else _to_log
+        self._write = self._to_file if place.path else self._to_log
         self._fd = -1  # the thread's
         self._size = 0  # the thread's; bytes of the file
         self._failing = False  # the thread's; it has been said
+        self._done = 0  # the thread's; lines of this batch that are written
         self._thread = threading.Thread(target=self._run, name="ksmbd/audit", daemon=True)
 
     def start(self) -> None:
@@ -107,18 +108,34 @@ class AuditLog:
         return batch
 
     def _put_down(self, batch: list[tuple[int, Record]]) -> None:
+        """Write what can be written and count the rest.  Never raises: the thread must go on."""
+        lines: list[bytes] = []
+        sizes: list[int] = []  # records that each line stands for
+        bad = 0
+        for ns, record in batch:
+            try:
+                lines.append(line(ns, record))
+                sizes.append(record.get("records", 1))
+            except Exception:
+                bad += 1
+                log.exception("audit log: a bug in the server: a record that is none")
+        self._done = 0
         try:
-            self._write([line(ns, record) for ns, record in batch])
+            self._write(lines)
         except OSError as failed:
             if not self._failing:
                 log.error("audit log %s: %s", self.place.path, failed.strerror or failed)
             self._failing = True
-            missing = sum(record.get("records", 1) for _, record in batch)
-            with self._lock:
-                self._lost += missing
+            self._leave()
+        except Exception:
+            log.exception("audit log: a bug in the server")
             self._leave()
         else:
             self._failing = False
+        missing = bad + sum(sizes[self._done :])
+        if missing:
+            with self._lock:
+                self._lost += missing
 
     def _to_file(self, lines: list[bytes]) -> None:
         self._enter()
@@ -131,7 +148,13 @@ class AuditLog:
                 size += len(lines[end])
                 end += 1
             self._append(b"".join(lines[done:end]))
-            self._size, done = size, end
+            self._size = size
+            self._done = done = end
+
+    def _to_log(self, lines: list[bytes]) -> None:
+        for each in lines:
+            records.info("%s", each.decode().rstrip("\n"))
+            self._done += 1
 
     def _append(self, data: bytes) -> None:
         """All of *data* or, on a full disk, nothing: half a line would spoil the next one."""
@@ -185,11 +208,6 @@ def _write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
-
-
-def _to_log(lines: list[bytes]) -> None:
-    for each in lines:
-        records.info("%s", each.decode().rstrip("\n"))
 
 
 class Handler(logging.Handler):

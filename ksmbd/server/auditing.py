@@ -1,8 +1,9 @@
-"""Audit records: who opened, read, wrote, renamed, deleted what, as a share's policy wants it.
+"""Audit records: who logged on, opened, read, wrote, renamed, deleted what.
 
-Told of each answer by ``Observation``, ``Auditor`` makes a record of it, if the share has a policy
-and the policy the operation.  READ and WRITE are many: their bytes are added up, and recorded when
-the open ends, however it does.  Deletions are recorded when the name goes, with whom asked for it.
+What is recorded of a share is as its policy wants it, of log-ons and of tree connects to any share
+as the server's does; these two are told by those who decide them.  Of each answer ``Auditor`` is
+told by ``Observation``.  READ and WRITE are many: their bytes are added up, and recorded when the
+open ends, however it does.  Deletions are recorded when the name goes, with whom asked for it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Final
 from ksmbd.server.audit_log import AuditLog, Record
 from ksmbd.server.naming import requested_name
 from ksmbd.state.open import Open
+from ksmbd.state.session import Session
 from ksmbd.state.share import AuditPolicy
 from ksmbd.state.tree import TreeConnect
 from ksmbd.state.work import Reply, Work
@@ -86,6 +88,7 @@ _CHANGING: Final = {
     )
 }
 # What a client reads until it gets it says nothing; what it is told as well is no failure.
+_OF_TREES: Final = Operation.CONNECT | Operation.DISCONNECT
 _NO_FAILURES: Final = frozenset((NtStatus.END_OF_FILE, NtStatus.MORE_PROCESSING_REQUIRED))
 
 
@@ -96,19 +99,18 @@ class Trail:
         session, share = tree.session, tree.share
         self._auditor = auditor
         self._policy = share.audit or AuditPolicy(0, 0)
-        self._common = {
-            "user": session.account,
-            "sid": str(tree.token.user) if tree.token is not None else None,
-            "client": client,
-            "session": f"{session.session_id:#x}",
-            "share": share.name,
-        }
+        of_server = auditor.policy
+        self._of_tree = AuditPolicy(
+            self._policy.success | of_server.success & _OF_TREES,
+            self._policy.failure | of_server.failure & _OF_TREES,
+        )
+        self._common = {**_who(session), "client": client, "share": share.name}
         if self._policy.prefix:
             self._common["prefix"] = _expanded(self._policy.prefix, tree, client)
 
     def record(self, operation: Operation, status: NtStatus, **what: Any) -> None:
         """Write down that *operation* has succeeded or failed, if the share wants to know."""
-        policy = self._policy
+        policy = self._of_tree if operation & _OF_TREES else self._policy
         if operation & (policy.failure if _failed(status) else policy.success):
             told = {"op": str(operation.name).lower(), "status": status.name}
             self._auditor.put({**told, **self._common, **what})
@@ -155,6 +157,7 @@ class Auditor:
 
     def __init__(self) -> None:
         self.log: AuditLog | None = None  # replaced as the settings want it
+        self.policy = AuditPolicy(0, 0)  # of the whole server; replaced likewise
 
     def put(self, record: Record) -> None:
         log = self.log
@@ -167,9 +170,6 @@ class Auditor:
         record = _RECORDED.get(command)
         if record is None or not parsed:
             return
-        if command == Command.TREE_CONNECT and _failed(reply.status):
-            self._refused(work, reply.status)
-            return
         tree = work.tree
         if tree is None or tree.share.audit is None or tree.share.is_pipe:
             return
@@ -178,27 +178,48 @@ class Auditor:
             trail = tree.audited = Trail(self, tree, work.connection.peer)
         record(trail, work, reply)
 
-    def _refused(self, work: Work, status: NtStatus) -> None:
-        """A TREE_CONNECT that failed, to a share that we know of."""
-        session = work.session
-        share = work.server.cached_share(requested_name(work).rpartition("/")[2])
-        if session is None or share is None or share.audit is None or share.is_pipe:
-            return
-        if share.audit.failure & Operation.CONNECT:
-            self.put(
-                {
-                    "op": "connect",
-                    "status": status.name,
-                    "user": session.account,
-                    "client": work.connection.peer,
-                    "session": f"{session.session_id:#x}",
-                    "share": share.name,
-                }
-            )
+    # -- log-ons and tree connects: ``ksmbd.state.transport.Audit`` ----------------------
+
+    def logged_on(self, session: Session, client: str, how: str) -> None:
+        if self.policy.success & Operation.LOGON:
+            told = {"op": "logon", "status": NtStatus.SUCCESS.name, **_who(session)}
+            self.put({**told, "client": client, "how": how})
+
+    def logon_refused(self, user: str, client: str, refused: NtStatusError) -> None:
+        if self.policy.failure & Operation.LOGON:
+            told = {"op": "logon", "status": refused.status.name, "user": user}
+            self.put({**told, "client": client, "why": refused.why})
+
+    def logged_off(self, session: Session) -> None:
+        if self.policy.success & Operation.LOGOFF:
+            told = {"op": "logoff", "status": NtStatus.SUCCESS.name, **_who(session)}
+            self.put({**told, "client": session.connection.peer})
+
+    def connected(self, tree: TreeConnect, client: str) -> None:
+        policy, share = self.policy, tree.share
+        wanted = policy.success & _OF_TREES
+        if not share.is_pipe and (share.audit is not None or wanted):
+            tree.audited = trail = Trail(self, tree, client)
+            trail.record(Operation.CONNECT, NtStatus.SUCCESS)
+
+    def connect_refused(self, session: Session, share: str, client: str, status: NtStatus) -> None:
+        """Of a share that nobody has used yet only the server's policy is known."""
+        known = session.connection.server.cached_share(share)
+        policy = known.audit if known is not None else None
+        wanted = self.policy.failure | (policy.failure if policy is not None else 0)
+        if wanted & Operation.CONNECT and (known is None or not known.is_pipe):
+            told = {"op": "connect", "status": status.name, **_who(session)}
+            self.put({**told, "client": client, "share": known.name if known else share})
 
 
-def _connect(trail: Trail, work: Work, reply: Reply) -> None:
-    trail.record(Operation.CONNECT, reply.status)
+def _who(session: Session) -> dict[str, Any]:
+    """The user of a session, as all records about it have him."""
+    token = session.token
+    return {
+        "user": session.account,
+        "sid": str(token.user) if token is not None else None,
+        "session": f"{session.session_id:#x}",
+    }
 
 
 def _create(trail: Trail, work: Work, reply: Reply) -> None:
@@ -313,7 +334,6 @@ def _ioctl(trail: Trail, work: Work, reply: Reply) -> None:
 
 
 _RECORDED: Final[dict[int, Callable[[Trail, Work, Reply], None]]] = {
-    Command.TREE_CONNECT: _connect,
     Command.CREATE: _create,
     Command.READ: _read,
     Command.WRITE: _write,

@@ -87,6 +87,8 @@ def settings_from(message: StartingUp) -> Settings:
         audit_log=message.audit_log,
         audit_size=message.audit_size << 10,
         audit_count=message.audit_count,
+        audit_success=message.audit_success,
+        audit_failure=message.audit_failure,
     )
 
 

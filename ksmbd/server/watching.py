@@ -23,6 +23,7 @@ from ksmbd.server.tcp import TcpTransport
 from ksmbd.state import audit as aces
 from ksmbd.state.connection import Connection
 from ksmbd.state.settings import Settings
+from ksmbd.state.share import AuditPolicy
 
 log = logging.getLogger("ksmbd.conn")
 
@@ -41,7 +42,7 @@ class Watching:
         self.observer = Observer()
         self._sources = sources
         self._exporter: Exporter | None = None
-        self._auditor = Auditor()
+        self._auditor = sources.server.audit = Auditor()
         self._audit_log: AuditLog | None = None
         self._of_aces = Handler(self._auditor.put)
         self._lock = threading.Lock()
@@ -127,6 +128,8 @@ class Watching:
                 aces.log.propagate = False
                 log.info("audit records are in %s", place.path)
         self.observer.auditor = self._auditor if settings.audit else None
+        of_server = AuditPolicy(settings.audit_success, settings.audit_failure)
+        self._auditor.policy = of_server if place.path else AuditPolicy(0, 0)
 
     def _stop_auditing(self) -> None:
         """Records that come nevertheless, of opens that end, are lost."""

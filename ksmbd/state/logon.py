@@ -46,8 +46,14 @@ class LogonFailed(NtStatusError):
         self.delay_s = delay_s
 
 
-def hold_back(work: Work, refused: NtStatusError) -> None:
-    """Raise Wait where the answer is to come later; ``work.memo`` is the answer then."""
+def refuse(work: Work, refused: NtStatusError, logon: Logon | None = None) -> None:
+    """A log-on has failed: have it recorded, and perhaps answered later.
+
+    Raises Wait then; ``work.memo`` is the answer.
+    """
+    audit = work.server.audit
+    if audit is not None:
+        audit.logon_refused(logon.user if logon is not None else "", work.connection.peer, refused)
     if isinstance(refused, LogonFailed) and refused.delay_s:
         work.memo = NtStatusError(refused.status, refused.why)
         raise Wait(Event(), timeout_s=refused.delay_s, cancellable=False, interim=False)
@@ -82,6 +88,7 @@ class Logon:
         self._server = server
         self._peer = peer
         self._login: LoginReply | None = None  # mountd's last word on the user who tries
+        self.user = ""  # whom the client has said it is, if it has
         self._counted = False  # mountd knows that the password was wrong
         self._kerberos: KerberosAcceptor[LoginReply] | None = None
         offers: list[Offer[LoginReply]] = [Offer((NTLMSSP,), self._ntlm)]
@@ -129,6 +136,7 @@ class Logon:
 
     def _ask_kerberos(self, blob: bytes) -> Verdict[LoginReply]:
         reply = self._server.mountd.spnego_authen(blob, self._peer)
+        self.user = reply.login.account
         login = _admitted(reply.login)
         account = login if login.ok else None
         clocks = bool(login.status & USER_CLOCK_SKEW)
@@ -137,6 +145,7 @@ class Logon:
 
     def _look_up(self, user: str, _domain: str) -> LoginReply | None:
         """A guest's reply has no hash: no proof holds against it, and ``_map_to_guest`` decides."""
+        self.user = user
         self._login = self._ask(user)
         return self._login if self._login.ok else None
 

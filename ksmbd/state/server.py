@@ -36,7 +36,7 @@ from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError
 if TYPE_CHECKING:
     from ksmbd.ipc.client import Mountd
     from ksmbd.state.share import Share
-    from ksmbd.state.transport import Scheduler, Transport
+    from ksmbd.state.transport import Audit, Scheduler, Transport
     from ksmbd.state.tree import TreeConnect
     from ksmbd.vfs.sid import Domain
     from ksmbd.wire.fsctl import NetworkInterfaceInfo
@@ -77,6 +77,7 @@ class Server:
         self.interfaces = interfaces  # by the address of ours that a client has reached
         self.start_time = clock()
         self.tally = Tally()
+        self.audit: Audit | None = None  # who is told of log-ons; set once
         self.lock = threading.Lock()
         self.connections: dict[int, Connection] = {}  # by self.lock
         self.sessions: dict[int, Session] = {}  # by self.lock; GlobalSessionTable
@@ -220,6 +221,8 @@ class Server:
             if tree.audited is not None:
                 tree.audited.ended(tree)
             self.mountd.tree_disconnect(session.session_id, tree.tree_id)
+        if was_valid and self.audit is not None:
+            self.audit.logged_off(session)
         if was_valid and session.account:
             self.mountd.logout(session.account, 0, session.connection.peer)
 

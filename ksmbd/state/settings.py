@@ -60,3 +60,5 @@ class Settings:
     audit_log: str = ""  # where; "": in the server's log
     audit_size: int = 0  # bytes; 0: any
     audit_count: int = 0  # earlier ones that are kept
+    audit_success: int = 0  # auditing.Operation: of log-ons, and of tree connects to any share
+    audit_failure: int = 0

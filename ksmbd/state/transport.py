@@ -12,9 +12,10 @@ from ksmbd.wire.base import Buffer
 
 if TYPE_CHECKING:
     from ksmbd.state.open import Open
+    from ksmbd.state.session import Session
     from ksmbd.state.tree import TreeConnect
     from ksmbd.state.work import Reply, Work
-    from ksmbd.wire.status import NtStatus
+    from ksmbd.wire.status import NtStatus, NtStatusError
 
 
 class Transport(Protocol):
@@ -54,6 +55,24 @@ class Scheduler(Protocol):
 
     def call_later(self, seconds: float, fn: Callable[..., Any], *args: Any) -> Cancellable:
         """Call ``fn(*args)`` after *seconds*, from a thread that must not be held up."""
+
+
+class Audit(Protocol):
+    """What is told of log-ons and tree connects, to be recorded."""
+
+    def logged_on(self, session: Session, client: str, how: str) -> None:
+        """*how*: it has begun, got another channel, or its user has logged on again."""
+
+    def logon_refused(self, user: str, client: str, refused: NtStatusError) -> None:
+        """*user* is the name that was given, as far as one was."""
+
+    def logged_off(self, session: Session) -> None:
+        """The session has ended, for whatever reason."""
+
+    def connected(self, tree: TreeConnect, client: str) -> None: ...
+
+    def connect_refused(self, session: Session, share: str, client: str, status: NtStatus) -> None:
+        """*share* is the name that was asked for."""
 
 
 class AuditedTree(Protocol):

@@ -25,9 +25,20 @@ class Operation(IntFlag):
     SETSECURITY = 1 << 13
     LOCK = 1 << 14
     FSCTL = 1 << 15  # such as change a file
+    LOGON = 1 << 16  # these two are of the server: no share has a say
+    LOGOFF = 1 << 17
 
 
-NAMES: Final[dict[str, Operation]] = {str(each.name).lower(): each for each in Operation}
-ALL: Final = Operation(sum(Operation))
+def _named(*operations: Operation) -> dict[str, Operation]:
+    return {str(each.name).lower(): each for each in operations}
+
+
+# What a share may have recorded, and what the server: of all shares, and of none.
+NAMES: Final = _named(*(each for each in Operation if each < Operation.LOGON))
+ALL: Final = Operation(sum(NAMES.values()))
+OF_SERVER: Final = _named(
+    Operation.LOGON, Operation.LOGOFF, Operation.CONNECT, Operation.DISCONNECT
+)
+ALL_OF_SERVER: Final = Operation(sum(OF_SERVER.values()))
 # What a prefix may have in it: the user, the client, the server, the share.
 VARIABLES: Final = frozenset("uUIiS%")

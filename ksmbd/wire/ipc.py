@@ -190,6 +190,8 @@ class StartingUp(Message):
     slow_request_ms: u32  # requests that take as long are logged; 0: none
     audit_size: u32  # KiB of an audit log before another is begun; 0: any
     audit_count: u32  # of earlier ones that are kept
+    audit_success: u32  # auditing.Operation, of the whole server
+    audit_failure: u32
     min_protocol: text  # "SMB2_02" ... "SMB3_11"
     max_protocol: text
     netbios_name: text

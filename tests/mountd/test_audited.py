@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ksmbd.wire.auditing import ALL, Operation
-from mountd.audited import operations, prefix
+from ksmbd.wire.auditing import ALL, ALL_OF_SERVER, Operation
+from mountd.audited import operations, prefix, server_operations
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,16 @@ from mountd.audited import operations, prefix
 )
 def test_a_list_of_operations(value: str, expected: int) -> None:
     assert operations(value) == expected
+
+
+def test_the_servers_list_has_log_ons_and_nothing_of_files() -> None:
+    assert server_operations("logon, disconnect !logon") == Operation.DISCONNECT
+    assert server_operations("all") == ALL_OF_SERVER
+    for value in ("open", "mkdirat", "logon write"):
+        with pytest.raises(ValueError, match="all, none, logon, logoff, connect, disconnect"):
+            server_operations(value)
+    with pytest.raises(ValueError, match="all, none"):
+        operations("logon")
 
 
 @pytest.mark.parametrize("value", ["wrte", "open;close", "!", "!!open", "all !wrte", "*"])

@@ -15,6 +15,8 @@ from mountd.spelling import key
 SET = {  # a value that is not the default
     "acl_xattr_ignore_system_acls": "yes",
     "allow_insecure_wide_links": "yes",
+    "audit_log_failure": "none",
+    "audit_log_success": "all",
     "bind_interfaces_only": "yes",
     "continuous_availability": "yes",
     "failed_logon_window": "9",
@@ -56,6 +58,8 @@ WITHOUT = {  # what a configuration says so that the need is not met
     "time_machine": "durable handles = no",
 }
 WITH = {
+    "audit_log_failure": "audit log = /a",
+    "audit_log_success": "audit log = /a",
     "bind_interfaces_only": "interfaces = lo",
     "failed_logon_window": "max failed logons = 3",
 }

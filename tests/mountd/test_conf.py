@@ -186,6 +186,7 @@ WRONG = {  # by converter: a parameter of [global] or of a share, and what it ca
     "own_endpoint": ("metrics address", "0.0.0.0:9445", "127.0.0.1:PORT"),
     "prefix": ("full_audit:prefix", "%m", "a text with %u"),
     "port": ("tcp port", "445 446", "one port, a number from 0 to 65535"),
+    "server_operations": ("audit log success", "open", "a list out of all, none, logon"),
     "served_directory": ("path", "srv", "an absolute path"),
     "size": ("recycle:maxsize", "4X", "a size such as"),
     "sized": ("smb2 max read", "1K", "64K to 8M"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ksmbd.wire.auditing import Operation
+from ksmbd.wire.auditing import ALL_OF_SERVER, Operation
 from ksmbd.wire.policy import Encryption, MapToGuest, Signing
 from mountd import params
 from mountd.params import GLOBAL_KEYS, SHARE_KEYS, GlobalParams, ShareParams
@@ -65,7 +65,9 @@ SIZES = [
 GLOBALS: list[tuple[str, list[tuple[str, Any]]]] = [
     ("audit log", [("/var/log/a", "/var/log/a"), ("a", BAD), ("", "")]),
     ("audit log count", [("3", 3), ("1001", BAD)]),
+    ("audit log failure", [("logon !connect", Operation.LOGON), ("", 0), ("open", BAD)]),
     ("audit log size", [("64M", 64 << 20), ("0", 0), ("2T", BAD)]),
+    ("audit log success", [("none", 0), ("all", ALL_OF_SERVER), ("logon,rename", BAD)]),
     ("aapl model", [("MacSamba", "MacSamba"), ("x" * 31, "x" * 31), ("x" * 32, BAD)]),
     ("bind interfaces only", BOOLEAN_WORDS),
     ("deadtime", [("10", 10), ("2h", 120), ("90s", 2), ("1x", BAD), ("-1", BAD)]),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ksmbd.wire import ipc
+from ksmbd.wire.auditing import Operation
 from ksmbd.wire.policy import MapToGuest, Signing
 from mountd import krb5, state, users
 from mountd.conf import ConfError
@@ -40,6 +41,7 @@ default unix user = bob
 metrics address = 127.0.0.1:9445
 metrics file = /a.prom
 audit log = /a.log
+audit log success = disconnect
 slow request log = 500
 """
 STARTING_UP = ipc.StartingUp(
@@ -84,6 +86,8 @@ STARTING_UP = ipc.StartingUp(
     audit_log="/a.log",
     audit_size=16384,
     audit_count=10,
+    audit_success=Operation.DISCONNECT,
+    audit_failure=Operation.LOGON | Operation.CONNECT,
     interfaces=("eth0", "10.0.0.0/8"),
     encryption_algorithms=("AES-128-GCM", "AES-256-GCM", "AES-128-CCM", "AES-256-CCM"),
     signing_algorithms=("AES-128-GMAC", "AES-128-CMAC", "HMAC-SHA256"),

@@ -182,6 +182,63 @@ def test_a_disk_that_is_full_in_the_middle_of_a_line_spoils_no_other(
     assert log._lost == 1
 
 
+def test_what_was_written_before_a_failure_is_not_counted_as_lost(
+    make: Make, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second file of a batch cannot be begun: what is in the first stays written."""
+    log = make(size=60, kept=1, now=False)
+    begin, failures = log._rotate, iter((OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),))
+
+    def rotate() -> None:
+        for failed in failures:
+            raise failed
+        begin()
+
+    monkeypatch.setattr(log, "_rotate", rotate)
+    log._put_down([(0, {"n": number, "text": "x" * 50}) for number in range(3)])
+    assert [record["n"] for record in read(path)] == [0]
+    assert log._lost == 2
+    log.put({"n": 3})
+    log._put_down(log._next())
+    log._leave()
+    assert [record.get("records") for record in read(path.with_name("audit.log.1"))][1:] == []
+    assert [record.get("n") for record in read(path)][-1] == 3
+
+
+def test_a_record_that_is_none_takes_no_other_with_it_and_the_thread_goes_on(
+    make: Make, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = make()
+    written(log, path, {"n": 1})
+    log.put({"n": object()})
+    written(log, path, {"n": 2})
+    written(log, path, {"n": 3})
+    log.close()
+    told = [(each.get("n"), each.get("records")) for each in read(path)]
+    assert [n for n, _ in told if n] == [1, 2, 3]
+    assert [records for _, records in told if records] == [1]
+
+
+def test_a_bug_while_writing_does_not_end_the_thread(
+    make: Make, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = make()
+    write, failures = log._write, iter((RuntimeError("a bug"),))
+
+    def broken(lines: list[bytes]) -> None:
+        for failed in failures:
+            raise failed
+        write(lines)
+
+    monkeypatch.setattr(log, "_write", broken)
+    log.put({"n": 1})
+    while not log._lost:
+        os.sched_yield()
+    written(log, path, {"n": 2})
+    log.close()
+    assert [(each.get("n"), each.get("records")) for each in read(path)] == [(None, 1), (2, None)]
+
+
 def test_a_link_at_the_path_is_not_followed(make: Make, path: Path, tmp_path: Path) -> None:
     path.symlink_to(tmp_path / "elsewhere")
     log = make()

@@ -10,6 +10,8 @@ import pytest
 from ksmbd.ipc.requests import TreeConnectReply
 from ksmbd.server.auditing import Auditor
 from ksmbd.server.observe import Observer
+from ksmbd.state.server import Server
+from ksmbd.state.share import AuditPolicy
 from ksmbd.wire import file_info, fsctl
 from ksmbd.wire.access import (
     FILE_CREATE,
@@ -20,8 +22,10 @@ from ksmbd.wire.access import (
 from ksmbd.wire.auditing import ALL, Operation
 from ksmbd.wire.file_info import FileInfo
 from ksmbd.wire.ipc import TreeStatus
+from ksmbd.wire.policy import Encryption
 from ksmbd.wire.status import NtStatus
 from ksmbd.wire.text import utf16
+from tests.auth import client as ntlm
 from tests.support import engine as support
 from tests.support.client import Client, ready
 from tests.support.engine import PEER, Engine
@@ -33,6 +37,7 @@ class Records:
 
     def __init__(self) -> None:
         self.all: list[dict[str, Any]] = []
+        self.auditor = Auditor()
 
     def put(self, record: dict[str, Any]) -> None:
         self.all.append(record)
@@ -49,8 +54,15 @@ class Records:
 def records(monkeypatch: pytest.MonkeyPatch) -> Records:
     """Of all that the engine is given from now on."""
     observer, made = Observer(), Records()
-    observer.auditor = Auditor()
-    observer.auditor.log = made  # type: ignore[assignment]
+    observer.auditor = made.auditor
+    made.auditor.log = made  # type: ignore[assignment]
+
+    def server(**how: Any) -> Server:
+        created = Server(**how)
+        created.audit = made.auditor
+        return created
+
+    monkeypatch.setattr(support, "Server", server)
     monkeypatch.setattr(support, "dispatch", observer._observing)
     return made
 
@@ -233,3 +245,132 @@ def test_a_refused_connect_is_told_of_a_share_that_is_known(folder: Path, record
     (refused,) = records.take()
     assert (refused["op"], refused["status"]) == ("connect", "ACCESS_DENIED")
     assert (refused["user"], refused["share"]) == ("joe", "data")
+
+
+# -- log-ons, and tree connects to any share -----------------------------------------------
+
+SESSIONS = Operation.LOGON | Operation.LOGOFF | Operation.CONNECT | Operation.DISCONNECT
+
+
+@pytest.fixture
+def watched(folder: Path, records: Records) -> Engine:
+    """No share of it is audited."""
+    records.auditor.policy = AuditPolicy(SESSIONS, SESSIONS)
+    return Engine(folder, multichannel=True)
+
+
+def test_a_log_on_and_its_end_are_told(watched: Engine, records: Records) -> None:
+    client = Client(watched)
+    client.negotiate()
+    session = client.log_on()
+    (logon,) = records.take()
+    assert logon == {
+        "op": "logon",
+        "status": "SUCCESS",
+        "user": "joe",
+        "sid": logon["sid"],
+        "session": f"{session.session_id:#x}",
+        "client": PEER,
+        "how": "new",
+    }
+    assert logon["sid"].startswith("S-1-5-21-")
+    client.send(client.frames.logoff())
+    (logoff,) = records.take()
+    assert (logoff["op"], logoff["user"], logoff["sid"]) == ("logoff", "joe", logon["sid"])
+    assert (logoff["session"], logoff["client"]) == (logon["session"], PEER)
+
+
+def test_a_lost_connection_logs_off_after_all_else(watched: Engine, records: Records) -> None:
+    client = ready(watched)
+    assert records.told("share") == [("logon", None), ("connect", "data")]
+    client.lose()
+    assert records.told("share") == [("disconnect", "data"), ("logoff", None)]
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "why"),
+    [("joe", "wrong", "wrong password"), ("stranger", "any", "unknown user")],
+)
+def test_a_refused_log_on_says_whom_the_client_named(
+    watched: Engine, records: Records, user: str, password: str, why: str
+) -> None:
+    client = Client(watched)
+    client.negotiate()
+    client.try_log_on(ntlm.Client(user, password=password))
+    (refused,) = records.take()
+    assert (refused["op"], refused["status"]) == ("logon", "LOGON_FAILURE")
+    assert (refused["user"], refused["client"]) == (user, PEER)
+    assert why in refused["why"]
+
+
+def test_a_refusal_that_is_held_back_is_told_at_once(watched: Engine, records: Records) -> None:
+    watched.mountd.users["joe"].delay_s = 4.0
+    client = Client(watched)
+    client.negotiate()
+    client.try_log_on(ntlm.Client("joe", password="wrong"))
+    assert records.told("user") == [("logon", "joe")]
+    watched.advance(5)
+    assert records.all == []
+
+
+def test_another_channel_and_another_log_on_of_a_session_are_told(
+    watched: Engine, records: Records
+) -> None:
+    one = Client(watched)
+    one.negotiate()
+    session = one.log_on()
+    two = Client(watched, peer="192.0.2.8")
+    two.negotiate()
+    two.bind(session)
+    begun = one.call(one.frames.session_setup((side := ntlm.Client()).negotiate()))
+    one.call(one.frames.session_setup(side.authenticate(begun.token())))
+    assert records.told("how", "client") == [
+        ("logon", "new", PEER),
+        ("logon", "channel", "192.0.2.8"),
+        ("logon", "again", PEER),
+    ]
+    two.lose()
+    assert records.all == []
+    one.lose()
+    assert records.told("user") == [("logoff", "joe")]
+
+
+def test_a_client_that_cannot_encrypt_where_it_must_is_told(folder: Path, records: Records) -> None:
+    records.auditor.policy = AuditPolicy(0, Operation.LOGON)
+    client = Client(Engine(folder, encryption=Encryption.REQUIRED))
+    client.negotiate(0x0210)
+    client.try_log_on(ntlm.Client("joe"))
+    assert records.told("status", "why") == [
+        ("logon", "ACCESS_DENIED", "the client cannot encrypt"),
+    ]
+
+
+def test_a_share_that_is_not_there_is_told_by_the_name_that_was_asked_for(
+    watched: Engine, records: Records
+) -> None:
+    client = ready(watched)
+    records.take()
+    status = client.status(client.frames.tree_connect("\\\\server\\backup"))
+    assert status is NtStatus.BAD_NETWORK_NAME
+    assert records.told("share", "status", "user") == [
+        ("connect", "backup", "BAD_NETWORK_NAME", "joe"),
+    ]
+
+
+def test_of_the_server_only_what_is_wanted_is_told(folder: Path, records: Records) -> None:
+    records.auditor.policy = AuditPolicy(Operation.LOGOFF, 0)
+    client = ready(Engine(folder))
+    client.status(client.frames.tree_connect("\\\\server\\backup"))
+    client.try_log_on(ntlm.Client("stranger"))
+    client.lose()
+    assert records.told() == [("logoff",)]
+
+
+def test_a_share_of_its_own_mind_is_told_of_once(folder: Path, records: Records) -> None:
+    """The server wants tree connects and so does the share, which wants nothing else."""
+    records.auditor.policy = AuditPolicy(Operation.CONNECT | Operation.DISCONNECT, 0)
+    client = ready(audited(folder, success=Operation.CONNECT, failure=0))
+    client.engine.make_file("f")
+    client.send(client.open("f").frames.close())
+    client.lose()
+    assert records.told() == [("connect",), ("disconnect",)]

@@ -20,8 +20,16 @@ GLOBALS: Final[dict[str, Proof]] = {
     "audit_log_count": Proof(
         "tests/server/test_audit_log.py::test_a_full_file_makes_room_for_another", "kept=2"
     ),
+    "audit_log_failure": Proof(
+        "tests/server/test_auditing.py::test_of_the_server_only_what_is_wanted_is_told",
+        "Operation.LOGOFF, 0",
+    ),
     "audit_log_size": Proof(
         "tests/server/test_audit_log.py::test_a_full_file_makes_room_for_another", "size=500"
+    ),
+    "audit_log_success": Proof(
+        "tests/server/test_auditing.py::test_of_the_server_only_what_is_wanted_is_told",
+        "Operation.LOGOFF, 0",
     ),
     "bind_interfaces_only": Proof(
         "tests/server/test_listening.py::test_interfaces_come_and_go_under_a_server"
