@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 IP = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _RTM_NEWADDR: Final = 20
 _RTM_GETADDR: Final = 22
@@ -34,11 +35,17 @@ class Address(NamedTuple):
     interface: str
     number: int  # of the interface
     ip: IP
+    prefix: int  # bits of it that all on its link have
 
     @property
     def host(self) -> str:
         """As URLs have it."""
         return f"[{self.ip}]" if self.ip.version == 6 else str(self.ip)
+
+    @property
+    def link(self) -> Network:
+        """The addresses that are reached without a router."""
+        return ipaddress.ip_network((self.ip, self.prefix), strict=False)
 
 
 def local_addresses() -> list[Address]:
@@ -91,7 +98,7 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _address(payload: bytes) -> Address | None:
-    family, _, flags, _, index = _ADDRESS.unpack_from(payload)
+    family, prefix, flags, _, index = _ADDRESS.unpack_from(payload)
     if family not in (socket.AF_INET, socket.AF_INET6):
         return None
     attributes = dict(_attributes(payload[_ADDRESS.size :]))
@@ -104,7 +111,7 @@ def _address(payload: bytes) -> Address | None:
         name = socket.if_indextoname(index)
     except OSError:  # gone meanwhile
         return None
-    return Address(name, index, ipaddress.ip_address(raw))
+    return Address(name, index, ipaddress.ip_address(raw), prefix)
 
 
 def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -1,6 +1,8 @@
 """WS-Discovery on one address: UDP port 3702 with its group, and HTTP on port 5357.
 
 What is sent by UDP is sent several times, after pauses that differ, as SOAP-over-UDP has it.
+Only who is on the link is answered: whoever forged the address of somebody farther away would
+have us send him several times as much as he sent.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import random
 import socket
 import struct
 from collections.abc import Callable, Coroutine
+from ipaddress import ip_address
 from typing import Any, Final
 
 from discovery.addresses import Address
@@ -46,6 +49,7 @@ class Endpoint(asyncio.DatagramProtocol):
         self._announcer = announcer
         self._address = address
         self._where = f"{address.host}:{HTTP_PORT}"
+        self._link = address.link
         self._sender: asyncio.DatagramTransport | None = None
         self._receiver: asyncio.DatagramTransport | None = None
         self._web: asyncio.Server | None = None
@@ -135,13 +139,16 @@ class Endpoint(asyncio.DatagramProtocol):
     # -- UDP -----------------------------------------------------------------------------
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
-        if len(self._tasks) >= _PENDING:
+        if len(self._tasks) >= _PENDING or not self._is_near(str(addr[0])):
             return
         answer = self._announcer.answer(data, self._where)
         if answer is not None:
             log.debug("%s asks on %s", addr[0], self._address.interface)
             pause = random.uniform(0, _ANSWER_WITHIN_S)
             self._later(self._repeat(answer, addr, _UNICAST_REPEATS, pause))
+
+    def _is_near(self, sender: str) -> bool:
+        return ip_address(sender.partition("%")[0]) in self._link
 
     def error_received(self, exc: Exception) -> None:
         """Who asked is gone already, or the interface is."""

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 MAX_MESSAGE: Final = 32 << 10  # bytes
+MAX_ID: Final = 256  # characters of a MessageID, which is remembered and comes back in the answer
 
 SOAP: Final = "http://www.w3.org/2003/05/soap-envelope"
 WSA: Final = "http://schemas.xmlsoap.org/ws/2004/08/addressing"
@@ -87,6 +88,8 @@ def parse(message: bytes) -> Envelope:
     """Raises Malformed."""
     if len(message) > MAX_MESSAGE:
         raise Malformed(f"{len(message)} bytes")
+    if b"\0" in message:  # UTF-16, in which what is forbidden would not be found
+        raise Malformed("no UTF-8")
     if b"<!" in message.replace(b"<!--", b""):
         raise Malformed("a document type")
     try:
@@ -102,4 +105,6 @@ def parse(message: bytes) -> Envelope:
     )
     if not action or not message_id:
         raise Malformed("no Action or no MessageID")
+    if len(message_id) > MAX_ID:
+        raise Malformed(f"a MessageID of {len(message_id)} characters")
     return Envelope(action, message_id, to, body)

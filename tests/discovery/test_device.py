@@ -16,10 +16,10 @@ from mountd.conf import load
 from mountd.params import GlobalParams
 
 FOUND = [
-    Address("lo", 1, ip_address("127.0.0.1")),
-    Address("eth0", 2, ip_address("192.0.2.7")),
-    Address("eth0", 2, ip_address("fe80::7")),
-    Address("wlan0", 3, ip_address("198.51.100.7")),
+    Address("lo", 1, ip_address("127.0.0.1"), 8),
+    Address("eth0", 2, ip_address("192.0.2.7"), 24),
+    Address("eth0", 2, ip_address("fe80::7"), 64),
+    Address("wlan0", 3, ip_address("198.51.100.7"), 24),
 ]
 
 

@@ -9,11 +9,16 @@ from xml.etree import ElementTree
 import pytest
 
 from discovery.device import Device
-from discovery.soap import ANONYMOUS, PUB, WSA, WSD, WSDP, WST, Malformed, envelope, parse
+from discovery.soap import ANONYMOUS, MAX_ID, PUB, WSA, WSD, WSDP, WST, Malformed, envelope, parse
 from discovery.wsd import GET, Announcer
 
 OURS = UUID("11111111-2222-3333-4444-555555555555")
 DEVICE = Device(OURS, "Home", "Lab", "files & <more>", "MacSamba", 445)
+
+# What would be answered, were it not for its document type.
+ENTITIES = '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a [<!ENTITY b "c">]>' + envelope(
+    f"{WSD}/Probe", "<wsd:Probe>&b;</wsd:Probe>", message_id=UUID(int=1000)
+).decode().partition("?>")[2]  # fmt: skip
 
 
 @pytest.fixture
@@ -127,6 +132,9 @@ def test_hello_and_bye_name_the_endpoint_and_count(announcer: Announcer) -> None
         b'<?xml version="1.0" encoding="no-such"?><a/>',
         b'<!DOCTYPE a [<!ENTITY b "cccc">]><a>&b;</a>',
         b'<?xml version="1.0"?><!DOCTYPE a SYSTEM "http://192.0.2.1/x"><a/>',
+        ENTITIES.encode("utf-16"),
+        ENTITIES.encode("utf-16-be"),
+        probe("").replace(b"urn:uuid:0", b"urn:uuid:" + b"0" * MAX_ID),
         probe("<x/>" * 20_000),
     ],
 )
