@@ -162,8 +162,9 @@ SHARE: Final[dict[str, str]] = {
     "program that opens the file waits until they have written back what they kept. Who may write "
     "a file caches it only while nobody else has it open.",
     "mangled_names": "Listings tell the 8.3 name of each file that has a longer one, and patterns "
-    "find it; made from the long name and always the same. `illegal` is taken for `no`. Files open "
-    "by these names in any case, but not with `case sensitive`.",
+    "find it; made from the long name and always the same. A file that is removed and "
+    "made again within 15 seconds gets its long name and its creation time back. `illegal` is "
+    "taken for `no`. Files open by these names in any case, but not with `case sensitive`.",
     "max_connections": "Most tree connects at a time; 0: no limit.",
     "oplocks": "Let clients cache files and directories, by oplocks and leases. Turn it off where "
     "local programs write what clients have open: without `kernel oplocks` they do not break the "

@@ -46,6 +46,7 @@ from ksmbd.vfs.quota_file import open_quota_file
 from ksmbd.vfs.root import PathNotFound
 from ksmbd.vfs.stat import Stat
 from ksmbd.vfs.streams import open_stream
+from ksmbd.vfs.tunnel import Tunnel
 from ksmbd.vfs.xattr import proc_path
 from ksmbd.wire.access import (
     ATTR_ARCHIVE,
@@ -253,8 +254,9 @@ def _open(work: Work, tree: TreeConnect, want: Wanted, contexts: Contexts) -> tu
                 if entry.exists:
                     return _open_existing(work, tree, want, entry, contexts)
                 _check_new(work, tree, want, entry, contexts)
+                birth = _tunnelled(tree, want, entry)
                 with work.server.unfinished.making(tree.root, entry):
-                    return _create(work, tree, want, entry, contexts), FILE_CREATED
+                    return _create(work, tree, want, entry, contexts, birth), FILE_CREATED
         except FileExistsError:
             if last or want.disposition == FILE_CREATE:
                 raise
@@ -461,9 +463,26 @@ def _check_new(
     rights.require_in_parent(tree, entry, FILE_ADD_SUBDIRECTORY if directory else FILE_ADD_FILE)
 
 
-def _create(work: Work, tree: TreeConnect, want: Wanted, entry: Entry, contexts: Contexts) -> Open:
+def _tunnelled(tree: TreeConnect, want: Wanted, entry: Entry) -> int | None:
+    """The creation time of a file that was called so until a moment ago, and its whole name."""
+    tunnel = tree.root.tunnel
+    if tunnel is None or want.posix or want.options & FILE_DIRECTORY_FILE:
+        return None
+    return tunnel.give_back(entry)
+
+
+def _create(
+    work: Work,
+    tree: TreeConnect,
+    want: Wanted,
+    entry: Entry,
+    contexts: Contexts,
+    birth: int | None,
+) -> Open:
     """Make it, whole or not at all."""
     handle = _made(work, tree, want, entry)
+    if birth is not None:
+        Tunnel.bear(handle, birth)
     granted = want.access
     if granted & MAXIMUM_ALLOWED:
         granted = granted & ~MAXIMUM_ALLOWED | tree.maximal_access

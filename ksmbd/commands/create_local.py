@@ -42,7 +42,7 @@ def open_file(
             work, key, wish, granted, want.share_access, writes=write
         )
     try:
-        return tree.root.open(entry, read=read, write=write)
+        handle = tree.root.open(entry, read=read, write=write)
     except BlockingIOError:
         now = work.server.clock()
         before = work.memo if isinstance(work.memo, _Blocked) else _Blocked(now + LONGEST_S, 0)
@@ -50,3 +50,6 @@ def open_file(
             raise NtStatusError(NtStatus.SHARING_VIOLATION, "a local program's lease") from None
         work.memo = before._replace(pause_s=next_pause(before.pause_s))
         raise Wait(Event(), timeout_s=work.memo.pause_s, in_compound=True) from None
+    if tree.root.tunnel is not None:
+        tree.root.tunnel.opened(handle, entry)
+    return handle

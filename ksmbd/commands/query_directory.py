@@ -111,12 +111,13 @@ def _fill(open: Open, entries: Enumeration, req: QueryDirectoryRequest) -> Listi
 
 
 def _add(listing: Listing, entry: DirEntry) -> bool:
-    return listing.add(entry.name, entry.stat, 0, entry.stat.reparse_tag)
+    st = entry.stat
+    return listing.add(entry.name, st, st.ea_size, st.reparse_tag)
 
 
 def _add_short(listing: Listing, entry: DirEntry) -> bool:
-    short = told(entry.name).encode("utf-16-le")
-    return listing.add(entry.name, entry.stat, 0, entry.stat.reparse_tag, short)
+    short, st = told(entry.name).encode("utf-16-le"), entry.stat
+    return listing.add(entry.name, st, st.ea_size, st.reparse_tag, short)
 
 
 def _add_posix(listing: Listing, entry: DirEntry) -> bool:

@@ -17,6 +17,7 @@ from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.pattern import NameInvalid
 from ksmbd.vfs.root import PathNotFound
 from ksmbd.vfs.streams import DATA, split_stream
+from ksmbd.vfs.tunnel import Tunnel
 from ksmbd.wire import file_info
 from ksmbd.wire.access import (
     ATTR_READONLY,
@@ -98,7 +99,7 @@ def _rename(work: Work, open: Open, name: str, root_directory: int, flags: int) 
         replaced = _losing_its_name(work, open, target)
         before = handle.path
         replacing = target.exists and not case_alone
-        handle.root.rename(handle, target, replace=bool(flags & _REPLACE))
+        _move(open, target, replace=bool(flags & _REPLACE))
         work.server.notify.renamed(handle, before, replaced=replacing)
     _tell_opens(open, before)
     work.server.persistence.file_changed(open)
@@ -107,6 +108,17 @@ def _rename(work: Work, open: Open, name: str, root_directory: int, flags: int) 
     work.server.caching.listing_changed(open, before, work.after)
     if handle.path.rpartition("/")[0] != before.rpartition("/")[0]:
         work.server.caching.listing_changed(open, handle.path, work.after)
+
+
+def _move(open: Open, target: Entry, *, replace: bool) -> None:
+    """Move it; to a name that a file had until a moment ago, with that one's creation time."""
+    handle, birth = open.file, None
+    tunnel = handle.root.tunnel
+    if tunnel is not None and not (target.exists or open.is_directory or open.posix):
+        birth = tunnel.give_back(target)
+    handle.root.rename(handle, target, replace=replace)
+    if birth is not None:
+        Tunnel.bear(handle, birth)
 
 
 def _target_path(name: str, root_directory: int) -> str:

@@ -13,7 +13,7 @@ import logging
 import os
 import stat
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from ksmbd.vfs import credentials
 from ksmbd.vfs.reader import NameReader
@@ -27,15 +27,18 @@ from ksmbd.vfs.xattr import (
     REPARSE,
     Item,
     get_value,
+    may_hold_eas,
     pack_change,
     pack_dosattrib,
     proc_path,
+    read_eas,
     set_value,
     unpack_change,
     unpack_dosattrib,
 )
 from ksmbd.wire.access import ATTR_REPARSE_POINT
 from ksmbd.wire.base import WireError
+from ksmbd.wire.file_chains import pack_full_eas
 from ksmbd.wire.reparse import (
     IO_REPARSE_TAG_AF_UNIX,
     IO_REPARSE_TAG_LX_BLK,
@@ -74,8 +77,20 @@ _NFS_KINDS: Final = {
 _KIND: Final = 0o170000
 _HAS_XATTRS: Final = frozenset({0o100000, 0o040000})  # the kernel allows user.* on these only
 
-# ctime, attributes, birth, set change time, reparse point
-_Known = tuple[int, int, int | None, int | None, Kept]
+_LISTED: Final = DOSATTRIB.encode() + b"\0"
+_UNASKED: Final = -1  # EaSize, of a file that was in no listing yet
+
+# ctime, attributes, birth, set change time, reparse point, EaSize
+_Known = tuple[int, int, int | None, int | None, Kept, int]
+
+
+class _Reads(NamedTuple):
+    """How one file is asked."""
+
+    value: Callable[[str], bytes | None]  # of an xattr
+    birth: Callable[[], int | None]
+    item: Callable[[], Item]
+    names: Callable[[], bytes] | None = None  # of all xattrs; None: nobody wants to know
 
 
 class AttributeStore:
@@ -118,9 +133,8 @@ class AttributeStore:
         known = self._recall(st.st_dev, st.st_ino, st.st_ctime_ns)
         if known is None:
             item = proc_path(fd) if path_only else fd
-            known = self._learn(
-                st, lambda name: get_value(item, name), lambda: birth_ns(fd), lambda: _kept(item)
-            )
+            reads = _Reads(lambda name: get_value(item, name), lambda: birth_ns(fd), lambda: item)
+            known = self._learn(st, reads)
         hidden = self._hide_dot_files and name[:1] == "."
         if self._hide is not None:
             hidden = hidden or self._hide(name)
@@ -130,18 +144,19 @@ class AttributeStore:
         """Stat *name* in a directory, itself if it is a symlink. OSError if it is gone."""
         st = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
         known = self._recall(st.st_dev, st.st_ino, st.st_ctime_ns)
-        if known is None:
+        if known is None or known[5] < 0:
             encoded = name.encode()
-            known = self._learn(
-                st,
+            reads = _Reads(
                 lambda attribute: reader.attribute(dir_fd, name, encoded, attribute),
                 lambda: reader.birth(dir_fd, encoded),
-                lambda: _kept(f"{proc_path(dir_fd)}/{name}"),
+                lambda: f"{proc_path(dir_fd)}/{name}",
+                lambda: reader.attributes(dir_fd, name, encoded),
             )
+            known = self._learn(st, reads)
         hidden = self._hide_dot_files and name[:1] == "."
         if self._hide is not None:
             hidden = hidden or self._hide(name)
-        return stat_from(st, known[1], known[2], hidden, known[3], known[4])
+        return stat_from(st, known[1], known[2], hidden, known[3], known[4], known[5])
 
     def may_override(self, item: Item) -> bool:
         """Whether the server may do itself what the kernel has just kept to the file's owner.
@@ -204,36 +219,30 @@ class AttributeStore:
             self._young[key] = known
         return known if known[0] == change else None
 
-    def _learn(
-        self,
-        st: os.stat_result,
-        read_value: Callable[[str], bytes | None],
-        read_birth: Callable[[], int | None],
-        read_kept: Callable[[], Kept],
-    ) -> _Known:
-        """Ask the file system, and remember the answer if it is settled."""
+    def _learn(self, st: os.stat_result, reads: _Reads) -> _Known:
+        """Ask the file system, and remember the answer if it is settled.
+
+        What has no xattrs is asked once, whoever wants to know what.
+        """
         now = self._clock()  # before asking: what changes after this is not covered
         attributes = birth = change = None
         kept = NOTHING_KEPT
+        ea_size = _UNASKED if reads.names is None else 0
         refused = False
-        if self._stored and st.st_mode & _KIND in _HAS_XATTRS and st.st_dev not in self._without:
+        if st.st_mode & _KIND in _HAS_XATTRS and st.st_dev not in self._without:
             try:
-                blob = read_value(DOSATTRIB)
+                listed = None if reads.names is None else reads.names()
+                if listed and may_hold_eas(listed):
+                    ea_size = _ea_size(reads.item())
+                if self._stored and (listed is None or _LISTED in listed):
+                    attributes, birth, change, kept = _stored(st, reads)
             except OSError as failed:
                 refused = self._note_failure(failed, st.st_dev)
-            else:
-                if blob is not None:
-                    attributes, birth, change_is_set = unpack_dosattrib(blob)
-                    if change_is_set:
-                        change = _set_change(st.st_ctime_ns, read_value)
-                    if attributes is not None and attributes & ATTR_REPARSE_POINT:
-                        kept = read_kept()
-                        attributes &= -1 if kept.tag else ~ATTR_REPARSE_POINT
         if birth is None:
-            birth = read_birth()
+            birth = reads.birth()
         if attributes is None:
             attributes = default_attributes(st.st_mode)
-        known = (st.st_ctime_ns, attributes, birth, change, kept)
+        known = (st.st_ctime_ns, attributes, birth, change, kept, ea_size)
         if not refused and lasting(st, now):
             if len(self._young) >= _REMEMBERED:
                 self._old, self._young = self._young, {}
@@ -247,6 +256,29 @@ class AttributeStore:
         elif failed.errno not in ABSENT and failed.errno != errno.ERANGE:
             raise failed
         return failed.errno in (errno.EACCES, errno.EPERM)
+
+
+def _stored(st: os.stat_result, reads: _Reads) -> tuple[int | None, int | None, int | None, Kept]:
+    """Attributes, birth, set change time, reparse point. OSError if there are none."""
+    blob = reads.value(DOSATTRIB)
+    if blob is None:
+        return None, None, None, NOTHING_KEPT
+    attributes, birth, change_is_set = unpack_dosattrib(blob)
+    change = _set_change(st.st_ctime_ns, reads.value) if change_is_set else None
+    kept = NOTHING_KEPT
+    if attributes is not None and attributes & ATTR_REPARSE_POINT:
+        kept = _kept(reads.item())
+        attributes &= -1 if kept.tag else ~ATTR_REPARSE_POINT
+    return attributes, birth, change, kept
+
+
+def _ea_size(item: Item) -> int:
+    """Bytes of all extended attributes, as FileEaInformation tells it.
+
+    Who may list a directory may know it, whatever rights the file gives.
+    """
+    with credentials.privileged():
+        return len(pack_full_eas(read_eas(item))[0])
 
 
 def _kept(item: Item) -> Kept:

@@ -40,6 +40,7 @@ class Handle:
         "path_only",
         "readable",
         "root",
+        "short_name",
         "stream",
         "writable",
     )
@@ -65,6 +66,7 @@ class Handle:
         self.writable = writable
         self.path_only = path_only
         self.stream = ""  # the name of the alternate data stream this handle is for
+        self.short_name = ""  # what it was opened by, where it matters: vfs.tunnel
 
     @property
     def item(self) -> Item:

@@ -39,6 +39,8 @@ def rename(root: ShareRoot, handle: Handle, target: Entry, *, replace: bool) -> 
                 _rename_over(root, source, parent, target, wanted, replace=replace)
         else:
             move(root, source.parent, source.name, parent, wanted, replace=False)
+        if root.tunnel is not None:
+            root.tunnel.lost(source.parent, source.name, handle)
         handle.path = target.asked
 
 
@@ -96,6 +98,8 @@ def unlink(root: ShareRoot, handle: Handle) -> None:
         return
     with located(root, handle) as name, _last_name(root, handle.fd):
         _remove(root, name)
+        if root.tunnel is not None:
+            root.tunnel.removed(name.parent, name.name, handle)
 
 
 class Name(NamedTuple):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import errno
+import os
 from typing import Final
 
 from ksmbd.vfs.syscalls import (
@@ -11,6 +13,7 @@ from ksmbd.vfs.syscalls import (
     birth_from,
     getxattrat_into,
     has_getxattrat,
+    listxattrat_into,
     statx_into,
 )
 from ksmbd.vfs.xattr import get_value, proc_path
@@ -46,3 +49,15 @@ class NameReader:
             return get_value(f"{proc_path(dir_fd)}/{name}", attribute)
         length = getxattrat_into(dir_fd, encoded, attribute.encode(), self._arguments_address)
         return None if length < 0 else bytes(self._memory[:length])
+
+    def attributes(self, dir_fd: int, name: str, encoded: bytes) -> bytes:
+        """The names of all xattrs of *name*, each ended by NUL."""
+        if _HAS_GETXATTRAT:
+            try:
+                length = listxattrat_into(dir_fd, encoded, self._address, len(self._memory))
+                return bytes(self._memory[:length])
+            except OSError as failed:
+                if failed.errno != errno.ERANGE:
+                    raise
+        listed = os.listxattr(f"{proc_path(dir_fd)}/{name}", follow_symlinks=False)
+        return b"".join(os.fsencode(each) + b"\0" for each in listed)

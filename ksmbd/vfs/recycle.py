@@ -75,6 +75,8 @@ class RecycleBin:
                 name = self._move(root, source, directory)
             finally:
                 os.close(directory)
+            if name is not None and root.tunnel is not None:
+                root.tunnel.lost(source.parent, source.name, handle)
         if name is None:
             return None
         if rules.touch or rules.touch_mtime:

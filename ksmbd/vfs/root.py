@@ -19,6 +19,7 @@ from ksmbd.vfs.path import O_PATH, beneath
 from ksmbd.vfs.pattern import compile_patterns, encode_path
 from ksmbd.vfs.stamps import Clock
 from ksmbd.vfs.stat import FsStat, Stat, fs_stat, is_special
+from ksmbd.vfs.tunnel import Tunnel
 from ksmbd.vfs.xattr import may_have_user_xattrs, proc_path
 from ksmbd.wire.access import ATTR_ARCHIVE
 
@@ -78,6 +79,7 @@ class ShareRoot:
         self.options = options
         self.clock = clock  # ns since 1970
         self.names = FoldedNames(clock)
+        self.tunnel = Tunnel(clock) if options.short_names else None
         self.fd = os.open(path, O_PATH | os.O_DIRECTORY)
         self.location = os.readlink(proc_path(self.fd)).rstrip("/")  # absolute
         self.vetoed = compile_patterns(options.veto)

@@ -46,6 +46,7 @@ class Stat:
     rdev: int
     tag: int = 0  # of a reparse point that is kept beside the file
     kind: int = 0  # S_IFMT bits that it stands for, 0 for those that mean nothing to Linux
+    ea_size: int = 0  # bytes of all extended attributes; only of an entry of a listing
 
     @property
     def posix_mode(self) -> int:
@@ -90,6 +91,7 @@ def stat_from(
     hidden: bool = False,
     set_change: int | None = None,
     kept: Kept = NOTHING_KEPT,
+    ea_size: int = 0,
 ) -> Stat:
     """Join the kernel's answer with stored *attributes* and *birth* time (None = unknown).
 
@@ -115,7 +117,7 @@ def stat_from(
     return Stat(
         dev, ino, mode, nlink, uid, gid, size, allocation,
         birth, access, write, change, attributes, is_directory,
-        kept.rdev or st.st_rdev, kept.tag, kept.kind,
+        kept.rdev or st.st_rdev, kept.tag, kept.kind, ea_size,
     )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ _X86_64: Final = {"renameat2": 316, "setgroups": 116}
 _NUMBERS: Final = _X86_64 if platform.machine() == "x86_64" else _GENERIC
 _OPENAT2: Final = 437  # newer calls have one number everywhere
 _GETXATTRAT: Final = 464
+_LISTXATTRAT: Final = 465
 _RENAMEAT2: Final = _NUMBERS["renameat2"]
 _SETGROUPS: Final = _NUMBERS["setgroups"]
 
@@ -57,6 +58,7 @@ def _function(name: str, result: Any, *arguments: Any) -> Any:
 _openat2: Final = _function("syscall", _long, _long, _int, _text, _pointer, _size)
 _renameat2: Final = _function("syscall", _long, _long, _int, _text, _int, _text, _uint)
 _getxattrat: Final = _function("syscall", _long, _long, _int, _text, _uint, _text, _pointer, _size)
+_listxattrat: Final = _function("syscall", _long, _long, _int, _text, _uint, _pointer, _size)
 _setgroups: Final = _function("syscall", _long, _long, _size, _pointer)
 _setfsuid: Final = _function("setfsuid", _uint, _uint)
 _setfsgid: Final = _function("setfsgid", _uint, _uint)
@@ -164,8 +166,19 @@ def getxattrat_into(dir_fd: int, name: bytes, attribute: bytes, arguments: int) 
     return length
 
 
+def listxattrat_into(dir_fd: int, name: bytes, address: int, size: int) -> int:
+    """The length of the names of all attributes of *name*, the names, each ended by NUL, there.
+
+    No symlink is followed. Linux 6.13 and later; OSError ERANGE if they take more than *size*.
+    """
+    length: int = _listxattrat(_LISTXATTRAT, dir_fd, name, AT_SYMLINK_NOFOLLOW, address, size)
+    if length < 0:
+        raise _failure(name)
+    return length
+
+
 def has_getxattrat() -> bool:
-    """Whether the kernel knows getxattrat and may be asked."""
+    """Whether the kernel knows getxattrat, and so listxattrat, and may be asked."""
     try:
         nothing = ctypes.create_string_buffer(XATTR_ARGS.size)
         getxattrat_into(-100, b"/", b"user.DOSATTRIB", ctypes.addressof(nothing))

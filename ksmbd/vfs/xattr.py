@@ -11,6 +11,7 @@ import errno
 import os
 import struct
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import xattr
@@ -266,6 +267,12 @@ def is_ea(name: str) -> bool:
 def has_eas(item: Item) -> bool:
     """Whether a file has any extended attribute, readable or not."""
     return any(map(is_ea, names(item)))
+
+
+@lru_cache(maxsize=256)  # most files have the same few
+def may_hold_eas(listed: bytes) -> bool:
+    """Whether names of attributes, each ended by NUL, name any that clients see as such."""
+    return any(is_ea(name) for name in listed.decode(errors="surrogateescape").split("\0"))
 
 
 def read_eas(item: Item) -> list[tuple[str, bytes]]:

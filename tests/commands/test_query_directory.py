@@ -126,6 +126,58 @@ def test_names_that_differ_by_case_have_no_short_ones(folder: Path) -> None:
     assert set(short_names(response, FileInfo.ID_BOTH_DIRECTORY).values()) == {""}
 
 
+# -- extended attributes -----------------------------------------------------------------
+
+EA_SIZED = [
+    FileInfo.FULL_DIRECTORY,
+    FileInfo.BOTH_DIRECTORY,
+    FileInfo.ID_FULL_DIRECTORY,
+    FileInfo.ID_BOTH_DIRECTORY,
+]
+
+
+def ea_sizes(response: Response, info_class: int) -> dict[str, int]:
+    data, at, found = response.data, 0, {}
+    for name in names(response, info_class):
+        (found[name],) = struct.unpack_from("<I", data, at + 64)
+        at += struct.unpack_from("<I", data, at)[0]
+    return found
+
+
+@pytest.mark.parametrize("number", EA_SIZED)
+def test_a_listing_tells_how_much_the_extended_attributes_take(client: Client, number: int) -> None:
+    engine = client.engine
+    paths = [engine.make_file(name) for name in ("none", "two", "servers", "private")]
+    paths.append(engine.make_directory("directory"))
+    for path in (*paths[1:2], *paths[3:]):
+        os.setxattr(path, "user.name", b"a value")
+        os.setxattr(path, "user.other", b"1")
+    os.setxattr(paths[2], "user.DosStream.stream:$DATA", b"of the stream")
+    paths[3].chmod(0)
+    frame = root_of(client).frames.query_directory("*", file_information_class=number)
+    told = ea_sizes(client.call(frame), number)
+    file = client.open("two")
+    (size,) = struct.unpack("<I", client.call(file.frames.query_info(FileInfo.EA)).data)
+    assert size == 35  # 8 + 4 + 1 + 7, which is a multiple of 4, and 8 + 5 + 1 + 1
+    expected = {"none": 0, "servers": 0, "two": size, "directory": size, "private": size}
+    if os.geteuid():
+        del expected["private"], told["private"]  # only root gets at what the owner may not
+    assert {name: told[name] for name in expected} == expected
+
+
+def test_a_listing_after_an_open_tells_it_too(client: Client) -> None:
+    os.setxattr(client.engine.make_file("file"), "user.name", b"a value")
+    client.open("file", create_disposition=FILE_OPEN)  # its attributes are known by then
+    frames = root_of(client).frames
+    for value, size in ((b"a value", 20), (b"another value", 26), (b"", 0)):
+        if value:
+            os.setxattr(client.engine.folder / "file", "user.name", value)
+        else:
+            os.removexattr(client.engine.folder / "file", "user.name")
+        frame = frames.query_directory("file", flags=RESTART_SCANS)
+        assert ea_sizes(client.call(frame), FileInfo.ID_BOTH_DIRECTORY) == {"file": size}
+
+
 # -- refusals ----------------------------------------------------------------------------
 
 

@@ -95,6 +95,8 @@ CONFIGURED: Final = {
     "smb2.dosmode": ("hide files", "/hidefile/"),
     "smb2.create_no_streams": ("vfs objects", "acl_xattr"),
     "smb2.acls": ("acl_xattr:ignore system acls", "yes"),
+    "smb2.mangle": ("mangled names", "yes"),
+    "smb2.dir.one": ("mangled names", "yes"),
     "smb2.create.aclfile": ("acl_xattr:ignore system acls", "yes"),
     "smb2.create.acldir": ("acl_xattr:ignore system acls", "yes"),
 }

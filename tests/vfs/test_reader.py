@@ -58,6 +58,29 @@ def test_xattrs_of_names(
     assert code == errno.ENODATA
 
 
+@pytest.mark.parametrize("new_kernel", [True, False])
+def test_the_names_of_all_xattrs_of_names(
+    directory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_kernel: bool
+) -> None:
+    if not new_kernel:
+        monkeypatch.setattr(module, "_HAS_GETXATTRAT", False)
+    many = [f"user.{number:0100}" for number in range(7)]
+    for name in ("user.a", "user.\udcff"):
+        os.setxattr(tmp_path / "file", name, b"value")
+    for name in many:  # their names are longer than the buffer
+        os.setxattr(tmp_path / "dir", name, b"")
+    reader = NameReader()
+    listed = {
+        name: set(reader.attributes(directory, name, name.encode()).split(b"\0"))
+        for name in ("file", "dir", "link")
+    }
+    assert {b"user.a", b"user.\xff"} <= listed["file"]
+    assert {name.encode() for name in many} <= listed["dir"]
+    assert b"user.a" not in listed["link"]
+    with pytest.raises(FileNotFoundError):
+        reader.attributes(directory, "gone", b"gone")
+
+
 @pytest.mark.skipif(not module._HAS_GETXATTRAT, reason="the kernel has no getxattrat")
 def test_long_xattrs_are_refused(directory: int, tmp_path: Path) -> None:
     os.setxattr(tmp_path / "file", "user.long", b"x" * (VALUE_MAX + 1))
