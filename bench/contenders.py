@@ -1,19 +1,16 @@
 """The servers that are compared: ksmbd, Samba's smbd, and impacket's.
 
-impacket pins versions of libraries that we use too, so it has an environment of its own in the
-cache, made by pip at its first use.
+impacket has an environment of its own: tests/support/impacket.py.
 """
 
 from __future__ import annotations
 
 import subprocess
-import sys
-import venv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
-from tests.support.debs import cache_folder
+from tests.support import impacket
 from tests.support.live import USERS, LiveServer, LiveShare, ServerFailed, ServerProcess
 from tests.support.peers import Peer
 from tests.support.samba import SambaServer, free_port
@@ -28,7 +25,6 @@ MANY_CLIENTS: Final = {
     "max active sessions": "4000",
     "max user sessions": "4000",
 }
-TOY_PACKAGE: Final = "impacket>=0.12"
 TOY_SERVER: Final = """
 import sys
 from impacket import ntlm, smbserver
@@ -68,7 +64,7 @@ class ImpacketServer(ServerProcess):
         self.port = free_port()
         arguments = [str(self.port), str(self.path()), *next(iter(self.users.items()))]
         self._process = subprocess.Popen(
-            [str(toy_python()), "-c", TOY_SERVER, *arguments],
+            [str(impacket.interpreter()), "-c", TOY_SERVER, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -94,18 +90,6 @@ class ImpacketServer(ServerProcess):
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-
-
-def toy_python() -> Path:
-    """The interpreter of an environment with impacket, made when there is none."""
-    folder = cache_folder() / f"impacket-{sys.version_info.major}.{sys.version_info.minor}"
-    python, stamp = folder / "bin" / "python", folder / "installed"
-    if not stamp.exists():
-        venv.create(folder, clear=True, with_pip=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", TOY_PACKAGE]
-        subprocess.run(install, check=True)
-        stamp.touch()
-    return python
 
 
 def shares(folder: Path) -> list[LiveShare]:

@@ -15,7 +15,7 @@ from typing import Final
 from mountd.rpc.interface import Interface, Operation
 from mountd.rpc.pipe import PIPES
 
-SECTION: Final = re.compile(r"\[MS-\w+\] \d+(?:\.\d+)+")
+SECTION: Final = re.compile(r"\[MS-\w+\] \d+(?:\.\d+)+|\[C706\] appendix [A-Z]")
 HEAD: Final = """# RPC
 
 The named pipes of `IPC$` and what is spoken over them: which operations there are, and how each is

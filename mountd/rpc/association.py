@@ -275,5 +275,5 @@ class Association:
             raise RpcFault(errors.UNKNOWN_INTERFACE, f"context {call.context_id}")
         if self.unread > MAX_UNREAD:
             raise RpcFault(errors.TOO_BUSY, f"{self.unread} bytes unread")
-        run = Call(self._context, self._caller, self._handles)
+        run = Call(self._context, self._caller, self._handles, self._interfaces)
         return execute(interface, call.opnum, bytes(call.stub), run)

@@ -209,6 +209,7 @@ class Call:
     context: Context
     caller: Caller
     handles: Handles
+    offered: Sequence[Interface] = ()  # the interfaces of the pipe
     level: int = 0  # the union's discriminant, noted by the handler for its refusal
     opnum: int = field(default=0)
 

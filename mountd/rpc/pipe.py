@@ -19,10 +19,12 @@ from ksmbd.wire.base import Buffer
 from mountd.rpc import association
 from mountd.rpc.association import Association
 from mountd.rpc.dssetup import DSSETUP
+from mountd.rpc.endpoint_mapper import endpoint_mapper
 from mountd.rpc.errors import RpcError, Win32
 from mountd.rpc.handles import Handles
 from mountd.rpc.interface import Caller, Context, Interface
 from mountd.rpc.lsarpc import LSARPC
+from mountd.rpc.management import MGMT
 from mountd.rpc.samr import SAMR
 from mountd.rpc.srvsvc import SRVSVC
 from mountd.rpc.winreg import WINREG
@@ -35,13 +37,17 @@ MAX_WRITE: Final = 8 << 20  # bytes of one write, the largest SMB2 WRITE
 MAX_BUFFERED: Final = 64 << 20  # bytes held for all pipes together ...
 FAIR_SHARE: Final = 64 << 10  # ... beyond which a pipe that holds this much may not grow
 
+_SERVICES: Final[Mapping[str, tuple[Interface, ...]]] = {
+    "srvsvc": (SRVSVC, MGMT),
+    "wkssvc": (WKSSVC, MGMT),
+    "winreg": (WINREG, MGMT),
+    "lsarpc": (LSARPC, DSSETUP, SAMR, MGMT),
+    "samr": (SAMR, LSARPC, DSSETUP, MGMT),
+    "lsass": (LSARPC, SAMR, DSSETUP, MGMT),
+}
 PIPES: Final[Mapping[str, tuple[Interface, ...]]] = {
-    "srvsvc": (SRVSVC,),
-    "wkssvc": (WKSSVC,),
-    "winreg": (WINREG,),
-    "lsarpc": (LSARPC, DSSETUP, SAMR),
-    "samr": (SAMR, LSARPC, DSSETUP),
-    "lsass": (LSARPC, SAMR, DSSETUP),
+    **_SERVICES,
+    "epmapper": (endpoint_mapper(_SERVICES), MGMT),
 }
 
 

@@ -74,6 +74,9 @@ COMMANDS = {
     "samquerysecobj": r"DACL",
     # dssetup
     "dsroledominfo": r"Machine Role = \[2\]",
+    # epmapper
+    "epmlookup": r"ncacn_np:.*\\pipe\\srvsvc.*: srvsvc$",
+    "epmmap samr": r"^num_tower\[3\]$",
 }
 # what is refused, and how rpcclient says it
 REFUSED = {

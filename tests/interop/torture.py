@@ -79,6 +79,9 @@ OVER_RPC: Final = (
     "rpc.lsa.lookupsids",
     "rpc.handles",
     "rpc.altercontext",
+    "rpc.objectuuid",
+    "rpc.mgmt",
+    "rpc.epmapper",
 )
 # Minutes of waiting: for breaks that nobody answers, or for changes that must not be told.  They
 # run beside the others, each against a server of its own.
