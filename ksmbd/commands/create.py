@@ -49,6 +49,7 @@ from ksmbd.vfs.streams import open_stream
 from ksmbd.vfs.tunnel import Tunnel
 from ksmbd.vfs.xattr import proc_path
 from ksmbd.wire.access import (
+    ACCESS_SYSTEM_SECURITY,
     ATTR_ARCHIVE,
     ATTR_HIDDEN,
     ATTR_NORMAL,
@@ -127,6 +128,7 @@ def create(work: Work, req: CreateRequest) -> Reply:
     FILE_IS_A_DIRECTORY, NOT_A_DIRECTORY   the options want the other kind
     ACCESS_DENIED            the descriptor, the share, an attribute, or the kernel says no; the
                              session has another user than the tree connect
+    PRIVILEGE_NOT_HELD       ACCESS_SYSTEM_SECURITY is the administrator's
     CANNOT_DELETE            delete-on-close of a read-only file
     MEDIA_WRITE_PROTECTED    a previous version would be changed
     STOPPED_ON_SYMLINK       a symlink that is the client's to follow, at the end or on the way
@@ -319,18 +321,13 @@ def _open_existing(
         raise FileNotFoundError(want.path)  # look again: the file may have gone with the open
     if overwriting and not want.stream:
         _check_overwrite(tree, want, st)
-    reads = bool(granted & _READING)
-    writes = bool(granted & _WRITING) or overwriting is not None
-    handle: Handle
-    if want.stream:
-        kind = afp_info.kind(tree.root, want.stream)
-        handle = open_stream(
-            tree.root, entry, want.stream, read=reads, write=writes, create=False, kind=kind
-        )
-    else:
-        handle = create_local.open_file(
-            work, tree, want, entry, granted | besides, contexts.wish, read=reads, write=writes
-        )
+    try:
+        handle = _handle(work, tree, want, entry, contexts, granted | besides)
+    except PermissionError:
+        if not want.access & MAXIMUM_ALLOWED:
+            raise
+        granted = rights.possible(entry, granted, want.access)
+        handle = _handle(work, tree, want, entry, contexts, granted | besides)
     open = _attach(work, tree, want, handle, granted, contexts.wish, overwrites=besides)
     if overwriting is None:
         return open, FILE_OPENED
@@ -344,6 +341,22 @@ def _open_existing(
     finally:
         work.server.caching.overwritten(open)
     return open, overwriting[0]
+
+
+def _handle(
+    work: Work, tree: TreeConnect, want: Wanted, entry: Entry, contexts: Contexts, access: int
+) -> Handle:
+    """The file or stream, opened for *access* and for the disposition.  PermissionError."""
+    reads = bool(access & _READING)
+    writes = bool(access & _WRITING) or want.disposition in _OVERWRITING
+    if want.stream:
+        kind = afp_info.kind(tree.root, want.stream)
+        return open_stream(
+            tree.root, entry, want.stream, read=reads, write=writes, create=False, kind=kind
+        )
+    return create_local.open_file(
+        work, tree, want, entry, access, contexts.wish, read=reads, write=writes
+    )
 
 
 def _check_kind(want: Wanted, entry: Entry, st: Stat) -> None:
@@ -455,6 +468,8 @@ def _check_new(
     tree.require_writable()
     if want.access & FILE_ALL_ACCESS & ~tree.maximal_access:
         raise NtStatusError(NtStatus.ACCESS_DENIED, f"{tree.share.name} does not give it")
+    if want.access & ACCESS_SYSTEM_SECURITY and not tree.the_token.privileged:
+        raise NtStatusError(NtStatus.PRIVILEGE_NOT_HELD, "the SACL of a new file")
     directory = bool(want.options & FILE_DIRECTORY_FILE)
     if want.attributes & ATTR_READONLY and want.options & FILE_DELETE_ON_CLOSE and not directory:
         raise NtStatusError(NtStatus.CANNOT_DELETE, "a read-only file that is to be deleted")

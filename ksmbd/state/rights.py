@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ksmbd.state import audit
 from ksmbd.vfs import access, acl, credentials
-from ksmbd.wire.access import FILE_ALL_ACCESS, MAXIMUM_ALLOWED
+from ksmbd.vfs.xattr import proc_path
+from ksmbd.wire.access import (
+    FILE_ALL_ACCESS,
+    FILE_APPEND_DATA,
+    FILE_EXECUTE,
+    FILE_READ_DATA,
+    FILE_READ_EA,
+    FILE_WRITE_DATA,
+    FILE_WRITE_EA,
+    MAXIMUM_ALLOWED,
+)
 from ksmbd.wire.security import (
     OWNER_SECURITY_INFORMATION,
     SELF_RELATIVE,
@@ -24,6 +34,11 @@ if TYPE_CHECKING:
     from ksmbd.vfs.entry import Entry
     from ksmbd.vfs.root import ShareRoot
     from ksmbd.vfs.stat import Stat
+
+
+# What the kernel judges by r and by w of the file itself
+_READS: Final = FILE_READ_DATA | FILE_READ_EA | FILE_EXECUTE
+_WRITES: Final = FILE_WRITE_DATA | FILE_APPEND_DATA | FILE_WRITE_EA
 
 
 class Descriptor:
@@ -101,6 +116,18 @@ def _granted(
     if desired & MAXIMUM_ALLOWED:
         return mask
     return mask & ~(besides & ~desired)
+
+
+def possible(entry: Entry, granted: int, named: int) -> int:
+    """Of what MAXIMUM_ALLOWED has *granted*, what the kernel gives, too; and all that is *named*.
+
+    A mode says less than a descriptor: who may have some of a file is not to be refused all of it.
+    """
+    path, beyond = proc_path(entry.fd), 0
+    for kind, rights in ((os.R_OK, _READS), (os.W_OK, _WRITES)):
+        if not os.access(path, kind, effective_ids=True):
+            beyond |= rights
+    return granted & (~beyond | named)
 
 
 def maximal(tree: TreeConnect, open: Open) -> int:

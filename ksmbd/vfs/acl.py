@@ -222,7 +222,10 @@ def store(
     # Entries for the former owner count as any other user's from now on.
     if (info_bits & DACL_SECURITY_INFORMATION and sd.dacl_present) or (old and now != state):
         _set_permissions(fd, now, new.dacl, domain, keep)
-    if keep and (old or info_bits & (DACL_SECURITY_INFORMATION | _IN_SACL)):
+    said = (domain.uid_to_sid(now.uid), domain.gid_to_sid(now.gid))
+    if keep and (
+        old or info_bits & (DACL_SECURITY_INFORMATION | _IN_SACL) or (new.owner, new.group) != said
+    ):
         _write(fd, new)
 
 
@@ -369,19 +372,17 @@ def _judged(blob: bytes, state: _State, domain: Domain, keep: Keep) -> SecurityD
     if keep != Keep.ALONE and posix_hash is not None and posix_hash != state.hash:
         log.debug("stored descriptor ignored: mode or POSIX ACL have changed since")
         return None
-    return _localised(sd, state, domain, keep)
+    return _localised(sd, state, domain)
 
 
-def _localised(
-    sd: SecurityDescriptor, state: _State, domain: Domain, keep: Keep
-) -> SecurityDescriptor:
+def _localised(sd: SecurityDescriptor, state: _State, domain: Domain) -> SecurityDescriptor:
     """*sd* with the file's true owner, and the true group if it names another one here.
 
     A share that comes from another server has that server's SID for its owners; who
     owns the file is known, so the entries for that SID are the owner's.  An owner that is
-    nobody's account, such as Everyone, stays where the stored descriptor alone decides.
+    nobody's account, such as Everyone, stays.
     """
-    everybodys = keep == Keep.ALONE and sd.owner is not None and not is_account(sd.owner)
+    everybodys = sd.owner is not None and not is_account(sd.owner)
     if not everybodys and (sd.owner is None or domain.sid_to_uid(sd.owner) != state.uid):
         owner = domain.uid_to_sid(state.uid)
         if sd.owner is not None and sd.dacl and domain.sid_to_uid(sd.owner) is None:
@@ -473,13 +474,19 @@ def _chown(
 
 
 def _new_owner(owner: Sid | None, domain: Domain, keep: Keep, token: Token | None) -> int:
-    """The uid of *owner*; -1 for one that only a stored descriptor can name."""
+    """The uid of *owner*.
+
+    One that only a stored descriptor can name, such as Everyone, the inode cannot have: it gets
+    whom the token stands for, who takes it from whose it was; -1 without a token.
+    """
     uid = None if owner is None else domain.sid_to_uid(owner)
-    if uid is None and (keep != Keep.ALONE or owner is None or is_account(owner)):
+    if uid is None and (not keep or owner is None or is_account(owner)):
         raise InvalidOwner(errno.EPERM, f"{owner} is no user here")
     if token is not None and not token.privileged and owner not in token.sids:
         raise InvalidOwner(errno.EPERM, f"{owner} is not whom the token stands for")
-    return -1 if uid is None else uid
+    if uid is None:
+        return -1 if token is None else token.uid
+    return uid
 
 
 def _set_permissions(fd: int, state: _State, dacl: Acl | None, domain: Domain, keep: Keep) -> None:
@@ -487,7 +494,9 @@ def _set_permissions(fd: int, state: _State, dacl: Acl | None, domain: Domain, k
     if keep == Keep.ALONE:
         wanted = _open_to_all(state)
     else:
-        wanted = posix_acl.permissions(dacl, state.uid, state.gid, domain, state.is_directory)
+        wanted = posix_acl.permissions(
+            dacl, state.uid, state.gid, domain, state.is_directory, beside=bool(keep)
+        )
     path = proc_path(fd)
     if wanted.access != state.access:
         _set_access(path, state, wanted)

@@ -8,7 +8,7 @@ pure: reading and writing the xattrs is `ksmbd.vfs.acl`'s.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -34,8 +34,10 @@ from ksmbd.wire.access import (
     FILE_GENERIC_WRITE,
     FILE_READ_ATTRIBUTES,
     FILE_READ_DATA,
+    FILE_READ_EA,
     FILE_WRITE_ATTRIBUTES,
     FILE_WRITE_DATA,
+    FILE_WRITE_EA,
     READ_CONTROL,
     SYNCHRONIZE,
     WRITE_DAC,
@@ -262,7 +264,7 @@ def _abridged(owner: Sid, classes: _Classes, deletes: tuple[bool, bool]) -> list
 
 
 class _Verdict:
-    """The rwx bits decided so far for one principal; the first ACE to speak decides."""
+    """The bits decided so far for one principal; the first ACE to speak decides."""
 
     __slots__ = ("allowed", "denied", "named")
 
@@ -271,11 +273,11 @@ class _Verdict:
         self.denied = 0
         self.named = False
 
-    def hear(self, kind: int, perms: int) -> None:
+    def hear(self, kind: int, bits: int) -> None:
         if kind == ACCESS_ALLOWED:
-            self.allowed |= perms & ~self.denied
+            self.allowed |= bits & ~self.denied
         else:
-            self.denied |= perms & ~self.allowed
+            self.denied |= bits & ~self.allowed
 
     def adopt(self, world: _Verdict) -> None:
         """Let what everybody was allowed or denied so far decide what is still open."""
@@ -293,15 +295,33 @@ def _perms(mask: int) -> int:
     return perms | (1 if mask & FILE_EXECUTE else 0)
 
 
+def _owners_perms(mask: int) -> int:
+    """The rwx bits without which the kernel would refuse its owner something of *mask*.
+
+    To execute is to read, over the network; extended attributes are read and written as data.
+    """
+    perms = _perms(mask)
+    if mask & (FILE_EXECUTE | FILE_READ_EA):
+        perms |= 4
+    return perms | (2 if mask & FILE_WRITE_EA else 0)
+
+
 class _Ballot:
     """Hears a DACL's ACEs in order and keeps a verdict per POSIX principal.
 
     What Everyone is allowed or denied holds for all principals: it is folded into a
     verdict only when that principal is named or at the end, so that a list of n ACEs
-    costs n steps.
+    costs n steps.  *bits* are what a verdict is about; the rwx bits, but for `_owners_rights`.
     """
 
-    def __init__(self, uid: int | None, gid: int | None, creator: bool, domain: Domain) -> None:
+    def __init__(
+        self,
+        uid: int | None,
+        gid: int | None,
+        creator: bool,
+        domain: Domain,
+        bits: Callable[[int], int] = _perms,
+    ) -> None:
         self.owner = _Verdict()
         self.group = _Verdict()
         self.world = _Verdict()
@@ -312,6 +332,7 @@ class _Ballot:
         self._owner_sids = (CREATOR_OWNER,) if creator else (OWNER_RIGHTS,)
         self._group_sids = (CREATOR_GROUP,) if creator else ()
         self._domain = domain
+        self._bits = bits
 
     def _principal(self, sid: Sid) -> _Verdict | None:
         if sid in _WORLD_SIDS or sid == self._domain.users:
@@ -337,36 +358,64 @@ class _Ballot:
         if verdict is not self.world:
             verdict.named = True
             verdict.adopt(self.world)
-        verdict.hear(ace.type, _perms(ace.mask))
+        verdict.hear(ace.type, self._bits(ace.mask))
 
-    def entries(self, owner_if_unnamed: int | None) -> tuple[Entry, ...]:
-        """The ACL.  An owner no ACE names gets *owner_if_unnamed*, or all that any group gets.
+    def close(self) -> None:
+        """Let what Everyone may decide what nobody has spoken of."""
+        for verdict in (self.owner, self.group, *self.users.values(), *self.groups.values()):
+            verdict.adopt(self.world)
+
+    def owners(self, if_unnamed: int | None) -> int:
+        """The owner's bits; one whom no ACE names has *if_unnamed*, or all that any group gets.
 
         The kernel looks only at the owner's entry for the owner, where Windows would
         find the groups of the owner too; the owner can chmod, so nothing is given away.
         """
-        for verdict in (self.owner, self.group, *self.users.values(), *self.groups.values()):
-            verdict.adopt(self.world)
+        if self.owner.named:
+            return self.owner.allowed
+        return self.with_groups() if if_unnamed is None else if_unnamed
+
+    def with_groups(self) -> int:
+        """All that the owner may have: his own bits, and any group's that are not denied him."""
         groups = self.group.allowed
         for verdict in self.groups.values():
             groups |= verdict.allowed
-        owner = self.owner.allowed
-        if not self.owner.named:
-            owner = owner | groups if owner_if_unnamed is None else owner_if_unnamed
-        entries = [Entry(USER_OBJ, owner), Entry(GROUP_OBJ, self.group.allowed)]
-        entries += [Entry(USER, v.allowed, uid) for uid, v in self.users.items()]
-        entries += [Entry(GROUP, v.allowed, gid) for gid, v in self.groups.items()]
+        return self.owner.allowed | groups & ~self.owner.denied
+
+    def entries(self, owner: int, enters: bool) -> tuple[Entry, ...]:
+        """The ACL, with the owner's bits; *enters*: who may list or change may pass through."""
+
+        def perms(verdict: _Verdict) -> int:
+            return verdict.allowed | (_entering(verdict.allowed) & ~verdict.denied if enters else 0)
+
+        entries = [Entry(USER_OBJ, owner), Entry(GROUP_OBJ, perms(self.group))]
+        entries += [Entry(USER, perms(v), uid) for uid, v in self.users.items()]
+        entries += [Entry(GROUP, perms(v), gid) for gid, v in self.groups.items()]
         if len(entries) > 2:
             mask = 0
             for entry in entries[1:]:
                 mask |= entry.perms
             entries.append(Entry(MASK, mask))
-        entries.append(Entry(OTHER, self.world.allowed))
+        entries.append(Entry(OTHER, perms(self.world)))
         return tuple(sorted(entries, key=lambda entry: (entry.tag, entry.id)))
 
 
+def _entering(perms: int) -> int:
+    """x of a directory for who may do anything else in it, as with Windows.
+
+    There everybody may pass through what they may not even list ("bypass traverse checking").
+    """
+    return 1 if perms & 6 else 0
+
+
 def permissions(
-    acl: Acl | None, uid: int, gid: int, domain: Domain, is_directory: bool
+    acl: Acl | None,
+    uid: int,
+    gid: int,
+    domain: Domain,
+    is_directory: bool,
+    *,
+    beside: bool = False,
 ) -> Permissions:
     """The POSIX ACLs under which the kernel decides as near to *acl* as it can.
 
@@ -374,32 +423,57 @@ def permissions(
     Unix id are passed over.  An ACE for S-1-5-88-3-mode, which the Linux client adds,
     sets the nine bits itself; of the special bits it may set the sticky bit, and on a
     directory setgid.
+
+    *beside* a stored descriptor, which says exactly who may what, the kernel is to be in the
+    way of nobody more than need be: the owner has every bit that any right of his takes, for
+    he could take it himself by chmod; and who may list or change a directory may enter it.
     """
     if acl is None:
         return Permissions(from_mode(0o777), None)
-    effective = _Ballot(uid, gid, False, domain)
-    for ace in acl.aces:
-        if not ace.flags & INHERIT_ONLY:
-            effective.hear(ace)
-    access, special = effective.entries(None), None
+    heard = [ace for ace in acl.aces if not ace.flags & INHERIT_ONLY]
+    effective = _counted(heard, uid, gid, False, domain)
+    owner = effective.owners(None)
+    if beside:
+        exact = _counted(heard, uid, gid, False, domain, map_generic)
+        owner = _owners_perms(exact.with_groups())
+        owner |= _entering(owner) if is_directory else 0
+    access, special = effective.entries(owner, beside and is_directory), None
     mode = _unix_mode(acl)
     if mode is not None:
         access = _with_mode(access, mode)
         special = mode & (0o3000 if is_directory else 0o1000)
-    return Permissions(access, _default(acl, domain) if is_directory else None, special)
+    return Permissions(access, _default(acl, domain, beside) if is_directory else None, special)
 
 
-def _default(acl: Acl, domain: Domain) -> tuple[Entry, ...] | None:
-    """The default ACL that the inheritable ACEs are; None when there are none."""
+def _counted(
+    aces: Iterable[Ace],
+    uid: int | None,
+    gid: int | None,
+    creator: bool,
+    domain: Domain,
+    bits: Callable[[int], int] = _perms,
+) -> _Ballot:
+    """The ballot after all *aces*."""
+    ballot = _Ballot(uid, gid, creator, domain, bits)
+    for ace in aces:
+        ballot.hear(ace)
+    ballot.close()
+    return ballot
+
+
+def _default(acl: Acl, domain: Domain, beside: bool) -> tuple[Entry, ...] | None:
+    """The default ACL that the inheritable ACEs are; None when there are none.
+
+    Its x is for new directories: the mode that a file is made with has none.
+    """
     heirs = [ace for ace in acl.aces if ace.flags & INHERITABLE and ace.sid is not None]
     if not heirs:
         return None
-    ballot = _Ballot(None, None, True, domain)
-    for ace in heirs:
-        ballot.hear(ace)
+    ballot = _counted(heirs, None, None, True, domain)
     # Without a CREATOR OWNER entry a creator is judged by name on Windows; the kernel
     # would see only the owner's entry, so leave the owner whole.
-    return ballot.entries(7)
+    owner = ballot.owners(7)
+    return ballot.entries(owner | _entering(owner) if beside else owner, beside)
 
 
 def _unix_mode(acl: Acl) -> int | None:

@@ -7,12 +7,16 @@ import pytest
 from ksmbd.vfs.sid import EVERYONE
 from ksmbd.wire import ipc
 from ksmbd.wire.access import (
+    ACCESS_SYSTEM_SECURITY,
     ATTR_READONLY,
     DELETE,
     FILE_ALL_ACCESS,
     FILE_APPEND_DATA,
     FILE_DELETE_CHILD,
+    FILE_DIRECTORY_FILE,
+    FILE_NON_DIRECTORY_FILE,
     FILE_OPEN,
+    FILE_OPEN_IF,
     FILE_OVERWRITE,
     FILE_OVERWRITE_IF,
     FILE_READ_DATA,
@@ -42,6 +46,23 @@ def test_maximum_allowed_of_a_read_only_file(client: Client) -> None:
     client.call(client.open("other").frames.close())
     client.open("other", desired_access=MAXIMUM_ALLOWED, create_disposition=FILE_OPEN)
     assert granted(client) == FILE_ALL_ACCESS
+
+
+@pytest.mark.parametrize("kind", [FILE_NON_DIRECTORY_FILE, FILE_DIRECTORY_FILE])
+@pytest.mark.parametrize("there", [False, True])
+def test_the_sacl_is_the_administrators_of_a_new_file_too(
+    client: Client, kind: int, there: bool
+) -> None:
+    if there:
+        client.call(client.open("it", create_options=kind).frames.close())
+    frame = client.frames.create(
+        "it",
+        desired_access=ACCESS_SYSTEM_SECURITY | FILE_READ_DATA,
+        create_disposition=FILE_OPEN_IF,
+        create_options=kind,
+    )
+    assert client.status(frame) is NtStatus.PRIVILEGE_NOT_HELD
+    assert (client.engine.folder / "it").exists() is there
 
 
 @pytest.mark.parametrize("disposition", [FILE_SUPERSEDE, FILE_OVERWRITE, FILE_OVERWRITE_IF])

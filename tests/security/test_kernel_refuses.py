@@ -19,6 +19,7 @@ from ksmbd.vfs.credentials import Credentials, become
 from ksmbd.vfs.root import ShareRoot
 from ksmbd.wire.access import (
     DELETE,
+    FILE_APPEND_DATA,
     FILE_DIRECTORY_FILE,
     FILE_OVERWRITE,
     FILE_READ_ATTRIBUTES,
@@ -27,6 +28,7 @@ from ksmbd.wire.access import (
     FILE_WRITE_ATTRIBUTES,
     FILE_WRITE_DATA,
     FILE_WRITE_EA,
+    MAXIMUM_ALLOWED,
 )
 from ksmbd.wire.file_chains import pack_full_eas
 from ksmbd.wire.file_info import FileInfo
@@ -95,6 +97,33 @@ def test_what_the_mode_allows_works(users: Users, bob: Client) -> None:
     file = bob.open(r"alice\file", desired_access=FILE_READ_DATA | FILE_WRITE_DATA)
     assert bob.call(file.frames.read(6)).data == b"secret"
     assert bob.status(file.frames.write(b"known")) is NtStatus.SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("mode", "named", "status"),
+    [
+        (0o644, 0, NtStatus.SUCCESS),
+        (0o644, FILE_READ_DATA, NtStatus.SUCCESS),
+        (0o644, FILE_WRITE_DATA, DENIED),
+        (0o600, 0, NtStatus.SUCCESS),
+        (0o600, FILE_READ_DATA, DENIED),
+    ],
+)
+def test_maximum_allowed_is_no_more_than_the_kernel_gives(
+    users: Users, bob: Client, mode: int, named: int, status: NtStatus
+) -> None:
+    """A list that grants all is not in the way of what the mode leaves of it."""
+    users.file("alice/file", ALICE, mode)
+    frame = bob.frames.open(r"alice\file", desired_access=MAXIMUM_ALLOWED | named)
+    response = bob.call(frame)
+    assert response.status is status
+    if status is NtStatus.SUCCESS:
+        file, reads = bob.file(response), bool(mode & 0o004)
+        assert bob.status(file.frames.write(b"changed")) is not NtStatus.SUCCESS
+        assert (bob.status(file.frames.read(6)) is NtStatus.SUCCESS) is reads
+        granted = bob.engine.server.opens.all()[-1].granted_access
+        assert bool(granted & FILE_READ_DATA) is reads
+        assert not granted & (FILE_WRITE_DATA | FILE_APPEND_DATA | FILE_WRITE_EA)
 
 
 def test_a_supplementary_group_counts(users: Users, bob: Client, gullible: Engine) -> None:

@@ -440,11 +440,19 @@ def test_root_gives_a_file_away_and_the_descriptor_follows(file: File) -> None:
     assert file.mode & 0o700 == 0o600  # Bob's entry is the owner's now
 
 
-@pytest.mark.parametrize("owner", ["S-1-5-21-9-9-9-1000", "S-1-5-32-544", "S-1-22-2-0"])
-def test_who_is_no_user_here_cannot_own(file: File, owner: str) -> None:
+@pytest.mark.parametrize(
+    ("owner", "keep"),
+    [
+        ("S-1-5-21-9-9-9-1000", STORED),
+        ("S-1-22-2-0", STORED),
+        ("S-1-1-0", POSIX),
+        ("S-1-5-32-544", POSIX),
+    ],
+)
+def test_who_is_no_user_here_cannot_own(file: File, owner: str, keep: acl.Keep) -> None:
     asked = SecurityDescriptor(SELF_RELATIVE, Sid.parse(owner))
     with pytest.raises(acl.InvalidOwner):
-        acl.store(file, asked, OWNER_SECURITY_INFORMATION, DOMAIN, STORED)
+        acl.store(file, asked, OWNER_SECURITY_INFORMATION, DOMAIN, keep)
 
 
 def test_a_foreign_group_is_only_stored(file: File) -> None:

@@ -97,28 +97,39 @@ def test_a_new_file_inherits(folder: File, file: File, kept: str) -> None:
     assert file.mode == 0o666
 
 
-def test_what_is_nobodys_account_may_own_a_file(file: File, kept: str) -> None:
+@pytest.mark.parametrize("keep", [STORED, ALONE])
+def test_what_is_nobodys_account_may_own_a_file(file: File, kept: str, keep: acl.Keep) -> None:
+    """In the descriptor: the inode is his who made it so, for he took it."""
     asked = SecurityDescriptor(SELF_RELATIVE, EVERYONE, USERS)
-    before = os.fstat(file.fd)
-    acl.store(file, with_dacl(OWN), DACL, DOMAIN, ALONE)
-    acl.store(file, asked, OWNER | GROUP, DOMAIN, ALONE, JOE if ME.uid == 0 else ME)
-    found = acl.descriptor(file, DOMAIN, ALONE)
+    taker = JOE if ME.uid == 0 else ME
+    acl.store(file, asked, OWNER | GROUP, DOMAIN, keep, taker)
+    found = acl.descriptor(file, DOMAIN, keep)
     assert (found.owner, found.group) == (EVERYONE, USERS)
-    after = os.fstat(file.fd)
-    assert (after.st_uid, after.st_gid) == (before.st_uid, before.st_gid)
-    acl.store(file, SecurityDescriptor(SELF_RELATIVE, ME.user), OWNER, DOMAIN, ALONE, ME)
-    assert acl.descriptor(file, DOMAIN, ALONE).owner == ME.user
-    acl.store(file, asked, OWNER, DOMAIN, ALONE)
-    assert acl.descriptor(file, DOMAIN, STORED).owner == ME.user, "a mode has a user's owner"
+    assert os.fstat(file.fd).st_uid == taker.uid
+    acl.store(file, SecurityDescriptor(SELF_RELATIVE, taker.user), OWNER, DOMAIN, keep, taker)
+    assert acl.descriptor(file, DOMAIN, keep).owner == taker.user
+
+
+@pytest.mark.parametrize("keep", [STORED, ALONE])
+def test_nobodys_account_owns_a_file_whoever_else_does(
+    file: File, kept: str, keep: acl.Keep
+) -> None:
+    """Without a token nobody takes it."""
+    before = os.fstat(file.fd).st_uid
+    acl.store(file, with_dacl(OWN), DACL, DOMAIN, keep)
+    acl.store(file, SecurityDescriptor(SELF_RELATIVE, EVERYONE), OWNER, DOMAIN, keep)
+    assert acl.descriptor(file, DOMAIN, keep).owner == EVERYONE
+    assert os.fstat(file.fd).st_uid == before
 
 
 @pytest.mark.parametrize("owner", [STRANGER, Sid(22, 1, 0xFFFFFFFF), Sid(5, 32, 551)])
+@pytest.mark.parametrize("keep", [STORED, ALONE])
 def test_others_accounts_and_groups_one_is_not_in_may_not(
-    file: File, kept: str, owner: Sid
+    file: File, kept: str, owner: Sid, keep: acl.Keep
 ) -> None:
     asked = SecurityDescriptor(SELF_RELATIVE, owner)
     with pytest.raises(acl.InvalidOwner):
-        acl.store(file, asked, OWNER, DOMAIN, ALONE, JOE)
+        acl.store(file, asked, OWNER, DOMAIN, keep, JOE)
 
 
 @needs_root
