@@ -8,6 +8,7 @@ from typing import Any, Final
 from ksmbd.crypto import preauth
 from ksmbd.state.connection import Connection
 from ksmbd.state.dialects import agree, common_cipher, common_dialect, response_for
+from ksmbd.state.refusals import no_dialect
 from ksmbd.state.work import Reply, Work
 from ksmbd.wire import negotiate as wire
 from ksmbd.wire.header import HEADER_SIZE
@@ -32,7 +33,10 @@ def negotiate(work: Work, req: NegotiateRequest) -> Reply:
     if req.dialect_count == 0:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "no dialect")
     dialects = wire.unpack_dialects(work.message[HEADER_SIZE + req.SIZE :], req.dialect_count)
-    dialect = common_dialect(work.server.settings, dialects)
+    try:
+        dialect = common_dialect(work.server.settings, dialects)
+    except NtStatusError:
+        raise no_dialect(connection, dialects) from None
     connection.client_dialects = dialects
     connection.client_guid = req.client_guid
     connection.client_security_mode = req.security_mode

@@ -11,6 +11,7 @@ from ksmbd.crypto.signing import Signer
 from ksmbd.state.connection import Connection
 from ksmbd.state.identities import credentials_of, token_for
 from ksmbd.state.logon import LoggedOn, Logon, refuse
+from ksmbd.state.refusals import NO_ACCOUNT, not_encrypted, refused
 from ksmbd.state.session import Session, SessionState
 from ksmbd.state.work import Reply, Work
 from ksmbd.wire.negotiate import SIGNING_REQUIRED, SMB_3_0, SMB_3_1_1
@@ -50,15 +51,15 @@ def session_setup(work: Work, req: SessionSetupRequest) -> Reply:
         return bind(work, token)
     try:
         session = _session(work)
-    except NtStatusError as refused:
-        refuse(work, refused)
+    except NtStatusError as refusal:
+        refuse(work, refusal)
         raise
     work.header.session_id = session.session_id
     with session.setup_lock:
         try:
             return _step(work, req, session, token)
-        except NtStatusError as refused:
-            _give_up(work, session, refused)
+        except NtStatusError as refusal:
+            _give_up(work, session, refusal)
             raise
 
 
@@ -66,16 +67,16 @@ def _session(work: Work) -> Session:
     """The session of the request, a new one if it names none."""
     connection = work.connection
     if connection.cipher_id == 0 and work.server.settings.encryption == Encryption.REQUIRED:
-        raise NtStatusError(NtStatus.ACCESS_DENIED, "the client cannot encrypt")
+        raise not_encrypted(connection, "smb3 encryption")
     session_id = work.header.session_id
     if session_id:
         session = connection.sessions.get(session_id)
         if session is None:
             elsewhere = work.server.sessions.get(session_id)
-            refused = work.no_session(f"session {session_id:#x}")
+            refusal = work.no_session(f"session {session_id:#x}")
             if elsewhere is not None:
                 verify(work, elsewhere)  # who has its key may believe that it is not here
-            raise refused
+            raise refusal
         if session.state != SessionState.IN_PROGRESS:
             require_renewable(work, session)
         return session
@@ -125,10 +126,12 @@ def _log_on(work: Work, req: SessionSetupRequest, session: Session, who: LoggedO
     identity = who.identity
     connection = work.connection
     if not identity.can_sign and connection.should_sign:
-        raise NtStatusError(NtStatus.ACCESS_DENIED, "signing is mandatory, and guests cannot")
+        why = "guests cannot sign, and server signing = mandatory"
+        raise refused(connection, NtStatus.ACCESS_DENIED, why, NO_ACCOUNT)
     encryption = work.server.settings.encryption
     if not identity.can_sign and encryption == Encryption.REQUIRED:
-        raise NtStatusError(NtStatus.ACCESS_DENIED, "encryption is mandatory, and guests cannot")
+        why = "guests cannot encrypt, and smb3 encryption = required"
+        raise refused(connection, NtStatus.ACCESS_DENIED, why, NO_ACCOUNT)
     if req.previous_session_id not in (0, session.session_id):
         _end_previous(work, req.previous_session_id, identity)
     work.server.count_session(session, identity.account)
@@ -190,14 +193,14 @@ def _end_previous(work: Work, session_id: int, identity: Identity) -> None:
     work.server.end_session(previous, preserve=True)
 
 
-def _give_up(work: Work, session: Session, refused: NtStatusError) -> None:
+def _give_up(work: Work, session: Session, refusal: NtStatusError) -> None:
     """End the attempt and the session, 3.3.5.5.3.  May hold the answer back.
 
     Where mountd could not be asked, nobody has failed to prove anything: a valid session stays.
     """
     place = session.channels.get(work.connection.number, session)
     logon, place.logon = place.logon, None
-    unasked = refused.status == NtStatus.NO_LOGON_SERVERS
+    unasked = refusal.status == NtStatus.NO_LOGON_SERVERS
     if session.state == SessionState.IN_PROGRESS or not unasked:
         work.server.end_session(session)
-    refuse(work, refused, logon)
+    refuse(work, refusal, logon)

@@ -42,7 +42,7 @@ def negotiate(connection: Connection, frame: memoryview) -> None:
         revision = SMB_2_0_2
         agree(connection, SMB_2_0_2)
     else:
-        raise Disconnect("no SMB2 dialect offered")
+        raise Disconnect("it speaks SMB1 alone, or no SMB2 that server min protocol allows")
     _answer(connection, frame, revision)
 
 

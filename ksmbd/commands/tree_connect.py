@@ -9,6 +9,7 @@ from ksmbd.ipc.requests import TreeConnectReply
 from ksmbd.state import shares
 from ksmbd.state.connection import Connection
 from ksmbd.state.identities import credentials_for, share_access, token_for
+from ksmbd.state.refusals import not_encrypted, refused
 from ksmbd.state.server import Server
 from ksmbd.state.session import Session
 from ksmbd.state.share import Share
@@ -75,9 +76,9 @@ def tree_connect(work: Work, req: TreeConnectRequest) -> Reply:
     audit, peer = work.server.audit, work.connection.peer
     try:
         tree = _connect(work, session, name)
-    except NtStatusError as refused:
+    except NtStatusError as refusal:
         if audit is not None:
-            audit.connect_refused(session, name, peer, refused.status)
+            audit.connect_refused(session, name, peer, refusal.status)
         raise
     if audit is not None:
         audit.connected(tree, peer)
@@ -104,7 +105,7 @@ def _connect(work: Work, session: Session, name: str) -> TreeConnect:
     try:
         fresh = bool(decision.flags & TREE_UPDATE)
         share = shares.find(work.server, name, decision.variant, fresh=fresh)
-        require_encryption(session, share)
+        require_encryption(work.connection, session, share)
         tree = make_tree(work.server, session, share, tree_id, decision, identity)
         session.add_tree(tree)
     except NtStatusError:
@@ -120,10 +121,10 @@ def _require_signature(work: Work, session: Session) -> None:
         raise Disconnect("TREE_CONNECT neither signed nor encrypted")
 
 
-def require_encryption(session: Session, share: Share) -> None:
+def require_encryption(connection: Connection, session: Session, share: Share) -> None:
     """ACCESS_DENIED   the share must be used encrypted, which the session cannot"""
     if share.encryption == Encryption.REQUIRED and not session.can_encrypt:
-        raise NtStatusError(NtStatus.ACCESS_DENIED, f"{share.name} must be used encrypted")
+        raise not_encrypted(connection, "smb encrypt", session=session, share=share.name)
 
 
 def _share_name(work: Work, req: TreeConnectRequest) -> str:
@@ -172,7 +173,9 @@ def make_tree(
     """
     held = share_access(server, session, share)
     if not held & _USING:
-        raise NtStatusError(NtStatus.ACCESS_DENIED, f"{share.name}: its descriptor")
+        why, advice = "the share's own permissions let this user do nothing", "see ksmbdshares.db"
+        denied = NtStatus.ACCESS_DENIED
+        raise refused(session.connection, denied, why, advice, session=session, share=share.name)
     writable = bool(decision.flags & TREE_WRITABLE and held & FILE_WRITE_DATA)
     files = held if writable else held & _READ_ONLY_ACCESS
     access = _PIPE_ACCESS if share.is_pipe else files

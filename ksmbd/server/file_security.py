@@ -50,7 +50,7 @@ def _do(server: Server, message: FileSecurityRequest) -> bytes:
     share = shares.find(server, message.share, message.variant)
     if share.is_pipe:
         raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "no file system on a pipe share")
-    require_encryption(session, share)
+    require_encryption(session.connection, session, share)
     tree = make_tree(server, session, share, 0, _decision(message), session.identity)
     credentials.become(tree.credentials)
     with _find(tree, message.path) as entry:

@@ -21,15 +21,8 @@ from ksmbd.state.server import Server
 from ksmbd.state.session import Session
 from ksmbd.wire.create import OPLOCK_BATCH, OPLOCK_EXCLUSIVE, OPLOCK_II
 from ksmbd.wire.create_context import LEASE_HANDLE, LEASE_READ, LEASE_WRITE
+from ksmbd.wire.negotiate import DIALECT_NAMES
 
-DIALECTS: Final = {
-    0x0202: "2.0.2",
-    0x0210: "2.1",
-    0x02FF: "2.???",
-    0x0300: "3.0",
-    0x0302: "3.0.2",
-    0x0311: "3.1.1",
-}
 _OPLOCKS: Final = {OPLOCK_II: "level II", OPLOCK_EXCLUSIVE: "exclusive", OPLOCK_BATCH: "batch"}
 _SIGNATURES: Final = {number: name for name, number in SIGNING_ALGORITHMS.items()}
 _CIPHERS: Final = {number: name for name, number in CIPHERS.items()}
@@ -75,7 +68,7 @@ def _connection(client: Client) -> dict[str, Any]:
         "number": connection.number,
         "peer": connection.peer,
         "local": client.transport.local,
-        "dialect": DIALECTS.get(connection.dialect, "not negotiated"),
+        "dialect": DIALECT_NAMES.get(connection.dialect, "not negotiated"),
         "sessions": sessions,
         "requests": requests,
         "pending": pending,
@@ -102,7 +95,7 @@ def _session(session: Session) -> dict[str, Any]:
         "channels": len(channels),
         "trees": trees,
         "opens": opens,
-        "dialect": DIALECTS.get(session.connection.dialect, "not negotiated"),
+        "dialect": DIALECT_NAMES.get(session.connection.dialect, "not negotiated"),
         "signed": _signed(session, session.signer),
         "signing_required": session.signing_required,
         "sealed": _sealed(session),

@@ -24,6 +24,7 @@ from ksmbd.state.offload import OffloadTokens
 from ksmbd.state.opens import Opens
 from ksmbd.state.persistent import Persistence
 from ksmbd.state.pipe import Pipe
+from ksmbd.state.refusals import Refusals, refused
 from ksmbd.state.replay import Replays
 from ksmbd.state.session import Session, SessionState
 from ksmbd.state.settings import Settings
@@ -77,6 +78,7 @@ class Server:
         self.interfaces = interfaces  # by the address of ours that a client has reached
         self.start_time = clock()
         self.tally = Tally()
+        self.refusals = Refusals(clock)
         self.audit: Audit | None = None  # who is told of log-ons; set once
         self.lock = threading.Lock()
         self.connections: dict[int, Connection] = {}  # by self.lock
@@ -152,18 +154,24 @@ class Server:
         """
         if len(connection.sessions) >= MAX_SESSIONS:
             raise NtStatusError(NtStatus.TOO_MANY_SESSIONS, "of one connection")
+        limit = self.settings.max_sessions
         with self.lock:
-            if len(self.sessions) >= self.settings.max_sessions:
-                raise NtStatusError(NtStatus.TOO_MANY_SESSIONS, "max active sessions")
-            while True:
-                session_id = int.from_bytes(self.random(4), "little")
-                if session_id not in (0, 0xFFFF_FFFF) and session_id not in self.sessions:
-                    break
-            session = Session(session_id, connection, self.clock())
-            self.sessions[session_id] = session
+            session = None if len(self.sessions) >= limit else self._numbered(connection)
+        if session is None:
+            why, advice = f"max active sessions = {limit} are there", "raise it"
+            raise refused(connection, NtStatus.TOO_MANY_SESSIONS, why, advice)
         if not connection.add_session(session):
             self.end_session(session)
             raise Disconnect("lost before the log-on began")
+        return session
+
+    def _numbered(self, connection: Connection) -> Session:
+        """A session with an id of its own, in the table; under the lock."""
+        while True:
+            session_id = int.from_bytes(self.random(4), "little")
+            if session_id not in (0, 0xFFFF_FFFF) and session_id not in self.sessions:
+                break
+        session = self.sessions[session_id] = Session(session_id, connection, self.clock())
         return session
 
     def count_session(self, session: Session, account: str) -> None:
@@ -172,12 +180,15 @@ class Server:
         TOO_MANY_SESSIONS   ``max user sessions`` is reached
         """
         user = account.casefold()
+        limit = self.settings.max_user_sessions
         with self.lock:
-            if self._of_user[user] >= self.settings.max_user_sessions:
-                raise NtStatusError(NtStatus.TOO_MANY_SESSIONS, f"of {account!r}")
-            if self.sessions.get(session.session_id) is session:
+            full = self._of_user[user] >= limit
+            if not full and self.sessions.get(session.session_id) is session:
                 self._of_user[user] += 1
                 session.counted_for = user
+        if full:
+            why, advice = f"{account} has max user sessions = {limit} already", "raise it"
+            raise refused(session.connection, NtStatus.TOO_MANY_SESSIONS, why, advice)
 
     def most_of_a_user(self) -> int:
         """Sessions of the user who has most of them."""

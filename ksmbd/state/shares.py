@@ -16,6 +16,7 @@ from ksmbd.vfs.root import RootOptions, ShareRoot
 from ksmbd.vfs.snapshots import LABEL, Layout, Snapshots
 from ksmbd.wire import ipc
 from ksmbd.wire.base import WireError
+from ksmbd.wire.marked import ShareName
 from ksmbd.wire.policy import Encryption
 from ksmbd.wire.security import DACL_PRESENT, SELF_RELATIVE, Acl, SecurityDescriptor
 from ksmbd.wire.status import NtStatus, NtStatusError
@@ -86,7 +87,7 @@ def _build(server: Server, config: ShareConfig, variant: str) -> Share:
         share.audit = AuditPolicy(config.audit_success, config.audit_failure, config.audit_prefix)
     if not share.is_pipe:
         share.snapshots = _snapshots(config)
-        share.root = _open_root(config, share.snapshots.hidden if share.snapshots else ())
+        share.root = _open_root(server, config, share.snapshots.hidden if share.snapshots else ())
         share.recycle = _recycle_bin(config)
         if share.time_machine and config.time_machine_max_size:
             share.backup_limit = BackupLimit(config.time_machine_max_size)
@@ -163,7 +164,7 @@ def _recycle_bin(config: ShareConfig) -> RecycleBin | None:
         return None
 
 
-def _open_root(config: ShareConfig, hidden: tuple[str, ...]) -> ShareRoot:
+def _open_root(server: Server, config: ShareConfig, hidden: tuple[str, ...]) -> ShareRoot:
     flags = config.flags
     case_sensitive = bool(flags & ipc.SHARE_CASE_SENSITIVE)
     options = RootOptions(
@@ -184,4 +185,6 @@ def _open_root(config: ShareConfig, hidden: tuple[str, ...]) -> ShareRoot:
     try:
         return ShareRoot(config.path, options)
     except OSError as failed:
+        if server.refusals.due(config.name, str(failed)) is not None:
+            log.warning("%s: nobody can connect: %s", ShareName(config.name), failed)
         raise NtStatusError(NtStatus.BAD_NETWORK_NAME, f"{config.name}: {failed}") from None

@@ -16,6 +16,14 @@ SMB_3_0: Final = 0x0300
 SMB_3_0_2: Final = 0x0302
 SMB_3_1_1: Final = 0x0311
 SMB_2_WILDCARD: Final = 0x02FF  # answers "SMB 2.???" of an SMB1 negotiate
+DIALECT_NAMES: Final = {
+    SMB_2_0_2: "2.0.2",
+    SMB_2_1: "2.1",
+    SMB_2_WILDCARD: "2.???",
+    SMB_3_0: "3.0",
+    SMB_3_0_2: "3.0.2",
+    SMB_3_1_1: "3.1.1",
+}
 
 # SecurityMode
 SIGNING_ENABLED: Final = 0x0001
