@@ -11,7 +11,7 @@ import signal
 from pathlib import Path
 from typing import Any, Final
 
-from control import status
+from control import reloading, status
 from control.client import Client, NotRunning, Refused
 from ksmbd.wire.ipc import LOCK_NAME, SHARE_BROWSEABLE
 from ksmbd.wire.text import printable
@@ -49,11 +49,19 @@ def _end(client: Client) -> bool:
 
 
 def reload(run_dir: Path) -> str:
-    """Have mountd read its files again."""
-    pid = lock.notify(str(run_dir / LOCK_NAME), signal.SIGHUP)
-    if not pid:
+    """Have mountd read its files again; what has changed.
+
+    Raises Refused if they are wrong, with file and line: the old configuration goes on then.
+    """
+    found = reloading.reload(str(run_dir / LOCK_NAME))
+    if found is None:
         raise NotRunning(f"ksmbd-mountd is not running: nobody holds {run_dir / LOCK_NAME}")
-    return ""
+    if found.error:
+        error = printable(found.error)
+        raise Refused(f"not reloaded, the old configuration stays: {error}")
+    for line in found.warnings:
+        log.warning("%s", printable(line))
+    return "\n".join(map(printable, found.changes))
 
 
 def list_shares(run_dir: Path, *, bold: bool = False) -> str:

@@ -6,10 +6,12 @@ import argparse
 import logging
 import os
 
+from control.client import NotRunning, Refused
+from control.reloading import reload
 from ksmbd import __version__
 from ksmbd.wire.ipc import LOCK_NAME, RUN_DIR
+from ksmbd.wire.text import printable
 from mountd import conf, users
-from mountd.lock import notify
 
 log = logging.getLogger("control")
 
@@ -68,13 +70,15 @@ def reason(error: Exception) -> str:
 
 
 def notify_mountd(lock: str) -> None:
-    """Let mountd read its files again, if one runs."""
+    """Let mountd read its files again, if one runs, and tell if it cannot use them."""
     try:
-        pid = notify(lock)
-    except OSError as error:
+        found = reload(lock)
+    except (OSError, NotRunning, Refused) as error:
         log.warning("mountd is not notified, reload it yourself: %s", error)
         return
-    if pid:
-        log.info("Notified mountd (process %d)", pid)
+    if found is not None and found.error:
+        log.warning("mountd goes on with what it had: %s", printable(found.error))
+    elif found is not None:
+        log.info("Notified mountd (process %d)", found.pid)
     else:
         log.info("Ignored lock file %s: no mountd runs", lock)

@@ -12,9 +12,10 @@ from typing import Final
 
 from ksmbd import journald
 from ksmbd.wire.ipc import SOCKET_NAME, ShuttingDown
-from mountd import reloading
+from mountd import outcome, reloading
 from mountd.conf import ConfError
 from mountd.lock import LockFile
+from mountd.outcome import Outcome
 from mountd.params import GlobalParams
 from mountd.server import SdNotify, Server
 from mountd.state import State
@@ -43,6 +44,7 @@ class Daemon:
         self._server = Server(os.path.join(run_dir, SOCKET_NAME), state, services, self._worker)
         self._wake_receive, self._wake_send = socket.socketpair()
         self._pending: list[int] = []  # signals not yet handled, main thread only
+        self._reloads = 0
 
     def run(self) -> None:
         """Serve; needs the main thread, for the signals."""
@@ -60,6 +62,7 @@ class Daemon:
         finally:
             self._server.close()
             self._worker.stop()
+            outcome.remove(self._lock.path)
             self._lock.release()
 
     def _orphaned(self) -> bool:
@@ -94,17 +97,27 @@ class Daemon:
         return False
 
     def _reload(self) -> None:
+        """Read the files again, and leave word of what became of it."""
         self._notify("RELOADING=1")
+        self._reloads += 1
+        done = Outcome(os.getpid(), self._reloads)
         old = self._state.files.globals
         try:
             notice = self._state.reload()
         except ConfError as error:
             log.error("not reloaded, the old configuration stays: %s", error)
+            done = done._replace(error=str(error))
         else:
-            log.info("reloaded: %d changed, %d removed", len(notice.changed), len(notice.removed))
-            tell_changes(self._state, old)
-            warn(self._state)
+            summary = f"reloaded: {len(notice.changed)} changed, {len(notice.removed)} removed"
+            log.info("%s", summary)
+            changes = tell_changes(self._state, old)
+            warnings = warn(self._state)
             self._server.reloaded(notice)
+            done = done._replace(changes=(summary, *changes), warnings=tuple(warnings))
+        try:
+            outcome.write(self._lock.path, done)
+        except OSError as failed:
+            log.warning("nobody can be told of the reload: %s", failed)
         self._notify("READY=1")
 
     def _list_shares(self) -> None:
@@ -112,17 +125,20 @@ class Daemon:
             log.info("share %s: %s", share.name, share.path or share.params.comment)
 
 
-def warn(state: State) -> None:
+def warn(state: State) -> list[str]:
     """Tell the administrator what the files leave open."""
-    for line in state.warnings():
+    lines = state.warnings()
+    for line in lines:
         log.warning("%s", line)
+    return lines
 
 
-def tell_changes(state: State, old: GlobalParams) -> None:
+def tell_changes(state: State, old: GlobalParams) -> list[str]:
     """Tell which global parameters a reload has changed, and from when on they hold."""
-    own_port = state.port is not None
-    for late, line in reloading.told(old, state.files.globals, own_port=own_port):
+    changes = list(reloading.told(old, state.files.globals, own_port=state.port is not None))
+    for late, line in changes:
         log.log(logging.WARNING if late else logging.INFO, "%s", line)
+    return [line for _, line in changes]
 
 
 class Format(logging.Formatter):

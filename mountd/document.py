@@ -150,11 +150,12 @@ directory, or what `path` says, such as `/srv/homes/%S`. Nobody gets another's, 
 
 ## Reloading
 
-`ksmbd-control --reload`, or `systemctl reload ksmbd`, has the files read again; the log tells which
-global parameters have changed and from when on they hold, or what is wrong and that all stays as it
-was. The column *Reload* says it for each parameter. *At once* is for everybody; otherwise what is
-there already goes on by the old value: connections, sessions, and shares that are connected. A
-share that is gone stays until its clients leave it. `tcp port` alone needs a new start.
+`ksmbd-control --reload`, or `systemctl reload ksmbd`, has the files read again. It says, and so
+does the log, which global parameters have changed and from when on they hold; or, with an exit
+status that is not 0, file, line and what is wrong, and all stays as it was. The column *Reload*
+says it for each parameter. *At once* is for everybody; otherwise what is there already goes on by
+the old value: connections, sessions, and shares that are connected. A share that is gone stays
+until its clients leave it. `tcp port` alone needs a new start.
 `ksmbd-discovery` reads its part of the files when it is told: `systemctl reload ksmbd-discovery`.
 """
 

@@ -186,10 +186,13 @@ def test_shutdown_returns_when_the_server_has_ended(server: Server, tmp_path: Pa
 
 @pytest.fixture
 def mountd(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that holds the lock file and counts its SIGHUPs."""
+    """A process that holds the lock file, counts its SIGHUPs and says that all is well."""
     code = (
         "import signal, sys\n"
-        "def hup(*_): print('hup', flush=True)\n"
+        "def hup(*_):\n"
+        "    outcome.write(lock.path, outcome.Outcome(os.getpid(), 1))\n"
+        "    print('hup', flush=True)\n"
+        "from mountd import outcome\n"
         "signal.signal(signal.SIGHUP, hup)\n"
         "from mountd.lock import LockFile\n"
         f"import os; lock = LockFile({str(tmp_path / 'ksmbd.lock')!r}); lock.acquire(os.getpid())\n"

@@ -9,7 +9,7 @@ import pytest
 
 from control import addshare
 from ksmbd.wire.security import DACL_PRESENT, SELF_RELATIVE, SecurityDescriptor
-from mountd import conf, share_security
+from mountd import conf, outcome, share_security
 from mountd.lock import LockFile
 from mountd.params import SHARE_KEYS, ShareParams
 
@@ -190,7 +190,12 @@ def test_mountd_is_notified(command: Command, tmp_path: Path) -> None:
     lock = LockFile(str(tmp_path / "ksmbd.lock"))
     lock.acquire(os.getpid())
     seen: list[int] = []
-    before = signal.signal(signal.SIGHUP, lambda number, _frame: seen.append(number))
+
+    def reload(number: int, _frame: object) -> None:
+        seen.append(number)
+        outcome.write(lock.path, outcome.Outcome(os.getpid(), 1))
+
+    before = signal.signal(signal.SIGHUP, reload)
     try:
         assert command("-a", "-o", "path = /srv", "data") == 0
         assert command("-a", "-o", "path = /srv", "data") == 1

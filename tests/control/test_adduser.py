@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from control import adduser
-from mountd import users
+from mountd import outcome, users
 from mountd.lock import LockFile
 
 EMPTY = "31d6cfe0d16ae931b73c59d7e0c089c0"
@@ -210,7 +210,12 @@ def test_mountd_is_notified(
     lock = LockFile(str(tmp_path / "ksmbd.lock"))
     lock.acquire(os.getpid())
     seen: list[int] = []
-    before = signal.signal(signal.SIGHUP, lambda number, _frame: seen.append(number))
+
+    def reload(number: int, _frame: object) -> None:
+        seen.append(number)
+        outcome.write(lock.path, outcome.Outcome(os.getpid(), 1))
+
+    before = signal.signal(signal.SIGHUP, reload)
     try:
         assert command("-a", "-p", "x", "alice") == 0
     finally:

@@ -161,6 +161,33 @@ def test_a_reload_that_fails_is_logged_and_nothing_changes(bench: Bench, ksmbd: 
     assert ksmbd.mountd.share_config("data") is not None
 
 
+def test_who_asks_for_a_reload_hears_what_became_of_it(bench: Bench, ksmbd: Ksmbd) -> None:
+    bench.start("-p", "4450")
+    ksmbd.expect("starting_up")
+    ksmbd.login("alice")
+    ask = [sys.executable, "-m", "control", "--run-dir", str(bench.run), "--reload"]
+
+    def reload() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ask, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S * 3, check=False
+        )
+
+    bench.conf.write_text("[data]\nread only = perhaps\n")
+    wrong = reload()
+    assert wrong.returncode == 1
+    assert "ERROR: not reloaded, the old configuration stays: " in wrong.stderr
+    assert "ksmbd.conf:2: read only = perhaps: expected yes or no" in wrong.stderr
+    assert ksmbd.mountd.share_config("data") is not None
+    path = bench.folder
+    bench.conf.write_text(f"[global]\ndeadtime = 9\nno such = 1\n[more]\npath={path}\n")
+    right = reload()
+    assert right.returncode == 0
+    told = right.stdout.splitlines()
+    assert "reloaded: 1 changed, 1 removed" in told
+    assert "deadtime is changed: at once" in told
+    assert "ksmbd.conf:3: " in right.stderr
+
+
 def test_a_killed_mountd_is_replaced_and_told_the_tree_connects(bench: Bench, ksmbd: Ksmbd) -> None:
     bench.conf.write_text(
         f"[global]\ndefault unix user=root\n[data]\npath={bench.folder}\nmax connections = 1\n"
