@@ -21,8 +21,8 @@ PREFIX ?=
 DESTDIR ?=
 SYSTEM_PYTHON ?= /usr/bin/python3
 
-# pyxattr is a C extension; a compiler and its headers build it where there is no wheel
-BUILD_PACKAGES := gcc libc6-dev libattr1-dev
+# the tests' Kerberos libraries are C extensions, which have no wheels
+BUILD_PACKAGES := gcc libc6-dev
 # smbclient, rpcclient, smbtorture and testparm; the guest of tests/vm and the Samba of bench/
 # are unpacked into a cache folder and not installed
 TEST_PACKAGES := smbclient samba-common-bin samba-testsuite acl attr cpio git iproute2 \
@@ -73,13 +73,12 @@ $(VENV)/bin/python: | .ci/apt
 	$(PYTHON3) -m venv $(VENV)
 
 $(VENV)/installed: pyproject.toml Makefile .ci/apt | $(VENV)/bin/python
-	@.ci/apt $(BUILD_PACKAGES)
-	@[ -f "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] || \
-	    .ci/apt python3-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
 $(VENV)/test-installed: $(VENV)/installed
-	@.ci/apt $(TEST_PACKAGES)
+	@.ci/apt $(BUILD_PACKAGES) $(TEST_PACKAGES)
+	@[ -f "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] || \
+	    .ci/apt python3-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@

@@ -146,6 +146,8 @@ def summary(report: Row) -> str:
     line = f"ksmbd {report['version']}: {report['state']}, port {report['port']}, mountd {mountd}"
     if "started" in report:
         line += f", up {duration(report['now'] - report['started'])}"
+    if "python" in report:
+        line += f", {report['python']}"
     return line
 
 

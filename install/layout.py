@@ -32,7 +32,7 @@ PROGRAMS: Final = {  # name -> module with main()
 ALIASES: Final = {f"ksmbd.{name}": f"ksmbd-{name}" for name in ("mountd", "control")} | {
     f"ksmbd.{name}": f"ksmbd-{name}" for name in ("adduser", "addshare")
 }
-NEEDED: Final = ("cryptography", "xattr")  # modules
+NEEDED: Final = ("cryptography",)  # modules
 LOOK_FOR_THEM: Final = """\
 import importlib.util
 import sys
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("the prefix is an absolute path")
     if not chosen.destdir and (lacking := missing(chosen.python)):
         print(f"{chosen.python} has no module {', '.join(lacking)}", file=sys.stderr)
-        print("on Debian: apt install python3-cryptography python3-pyxattr", file=sys.stderr)
+        print("on Debian: apt install python3-cryptography", file=sys.stderr)
         return 1
     stage(Path(chosen.destdir or "/"), chosen.prefix.rstrip("/"), chosen.python)
     if chosen.destdir:

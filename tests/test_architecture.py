@@ -63,8 +63,8 @@ NOT_IN_WIRE: Final = frozenset(
 # module -> the only places in ksmbd/ that import it
 ONLY_IN: Final = {
     "cryptography": ("ksmbd/crypto/",),
-    "xattr": ("ksmbd/vfs/xattr.py",),
-    "posix1e": ("ksmbd/vfs/acl.py",),
+    "xattr": (),  # C extensions that switch the interpreter's lock back on where it is off
+    "posix1e": (),
     "gssapi": ("mountd/krb5.py",),
     "socket": ("ksmbd/server/", "ksmbd/ipc/", "ksmbd/journald.py"),
     "socketserver": ("ksmbd/server/",),

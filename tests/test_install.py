@@ -117,7 +117,6 @@ def test_the_package_says_what_it_is_and_needs(package: Path) -> None:
     needed = (ROOT / "pyproject.toml").read_text()
     (least,) = re.findall(r'"cryptography>=(\d+)"', needed)
     assert f"python3-cryptography (>= {least})" in field("Depends")
-    assert "python3-pyxattr" in field("Depends")
     assert "@" not in run("dpkg-deb", "-f", package).replace("ksmbd@localhost", "")
 
 

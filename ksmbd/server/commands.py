@@ -26,7 +26,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, Final
 
 import ksmbd
-from ksmbd import debug
+from ksmbd import debug, interpreter
 from ksmbd.server import limits
 from ksmbd.server.capture import Selection
 from ksmbd.server.control import Command, ControlError, HandOver
@@ -101,6 +101,7 @@ class Commands:
             "state": daemon.state,
             "port": daemon.port,
             "mountd": daemon.mountd.connected,
+            "python": interpreter.describe(),
         }
         if daemon.server is None or daemon.clients is None:
             return row

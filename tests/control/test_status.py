@@ -11,7 +11,7 @@ from ksmbd.wire.text import printable
 
 REPORT: dict[str, Any] = {
     "version": "1.2", "state": "running", "port": 4450, "mountd": True,
-    "started": 1000.0, "now": 1000.0 + 3 * 86400 + 7200,
+    "started": 1000.0, "now": 1000.0 + 3 * 86400 + 7200, "python": "Python 3.13.5",
     "pool": {
         "workers": 2, "busy": 0, "idle": 2, "queued": 0, "grown": 4, "shrunk": 2,
         "max_workers": 32, "direct_dispatch": False,
@@ -51,7 +51,7 @@ def test_the_whole_report() -> None:
     assert (
         render(REPORT)
         == """\
-ksmbd 1.2: running, port 4450, mountd connected, up 3 d 2 h
+ksmbd 1.2: running, port 4450, mountd connected, up 3 d 2 h, Python 3.13.5
 Workers: 2 of at most 32 (0 busy, 2 idle), 0 requests queued; 4 started and 2 retired so far; \
 no direct dispatch
 

@@ -53,7 +53,7 @@ WITH_MORE: Final = {"acl.py:_write": 1 << 21}  # CAP_SYS_ADMIN: security.NTACL o
 EXPECTED_CALLS: Final = {
     "open", "stat", "fstat", "mkdir", "rmdir", "unlink", "link", "readlink", "listdir", "utime",
     "chmod", "ftruncate", "fsync", "preadv", "pwrite", "getxattr", "statvfs", "_openat2",
-    "_renameat2", "_statx", "xattr.set", "xattr.list", "xattr.remove",
+    "_renameat2", "_statx", "setxattr", "listxattr", "removexattr",
 }  # fmt: skip
 
 

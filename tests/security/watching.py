@@ -1,6 +1,6 @@
 """Who the kernel sees at every file-system call that the server's threads make.
 
-The functions of ``os``, of pyxattr and the raw system calls are wrapped for the time of a test.
+The functions of ``os`` and the raw system calls are wrapped for the time of a test.
 Each call by one of the server's threads is noted with what /proc says of the thread: fsuid, fsgid,
 supplementary groups, effective capabilities; and with the file, as the kernel has its path.
 """
@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
-import xattr
 
 from ksmbd.vfs import syscalls
 from ksmbd.vfs.credentials import Credentials
@@ -28,7 +27,6 @@ OS_CALLS: Final = (
     "preadv", "pread", "pwrite", "getxattr", "setxattr", "listxattr", "removexattr", "access",
     "statvfs", "fstatvfs", "copy_file_range", "lseek", "posix_fallocate",
 )  # fmt: skip
-XATTR_CALLS: Final = ("set", "remove", "list", "get")
 RAW_CALLS: Final = ("_openat2", "_renameat2", "_getxattrat", "_statx", "_inotify_add", "_fallocate")
 _PROC: Final = "/proc/self/fd/"
 
@@ -119,11 +117,9 @@ def _where(fd: int) -> str:
 def watching_calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watcher]:
     watcher = Watcher()
     with monkeypatch.context() as patch:
-        for module, names, prefix in (
-            (os, OS_CALLS, ""), (xattr, XATTR_CALLS, "xattr."), (syscalls, RAW_CALLS, ""),
-        ):  # fmt: skip
+        for module, names in ((os, OS_CALLS), (syscalls, RAW_CALLS)):
             for name in names:
                 raw = name in ("_openat2", "_renameat2", "_getxattrat")  # syscall(number, ...)
                 function = getattr(module, name)
-                patch.setattr(module, name, watcher.wrapped(prefix + name, function, raw))
+                patch.setattr(module, name, watcher.wrapped(name, function, raw))
         yield watcher

@@ -25,7 +25,7 @@ PACKAGES: Final = (
     *("systemd", "systemd-sysv", "dpkg", "libc-bin", "base-passwd", "base-files", "bash"),
     *("coreutils", "busybox-static", "kmod", "cifs-utils", "keyutils", "mount", "util-linux"),
     *("iproute2", "findutils", "diffutils", "sed", "grep", "gzip", "tar", "procps"),
-    *("python3", "python3-cryptography", "python3-pyxattr", "btrfs-progs", "e2fsprogs"),
+    *("python3", "python3-cryptography", "btrfs-progs", "e2fsprogs"),
 )
 OWN_SOURCES: Final = (HERE / "system.py",)
 COMPILED_THERE: Final = "discovery"
