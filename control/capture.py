@@ -132,10 +132,14 @@ def _opened(file: str) -> Iterator[int]:
             raise Refused("a capture is nothing for a terminal: name a file, or pipe it")
         yield sys.stdout.fileno()
         return
-    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        if stat.S_ISREG(os.fstat(fd).st_mode):
+        found = os.fstat(fd)
+        if stat.S_ISREG(found.st_mode):
+            if found.st_uid != os.geteuid():
+                raise Refused(f"{file} is another user's, who could read the capture")
             os.fchmod(fd, 0o600)
+            os.ftruncate(fd, 0)
         yield fd
     finally:
         os.close(fd)

@@ -124,7 +124,7 @@ def prepare(settings: Settings) -> tuple[Path, Path]:
     settings.folder.mkdir(parents=True, exist_ok=True)
     settings.folder.chmod(0o700)
     conf, accounts = settings.folder / "ksmbd.conf", settings.folder / "ksmbdpwd.db"
-    conf.write_text(configuration(settings, pwd.getpwuid(os.geteuid()).pw_name))
+    conf.write_text(configuration(settings, pwd.getpwuid(os.geteuid()).pw_name), encoding="utf-8")
     accounts.unlink(missing_ok=True)
     files = ["-P", str(accounts), "-C", str(conf), "--lock", str(settings.folder / LOCK_NAME)]
     subprocess.run(
@@ -133,11 +133,10 @@ def prepare(settings: Settings) -> tuple[Path, Path]:
             "-m",
             "control.adduser",
             *files,
-            "-a",
-            "-p",
-            settings.password,
-            settings.user,
+            *("-a", "-p", "-"),  # others see command lines
+            *("--", settings.user),
         ],
+        input=f"{settings.password}\n",
         check=True,
         capture_output=True,
         text=True,

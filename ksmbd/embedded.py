@@ -177,7 +177,7 @@ class Server:
     def _prepare(self, folder: Path) -> None:
         for share in self.shares.values():
             Path(share.path).mkdir(parents=True, exist_ok=True)
-        (folder / "ksmbd.conf").write_text(self._configuration)
+        (folder / "ksmbd.conf").write_text(self._configuration, encoding="utf-8")
         (folder / "ksmbdpwd.db").touch(mode=0o600)
         for name, password in self.users.items():
             self._add_user(folder, name, password)

@@ -143,7 +143,7 @@ class Exporter:
         fresh = f"{self.file}.{os.getpid()}.tmp"
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            with open(os.open(fresh, flags, FILE_MODE), "w") as file:
+            with open(os.open(fresh, flags, FILE_MODE), "w", encoding="utf-8") as file:
                 file.write(text)
             if self._closed:
                 os.unlink(fresh)

@@ -138,6 +138,19 @@ def test_the_command_writes_a_file_for_its_owner_and_says_what_is_missing(
     assert "3 messages were dropped" in capfd.readouterr().err
 
 
+def test_a_file_of_another_user_is_left_alone(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file.write_bytes(b"of somebody who waits for it")
+    with socket.socket(socket.AF_UNIX) as nobody_answers:
+        nobody_answers.bind(str(tmp_path / "control.sock"))
+        nobody_answers.listen()
+        monkeypatch.setattr("os.geteuid", lambda: file.stat().st_uid + 1)
+        assert main(["--run-dir", str(tmp_path), "capture", "--session", "5", str(file)]) == 1
+    assert file.read_bytes() == b"of somebody who waits for it"
+    assert "another user's" in capfd.readouterr().err
+
+
 def test_the_standard_output_is_nothing_but_the_capture(
     tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:

@@ -25,10 +25,13 @@ from control.quickstart import (
     generated_password,
     main,
     parse,
+    prepare,
     relay,
     serve,
     server_command,
 )
+from mountd import users
+from mountd.conf import load
 
 ROOT = Path(__file__).parents[2]
 
@@ -153,6 +156,31 @@ def test_an_account_that_cannot_be_made_is_an_error_not_a_traceback(
     monkeypatch.setattr("control.quickstart.serve", refuse)
     assert main(["--folder", str(tmp_path)]) == 1
     assert "ended with 22: no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("password", ["s3cret", "-with blanks "])
+def test_no_command_line_has_the_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    run = subprocess.run
+    seen: list[list[str]] = []
+
+    def note(command: list[str], **rest: object) -> object:
+        seen.append(command)
+        return run(command, **rest)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(subprocess, "run", note)
+    _, accounts = prepare(settings(tmp_path, password=password, user="anna"))
+    assert not any(password in word for command in seen for word in command)
+    assert users.load(str(accounts)) == {"anna": users.hash_password(password)}
+
+
+def test_a_configuration_is_utf_8_whatever_the_locale_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("io.text_encoding", lambda given, *_: given or "latin-1")
+    conf, _ = prepare(settings(tmp_path, share=tmp_path / "Äpfel"))
+    assert load(str(conf)).shares["share"][1].path == str(tmp_path / "Äpfel")
 
 
 def test_both_daemons_are_started_as_one(tmp_path: Path) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -144,6 +147,22 @@ def test_the_file_replaces_what_was_there(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) & 0o444 == 0o444
     assert list(tmp_path.iterdir()) == [path]
     made.close()
+
+
+def test_the_file_is_utf_8_whatever_the_locale_says(tmp_path: Path) -> None:
+    path = tmp_path / "ksmbd.prom"
+    program = (
+        "import sys; from ksmbd.server.exporter import Exporter; "
+        r"Exporter('', sys.argv[1], lambda: '# \xc4\n')._write()"
+    )
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        env={**os.environ, **locale},
+        check=True,
+        timeout=60,
+    )
+    assert path.read_bytes() == "# Ä\n".encode()
 
 
 def test_a_file_that_cannot_be_written_is_a_warning(
