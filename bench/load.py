@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import select
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -106,6 +107,8 @@ def idle(command: Sequence[str], peer: Peer, connections: int) -> Iterator[None]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
         try:
+            if not select.select([process.stdout], [], [], GRACE_S)[0]:
+                raise LoadError("the server does not answer")
             told = process.stdout.readline()
             if told != b"idle\n":
                 raise LoadError(told.decode(errors="replace").strip())

@@ -315,10 +315,7 @@ def _start(parts: Sequence[Buffer]) -> Buffer:
 
 def _session_id(frame: Buffer) -> int:
     """That of its first header, or of its transform header; 0: none."""
-    protocol = bytes(frame[:4])
-    at = {SMB2_PROTOCOL_ID: SESSION_ID_OFFSET, TRANSFORM_PROTOCOL_ID: TRANSFORM_SIZE - 8}.get(
-        protocol
-    )
+    at = _SESSION_ID_AT.get(bytes(frame[:4]))
     return int.from_bytes(frame[at : at + 8], "little") if at is not None else 0
 
 

@@ -144,18 +144,6 @@ class Inode:
         if found:
             raise NtStatusError(NtStatus.SHARING_VIOLATION, f"open {found[0].volatile_id:#x}")
 
-    def attach(self, open: Open) -> None:
-        """Add an open after checking deletion and share modes in one step.
-
-        DELETE_PENDING      the file is going to be removed
-        SHARING_VIOLATION   see :meth:`check_share`
-        """
-        with self.lock:
-            if self.doomed:
-                raise NtStatusError(NtStatus.DELETE_PENDING, open.path)
-            self.check_share(open.granted_access, open.share_access)
-            self.opens.append(open)
-
     def set_delete_pending(
         self, path: str, key: bytes | None = None, by: AuditedOpen | None = None
     ) -> None:

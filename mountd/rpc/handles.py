@@ -30,10 +30,10 @@ class Handles:
     def __len__(self) -> int:
         return len(self._open)
 
-    def open(self, value: object) -> bytes:
-        """Return a new handle for *value*; INSUFFICIENT_RESOURCES beyond MAX_HANDLES."""
+    def open(self, value: object, full: int = NtStatus.INSUFFICIENT_RESOURCES) -> bytes:
+        """Return a new handle for *value*; beyond MAX_HANDLES RpcError with the code *full*."""
         if len(self._open) >= MAX_HANDLES:
-            raise RpcError(NtStatus.INSUFFICIENT_RESOURCES, "too many context handles")
+            raise RpcError(full, "too many context handles")
         handle = bytes(4) + self._random(16)
         self._open[handle] = value
         return handle

@@ -19,7 +19,6 @@ from mountd.rpc.ndr import Fields, NdrReader, NdrWriter
 from mountd.rpc.principals import Principal, Principals, Use
 
 MAX_LOOKUP: Final = 1000  # names in one call, [MS-LSAT] range(0, 1000)
-MAX_SIDS: Final = 20480  # [MS-LSAT] 2.2.18; more than a stub of ours could answer anyway
 NO_DOMAIN: Final = 0xFFFFFFFF  # DomainIndex -1
 LEVELS: Final = range(1, 8)  # LSAP_LOOKUP_LEVEL, [MS-LSAT] 2.2.16
 
@@ -138,7 +137,7 @@ def _lookup_sids(variant: Variant) -> Handler:
         """LsarLookupSids and its sisters, opnums 15, 57 and 76, [MS-LSAT] 3.1.4.9 to 3.1.4.11.
 
         ACCESS_DENIED      the caller is anonymous, as Windows is set by default
-        INVALID_PARAMETER  an unknown lookup level, a null SID, or more than MAX_SIDS
+        INVALID_PARAMETER  an unknown lookup level, or a null SID
         SOME_NOT_MAPPED    and NONE_MAPPED, with the entries: the SID as text for those
         """
         _begin(call, r, variant)
@@ -147,7 +146,7 @@ def _lookup_sids(variant: Variant) -> Handler:
         _end(r, variant)
         if call.caller.is_anonymous:
             raise RpcError(NtStatus.ACCESS_DENIED, "anonymous lookup")
-        if len(rows) != count or count > MAX_SIDS or any(row["sid"] is None for row in rows):
+        if len(rows) != count or any(row["sid"] is None for row in rows):
             raise RpcError(NtStatus.INVALID_PARAMETER, f"{count} SIDs")
         principals = Principals(call.context)
         sids = [row["sid"] for row in rows]

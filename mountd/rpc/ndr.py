@@ -22,6 +22,7 @@ from ksmbd.wire.security import MAX_SUB_AUTHORITIES, Sid
 T = TypeVar("T")
 Fields = tuple[tuple[str, str], ...]
 
+MAX_ROWS: Final = 20480  # structures in a row: SIDs to look up, [MS-LSAT] 2.2.18; nothing has more
 REFERENT: Final = 0x00020000  # the first referent id we write; any non-zero value will do
 POINTERS: Final = frozenset({"unique_wstring", "unicode", "sid", "octets", "null"})
 _READERS: Final = {"sid": "sid", "octets": "octets"}  # kind -> method, else ``wstring``
@@ -118,7 +119,12 @@ class NdrReader:
         return self.structs(fields, 1)[0]
 
     def structs(self, fields: Fields, count: int) -> list[dict[str, Any]]:
-        """Read *count* structures in a row, then the referents of all their pointers."""
+        """Read *count* structures in a row, then the referents of all their pointers.
+
+        Each takes many times its bytes here: hence MAX_ROWS.
+        """
+        if count > MAX_ROWS:
+            raise WireError(f"{count} structures in a row")
         rows = [{name: self._head(kind) for name, kind in fields} for _ in range(count)]
         for row in rows:
             for name, kind in fields:

@@ -71,7 +71,6 @@ class Pipe:
     """One open pipe."""
 
     association: Association  # by lock
-    used: float  # by lock: when it was last used, in the context's clock
     lock: Lock = field(default_factory=Lock)
     held: int = 0  # by Pipes._lock: bytes counted for this pipe
 
@@ -106,7 +105,7 @@ class Pipes:
             raise RpcError(Win32.FILE_NOT_FOUND, name)
         handles = Handles(self._random)
         conversation = Association(name, interfaces, self._context, caller, handles)
-        pipe = Pipe(conversation, self._context.clock())
+        pipe = Pipe(conversation)
         with self._lock:
             if handle in self._open:
                 raise RpcError(Win32.INVALID_PARAMETER, f"pipe {handle:#x} is open")
@@ -176,15 +175,6 @@ class Pipes:
             self._open.clear()
             self._held = 0
 
-    def close_idle(self, seconds: float) -> list[int]:
-        """Close what nobody used for *seconds*; return the handles."""
-        limit = self._context.clock() - seconds
-        with self._lock:
-            idle = [handle for handle, pipe in self._open.items() if pipe.used < limit]
-        for handle in idle:
-            self.close(handle)
-        return idle
-
     def __len__(self) -> int:
         with self._lock:
             return len(self._open)
@@ -204,7 +194,6 @@ class Pipes:
 
     def _write(self, pipe: Pipe, data: Buffer) -> None:
         conversation = pipe.association
-        pipe.used = self._context.clock()
         if conversation.broken:
             raise RpcError(Win32.PIPE_NOT_CONNECTED, "the association is broken")
         if len(data) > MAX_WRITE:
@@ -216,7 +205,6 @@ class Pipes:
         conversation.receive(data)
 
     def _read(self, pipe: Pipe, length: int) -> Chunk:
-        pipe.used = self._context.clock()
         data, rest = pipe.association.take(length)
         if not data and not rest:
             broken = pipe.association.broken

@@ -90,8 +90,12 @@ def samr_query_information_group(call: Call, r: NdrReader, w: NdrWriter) -> int:
 
 
 def samr_get_members_in_group(call: Call, r: NdrReader, w: NdrWriter) -> int:
-    """SamrGetMembersInGroup, opnum 25, [MS-SAMR] 3.1.5.8.3: every account is in None."""
+    """SamrGetMembersInGroup, opnum 25, [MS-SAMR] 3.1.5.8.3: every account is in None.
+
+    ACCESS_DENIED  the caller is a guest
+    """
     call.handles.get(r.raw(HANDLE_SIZE, 4), GroupHandle)
+    _refuse_guests(call)
     rids = [sid.rid or 0 for sid in _account_sids(call)]
 
     def members() -> None:
@@ -101,6 +105,12 @@ def samr_get_members_in_group(call: Call, r: NdrReader, w: NdrWriter) -> int:
 
     w.pointer(members)
     return NtStatus.SUCCESS
+
+
+def _refuse_guests(call: Call) -> None:
+    """ACCESS_DENIED to a guest: what accounts there are is for those who have one."""
+    if call.caller.is_guest:
+        raise RpcError(NtStatus.ACCESS_DENIED, "accounts are not told to guests")
 
 
 def _account_sids(call: Call, *, admins: bool = False) -> list[Sid]:
@@ -159,8 +169,12 @@ def _members(call: Call, rid: int) -> list[Sid]:
 
 
 def samr_get_members_in_alias(call: Call, r: NdrReader, w: NdrWriter) -> int:
-    """SamrGetMembersInAlias, opnum 33, [MS-SAMR] 3.1.5.8.4."""
+    """SamrGetMembersInAlias, opnum 33, [MS-SAMR] 3.1.5.8.4.
+
+    ACCESS_DENIED  the caller is a guest
+    """
     alias = call.handles.get(r.raw(HANDLE_SIZE, 4), AliasHandle)
+    _refuse_guests(call)
     w.array(SIDS, [Member(sid) for sid in _members(call, alias.rid)])
     return NtStatus.SUCCESS
 
@@ -243,8 +257,7 @@ def _groups(_call: Call) -> list[DisplayRow]:
 def _display(call: Call, domain: DomainHandle, kind: int) -> list[DisplayRow]:
     if domain.sid == BUILTIN or kind == 2:  # there are no machines' accounts
         return []
-    if call.caller.is_guest:
-        raise RpcError(NtStatus.ACCESS_DENIED, "accounts are not told to guests")
+    _refuse_guests(call)
     return _users(call) if kind in (1, 4) else _groups(call)
 
 
@@ -350,10 +363,7 @@ def samr_get_domain_password_information(_call: Call, r: NdrReader, w: NdrWriter
 
 
 def samr_rid_to_sid(call: Call, r: NdrReader, w: NdrWriter) -> int:
-    """SamrRidToSid, opnum 65, [MS-SAMR] 3.1.5.13.5: of a domain, or of what is in it.
-
-    NOT_FOUND  no SID has one more number
-    """
+    """SamrRidToSid, opnum 65, [MS-SAMR] 3.1.5.13.5: of a domain, or of what is in it."""
     handle = call.handles.get(r.raw(HANDLE_SIZE, 4), tuple)
     rid = r.u32()
     in_builtin = isinstance(handle, AliasHandle)

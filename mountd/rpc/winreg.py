@@ -77,7 +77,7 @@ def _open_root(root: str) -> Operation:
         """OpenLocalMachine and its like, [MS-RRP] 3.1.5.1 on."""
         r.unique(r.u16)
         r.u32()  # samDesired: there is nothing here to change
-        w.raw(call.handles.open(Key(root)))
+        w.raw(call.handles.open(Key(root), Win32.NOT_ENOUGH_MEMORY))
         return Win32.SUCCESS
 
     return Operation(f"Open{root}", handler, _no_handle)
@@ -101,7 +101,8 @@ def close_key(call: Call, r: NdrReader, w: NdrWriter) -> int:
 def open_key(call: Call, r: NdrReader, w: NdrWriter) -> int:
     """BaseRegOpenKey, opnum 15.
 
-    FILE_NOT_FOUND   there is no such key
+    FILE_NOT_FOUND      there is no such key
+    NOT_ENOUGH_MEMORY   too many handles on this pipe
     """
     key = _key(call, r)
     name = _text(r.unicode()).strip(_SEPARATOR)
@@ -110,7 +111,7 @@ def open_key(call: Call, r: NdrReader, w: NdrWriter) -> int:
     opened = Key(key.root, path)
     if not _exists(opened, call.context):
         raise RpcError(Win32.FILE_NOT_FOUND, path)
-    w.raw(call.handles.open(opened))
+    w.raw(call.handles.open(opened, Win32.NOT_ENOUGH_MEMORY))
     return Win32.SUCCESS
 
 

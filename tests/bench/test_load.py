@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from bench import load
 from bench.load import LoadError, parse
 
 TOLD = {
@@ -38,3 +42,11 @@ def test_the_last_line_of_json_counts() -> None:
 def test_a_rate_of_failures_is_no_rate(text: str) -> None:
     with pytest.raises(LoadError):
         parse(text)
+
+
+def test_a_generator_that_says_nothing_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "GRACE_S", 0.1)
+    silent = [sys.executable, "-c", "import time; time.sleep(600)"]
+    peer: Any = SimpleNamespace(host="127.0.0.1", port=1, users={"tester": "x"})
+    with pytest.raises(LoadError, match="does not answer"), load.idle(silent, peer, 1):
+        raise AssertionError("nobody is idle")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksmbd.wire.base import WireError
-from mountd.rpc.ndr import NdrReader, NdrWriter, size_of
+from mountd.rpc.ndr import MAX_ROWS, NdrReader, NdrWriter, size_of
 
 FIELDS = (("name", "unique_wstring"), ("number", "u32"), ("note", "unique_wstring"))
 
@@ -54,6 +54,15 @@ def test_alignment_past_the_end_is_refused():
 def test_a_bad_string_is_refused(stub):
     with pytest.raises(WireError):
         NdrReader(stub).wstring()
+
+
+def test_more_structures_than_any_call_has_are_refused_before_they_are_made():
+    number = (("number", "u32"),)
+    most = struct.pack("<I", MAX_ROWS) + bytes(4 * MAX_ROWS)
+    assert len(NdrReader(most).conformant(number, MAX_ROWS)) == MAX_ROWS
+    more = struct.pack("<I", MAX_ROWS + 1) + bytes(4 * MAX_ROWS + 4)
+    with pytest.raises(WireError, match="in a row"):
+        NdrReader(more).conformant(number, MAX_ROWS + 1)
 
 
 def test_a_string_ends_at_its_first_nul_and_survives_lone_surrogates():

@@ -168,20 +168,6 @@ def test_pipes_are_limited(monkeypatch):
     pipes.open(3, "srvsvc", USER)
 
 
-def test_idle_pipes_are_closed():
-    daemon = FakeDaemon()
-    pipes = make_pipes(daemon)
-    pipes.open(1, "srvsvc", USER)
-    daemon.now += 100
-    pipes.open(2, "srvsvc", USER)
-    assert pipes.close_idle(60) == [1]
-    assert len(pipes) == 1
-    daemon.now += 50
-    pipes.transceive(2, VECTORS["bind srvsvc"], 999)
-    daemon.now += 50
-    assert pipes.close_idle(60) == []
-
-
 def test_calls_on_different_pipes_run_side_by_side():
     meeting = threading.Barrier(4, timeout=30)
 

@@ -8,7 +8,7 @@ from ksmbd.wire.security import Sid
 from ksmbd.wire.status import NtStatus
 from mountd.rpc.errors import CONTEXT_MISMATCH
 from mountd.rpc.handles import CLOSED
-from mountd.rpc.interface import Account
+from mountd.rpc.interface import Account, Caller
 from mountd.rpc.ndr import NdrWriter
 from mountd.rpc.principals import ALIASES, BUILTIN
 from mountd.rpc.samr_groups import DISPLAYS, NUMBERS, OPERATIONS, SIDS
@@ -19,9 +19,9 @@ BUILTIN_HANDLE, GROUP, ALIAS = handle(4), handle(5), handle(6)
 AUTHENTICATED = Sid(5, 11)
 
 
-def opened(daemon: FakeDaemon | None = None) -> Client:
+def opened(daemon: FakeDaemon | None = None, caller: Caller = USER) -> Client:
     """A client with Builtin, None and Administrators open besides."""
-    c = client(USER, daemon)
+    c = client(caller, daemon)
     w = on(SERVER, 0)
     w._sid(BUILTIN)
     for opnum, stub, expected in (
@@ -218,6 +218,13 @@ def test_a_class_that_there_is_not(kind):
 
 def test_guests_are_shown_no_accounts():
     assert display(1, c=client(GUEST))[3] == NtStatus.ACCESS_DENIED
+
+
+@pytest.mark.parametrize(("opnum", "held", "zeros"), [(25, GROUP, 1), (33, ALIAS, 2)])
+def test_guests_are_told_no_members(opnum, held, zeros):
+    r = opened(caller=GUEST).call(opnum, on(held))
+    assert [r.u32() for _ in range(zeros)] == [0] * zeros
+    assert finished(r) == NtStatus.ACCESS_DENIED
 
 
 # -- passwords, SIDs, refusals -----------------------------------------------------------

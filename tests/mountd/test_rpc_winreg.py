@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from mountd.rpc.errors import CONTEXT_MISMATCH, OP_RANGE_ERROR, Win32
-from mountd.rpc.handles import CLOSED, HANDLE_SIZE
+from mountd.rpc.handles import CLOSED, HANDLE_SIZE, MAX_HANDLES
 from mountd.rpc.ndr import NdrWriter
 from mountd.rpc.pdu import Syntax
 from tests.mountd.rpc_support import Client, Fault, finished, make_pipes
@@ -111,6 +111,18 @@ def test_other_keys_are_not_there(client: Client, name: str) -> None:
 @pytest.mark.parametrize("root", [0, 1, 4])
 def test_other_roots_are_empty(client: Client, root: int) -> None:
     assert open_key(client, opened(client, root), "SYSTEM")[1] == Win32.FILE_NOT_FOUND
+
+
+def test_handles_are_limited_and_the_refusal_is_a_win32_code(client: Client) -> None:
+    root = opened(client)
+    for _ in range(MAX_HANDLES - 1):
+        assert open_key(client, root, "")[1] == Win32.SUCCESS
+    assert open_key(client, root, "") == (CLOSED, Win32.NOT_ENOUGH_MEMORY)
+    w = NdrWriter()
+    w.u32(0)
+    w.u32(0x20019)
+    r = client.call(2, w)
+    assert (r.raw(HANDLE_SIZE), finished(r)) == (CLOSED, Win32.NOT_ENOUGH_MEMORY)
 
 
 def names(client: Client, key: bytes) -> list[str]:

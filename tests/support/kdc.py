@@ -18,6 +18,9 @@ REALM: Final = "KSMBD.TEST"
 TRUSTED: Final = "ELSEWHERE.TEST"  # its KDC vouches for its users to ours
 MASTER: Final = "master key of a test"
 START_S: Final = 10.0
+# From a client's ticket to the server's look at it; so long a ticket is also good beyond its end.
+# As much as a busy machine may take, and no more than a test may wait for an end.
+SKEW_S: Final = 10
 
 
 def program(name: str) -> str:
@@ -114,7 +117,7 @@ class Kdc:
     dns_lookup_realm = false
     dns_canonicalize_hostname = false
     rdns = false
-    clockskew = 2
+    clockskew = {SKEW_S}
     udp_preference_limit = 1
 [realms]
     {REALM} = {{
