@@ -72,9 +72,12 @@ def test_every_program_has_its_manual_page_and_every_entry_point_its_program(lai
 
 
 def test_the_programs_of_the_units_are_there(laid: Path) -> None:
+    started = set()
     for unit in sorted((laid / "usr/lib/systemd/system").iterdir()):
         for program in re.findall(r"^Exec\w+=(ksmbd[\w-]*)", unit.read_text(), re.M):
             assert (laid / "usr/sbin" / program).exists(), f"{unit.name}: {program}"
+            started.add(program)
+    assert started >= {"ksmbd", "ksmbd-mountd", "ksmbd-discovery"}
 
 
 def test_a_second_installation_leaves_what_the_administrator_has_changed(tmp_path: Path) -> None:

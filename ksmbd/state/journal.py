@@ -116,11 +116,16 @@ class Journal:
         """All of them; what cannot be read is forgotten, with a word."""
         found = []
         with self.writing:
-            for number, text in self._db.execute("SELECT id, record FROM opens ORDER BY id"):
+            rows = self._db.execute("SELECT id, record FROM opens ORDER BY id").fetchall()
+            for number, text in rows:
                 try:
-                    found.append(Record.unpack(text))
+                    record = Record.unpack(text)
+                    if record.persistent_id != number:
+                        raise ValueError(f"it says that it is {record.persistent_id!r}")
+                    found.append(record)
                 except (ValueError, TypeError) as damaged:
                     log.error("%s: record %d: %s", self._path, number, damaged)
+                    self.forget(number)
         return found
 
     def keep(self, record: Record) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ksmbd.auth.identity import Identity
 from ksmbd.state import local_locks, shares
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from ksmbd.state.server import Server
 
 log = logging.getLogger("ksmbd.smb")
+
+_DAMAGED: Final = (ValueError, TypeError, AttributeError)  # a record that says nothing of an open
 
 
 class Persistence:
@@ -104,7 +106,7 @@ class Persistence:
         for record in self.journal.records():
             try:
                 self._restore(record)
-            except (OSError, NtStatusError) as gone:
+            except (OSError, NtStatusError, *_DAMAGED) as gone:
                 log.warning("%s/%s is not opened again: %s", record.share, record.path, gone)
                 self.journal.forget(record.persistent_id)
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sqlite3
@@ -417,10 +418,18 @@ def test_a_damaged_record_is_told_and_the_others_live(
     with sqlite3.connect(machine.path) as db:
         db.execute("INSERT INTO opens VALUES (7, '[1, 2]')")
         db.execute("INSERT INTO opens VALUES (8, 'nonsense')")
+        fields = len(Record._fields)
+        db.execute("INSERT INTO opens VALUES (9, ?)", (json.dumps([None] * fields),))
+        row = json.dumps([10, 9, "data", *"x" * fields][:fields])
+        db.execute("INSERT INTO opens VALUES (10, ?)", (row,))
     machine.start()
-    assert "record 7" in caplog.text
-    assert "record 8" in caplog.text
+    assert all(f"record {number}" in caplog.text for number in (7, 8, 9))
+    assert caplog.text.count("is not opened again") == 1
     back(machine.client(), file)
+    caplog.clear()
+    machine.restart()
+    assert "record" not in caplog.text  # they were forgotten
+    assert "is not opened again" not in caplog.text
 
 
 def test_only_its_owner_reads_the_store(machine: Machine) -> None:
