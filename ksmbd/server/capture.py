@@ -265,6 +265,7 @@ class Tapped:
         self._captures = [(capture, capture.stream(connection, port)) for capture in captures]
         self._receive = inner.receive
         self.is_direct = inner.is_direct
+        self.in_order = inner.in_order
         self.run = inner.run
 
     def receive(self, connection: Connection, frame: memoryview, /) -> Work | None:

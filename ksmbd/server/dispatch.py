@@ -46,6 +46,7 @@ _GLANCE: Final = struct.Struct("<4s8xH6xI")  # ProtocolId, Command, NextCommand
 _U32: Final = struct.Struct("<I")
 _MOST_REPLY: Final = 9 << 20  # bytes of data in one frame: the longest READ and what comes with it
 _DIRECT: Final = frozenset(command for command, spec in COMMANDS.items() if spec.direct)
+_IN_ORDER: Final = frozenset((Command.CHANGE_NOTIFY, Command.LOCK))
 # Alone in their frame these wait for nobody: a CANCEL has nothing to find.
 _NEVER_WAITS: Final = frozenset((Command.CLOSE, Command.ECHO, Command.QUERY_INFO))
 _NO_MORE: Final = bytes(4)  # NextCommand
@@ -76,6 +77,17 @@ def is_direct(frame: Buffer, alone: bool = True) -> bool:
         if at + _SMALLEST > size:
             return False
     return False
+
+
+def in_order(frame: Buffer) -> bool:
+    """Whether requests like this one are to be run in the order in which they came.
+
+    CHANGE_NOTIFYs and LOCKs wait in a line, and the client knows who is first in it.
+    """
+    if len(frame) < _SMALLEST:  # let go of, when all is done
+        return False
+    protocol, command, _ = _GLANCE.unpack_from(frame)
+    return protocol == SMB2_PROTOCOL_ID and command in _IN_ORDER
 
 
 def receive(connection: Connection, frame: memoryview) -> Work | None:

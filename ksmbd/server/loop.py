@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Final
 from ksmbd.server.watchdog import Role, Watchdog
 
 if TYPE_CHECKING:
-    from ksmbd.server.reader import Reader, Runner
+    from ksmbd.server.lane import Runner
+    from ksmbd.server.reader import Reader
 
 log = logging.getLogger("ksmbd.conn")
 

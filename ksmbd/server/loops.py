@@ -16,7 +16,7 @@ from ksmbd.server.own_thread import OwnThread, has_interpreter_lock
 from ksmbd.server.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from ksmbd.server.reader import Runner
+    from ksmbd.server.lane import Runner
 
 MAX_READERS = 64
 

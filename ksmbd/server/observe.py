@@ -151,6 +151,7 @@ class Observing:
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
         self.is_direct = dispatch.is_direct
+        self.in_order = dispatch.in_order
 
     def receive(self, connection: Connection, frame: memoryview, /) -> Work | None:
         arrived = perf_counter_ns()

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
+from ksmbd.server.lane import Lane, Runner
 from ksmbd.server.loop import Loop
 from ksmbd.server.own_thread import OwnThread
 from ksmbd.server.tcp import TcpTransport
@@ -47,17 +48,14 @@ class Dispatch(Protocol):
     def is_direct(self, frame: Buffer, alone: bool, /) -> bool:
         """Whether the reader may run the frame itself; *alone*: nobody else waits meanwhile."""
 
+    def in_order(self, frame: Buffer, /) -> bool:
+        """Whether it is to be run after others like it that came before."""
+
     def receive(self, connection: Connection, frame: memoryview, /) -> Work | None:
         """Make the frame a Work; None if it is done.  Raises Disconnect."""
 
     def run(self, work: Work, /) -> None:
         """Do all of it.  Never raises."""
-
-
-class Runner(Protocol):
-    """The kworkers."""
-
-    def run(self, fn: Callable[..., object], /, *args: object) -> None: ...
 
 
 class Reader:
@@ -87,6 +85,7 @@ class Reader:
         self._loop = loop
         self._watchdog = loop.watchdog
         self._armed = loop.watchdog.armed
+        self._lane = Lane(pool, loop.watchdog, self._run_queued)
         self._lost = lost
         self._direct = direct
         self.fd = transport.fileno()
@@ -127,8 +126,9 @@ class Reader:
         return self._deaf
 
     def cool_down(self) -> None:
-        """A work item of ours was held up: the next ones are for the kworkers."""
+        """A work item of ours is held up: the next ones are for the kworkers."""
         self._cool = COOL_FRAMES
+        self._lane.held_up(self.dispatch.in_order)
 
     def turn(self, role: Role, *, hung_up: bool = False) -> bool:
         """Read what has come; False if the role went to another thread meanwhile.
@@ -236,18 +236,26 @@ class Reader:
     def _run_here(self, work: Work, role: Role) -> bool:
         """Run *work* as a kworker on loan; False if the role went to another thread meanwhile."""
         work.direct = True
+        self._lane.at = work
         role.works = number = role.works + 1
         self._armed[role] = number
         if self._watchdog.asleep:
             self._watchdog.wake()
         self.dispatch.run(work)
-        return self._armed.pop(role, None) is not None
+        if self._armed.pop(role, None) is not None:
+            self._lane.at = None
+            return True
+        self._lane.over(work)
+        return False
 
     def _queue(self, work: Work) -> None:
         with self._room:
             self._queued += 1
         try:
-            self._pool.run(self._run_queued, work)
+            if self.dispatch.in_order(work.frame):
+                self._lane.put(work)
+            else:
+                self._pool.run(self._run_queued, work)
         except RuntimeError:
             raise Disconnect("the server is shutting down") from None
 

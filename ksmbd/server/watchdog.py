@@ -60,6 +60,17 @@ class Watchdog:
         self._thread: threading.Thread | None = None  # by self._lock
         self._closed = False
 
+    def arm(self, role: Role) -> None:
+        """*role* begins its next work item; ``Reader`` has this, and ``disarm``, in line."""
+        role.works = number = role.works + 1
+        self.armed[role] = number
+        if self.asleep:
+            self.wake()
+
+    def disarm(self, role: Role) -> bool:
+        """It has done it; False if another thread goes on meanwhile."""
+        return self.armed.pop(role, None) is not None
+
     def wake(self) -> None:
         """Begin to look; for a reader that has just armed and sees ``asleep``."""
         self.asleep = False

@@ -73,6 +73,7 @@ class Bench:
         self.frames = threading.Semaphore(0)
         dispatch = SimpleNamespace(
             is_direct=lambda frame, alone: True,
+            in_order=lambda frame: False,
             receive=lambda connection, frame: self.frames.release(),
             run=lambda work: None,
         )

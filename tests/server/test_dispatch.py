@@ -238,6 +238,14 @@ def test_long_reads_and_writes_are_not_direct(client: Client) -> None:
     assert not dispatch.is_direct(client.pack(client.frames.write(bytes(70000))))
 
 
+def test_what_waits_in_a_line_is_run_in_the_order_in_which_it_came(client: Client) -> None:
+    frames = client.frames
+    assert dispatch.in_order(client.pack(frames.change_notify()))
+    assert dispatch.in_order(client.pack(frames.lock()))
+    assert not dispatch.in_order(client.pack(frames.echo()))
+    assert not dispatch.in_order(TRANSFORM_PROTOCOL_ID + bytes(100))
+
+
 def test_a_listing_is_direct_only_while_no_other_connection_waits(client: Client) -> None:
     listing = client.pack(client.frames.query_directory())
     assert dispatch.is_direct(listing, True)

@@ -42,6 +42,9 @@ class FakeDispatch:
     def is_direct(self, frame: Any, alone: bool) -> bool:
         return bytes(frame[:1]) == b"d"
 
+    def in_order(self, frame: Any) -> bool:
+        return False
+
     def receive(self, connection: Any, frame: memoryview) -> FakeWork:
         return FakeWork(connection, frame)
 

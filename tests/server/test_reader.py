@@ -31,7 +31,10 @@ class FakeWork:
 
 
 class FakeDispatch:
-    """Frames are text: ``d...`` is direct, ``q...`` is queued; ``hold`` makes a name block."""
+    """Frames are text: ``d...`` is direct, ``q...`` and ``l...`` are queued, the latter in line.
+
+    ``hold`` makes a name block.
+    """
 
     def __init__(self) -> None:
         self.threads: dict[str, str] = {}
@@ -48,6 +51,9 @@ class FakeDispatch:
 
     def is_direct(self, frame: Any, alone: bool) -> bool:
         return bytes(frame[:1]) == b"d"
+
+    def in_order(self, frame: Any) -> bool:
+        return bytes(frame[:1]) == b"l"
 
     def receive(self, connection: Any, frame: memoryview) -> Any:
         if bytes(frame[:3]) == self.bad:
@@ -166,6 +172,47 @@ def test_while_something_is_queued_short_frames_are_queued_too(bench: Bench) -> 
     assert bench.dispatch.threads["d1"].startswith("ksmbd-io/")
     release.set()
     bench.dispatch.wait_done()
+
+
+def test_what_keeps_its_order_waits_for_what_came_before_it(bench: Bench) -> None:
+    release = bench.dispatch.hold("l1")
+    bench.put("l1", "l2", "l3", "q4")
+    bench.dispatch.wait_entered()
+    bench.dispatch.wait_done()
+    assert bench.dispatch.order == ["q4"]
+    release.set()
+    bench.dispatch.wait_done(3)
+    assert bench.dispatch.order == ["q4", "l1", "l2", "l3"]
+    bench.put("l5")
+    bench.dispatch.wait_done()
+
+
+def test_what_is_held_up_does_not_hold_up_what_keeps_its_order(bench: Bench) -> None:
+    release = bench.dispatch.hold("l1")
+    bench.put("l1", "l2", "l3")
+    bench.dispatch.wait_entered()
+    bench.hold_up()
+    bench.dispatch.wait_done(2)
+    assert bench.dispatch.order == ["l2", "l3"]
+    release.set()
+    bench.dispatch.wait_done()
+    bench.put("l4", "l5")
+    bench.dispatch.wait_done(2)
+    assert bench.dispatch.order[2:] == ["l1", "l4", "l5"]
+
+
+def test_what_keeps_its_order_waits_for_one_that_the_reader_is_held_up_at(bench: Bench) -> None:
+    bench.dispatch.in_order = lambda frame: True  # type: ignore[method-assign]
+    release = bench.dispatch.hold("d1")
+    bench.put("d1")
+    bench.dispatch.wait_entered()
+    bench.hold_up()
+    bench.put("d2", "d3", "cancel")
+    bench.dispatch.wait_done()
+    assert bench.dispatch.order == ["cancel"]
+    release.set()
+    bench.dispatch.wait_done(3)
+    assert bench.dispatch.order == ["cancel", "d1", "d2", "d3"]
 
 
 def test_direct_dispatch_can_be_turned_off() -> None:
