@@ -194,7 +194,8 @@ class Endpoint(asyncio.DatagramProtocol):
         request, *lines = head.decode("latin-1").split("\r\n")
         method, _, rest = request.partition(" ")
         path = rest.partition(" ")[0]
-        if path.strip("/").casefold() != str(self._announcer.device.uuid):
+        ours = path.strip("/").casefold() == str(self._announcer.device.uuid)
+        if not ours and (method, path) != ("POST", "/"):  # where one asks who is there
             return _http(404)
         if method != "POST":
             return _http(405)
@@ -205,7 +206,8 @@ class Endpoint(asyncio.DatagramProtocol):
             return _http(413)
         body = await reader.readexactly(length)
         try:
-            return _http(200, self._announcer.metadata(body))
+            answer = self._announcer.posted(body, self._where, to_endpoint=ours)
+            return _http(200, answer)
         except Malformed as why:
             log.debug("%s: %s", self._where, why)
             return _http(400)

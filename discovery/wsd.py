@@ -4,6 +4,7 @@ we come    Hello            to all
 Probe      ProbeMatches     who asks learns our address of the endpoint, a UUID
 Resolve    ResolveMatches   ... and with it where our metadata are
 Get        GetResponse      over HTTP: name, workgroup, kind
+Probe      ProbeMatches     over HTTP: who knows our address need not ask all for it
 we go      Bye              to all
 """
 
@@ -32,6 +33,7 @@ GET: Final = f"{WST}/Get"
 _OUR_TYPES: Final = frozenset({"Device", "Computer"})  # wsdp:Device, pub:Computer
 _TYPES: Final = "<wsd:Types>wsdp:Device pub:Computer</wsd:Types>"
 _VERSION: Final = "<wsd:MetadataVersion>2</wsd:MetadataVersion>"
+_NONE: Final = "<wsd:ProbeMatches/>"
 _REMEMBERED: Final = 256  # messages; who repeats one is not answered again
 _DIALECT: Final = "http://schemas.xmlsoap.org/ws/2006/02/devprof"
 
@@ -62,7 +64,7 @@ class Announcer:
             asked = parse(datagram)
         except Malformed:
             return None
-        answers = {f"{WSD}/Probe": self._probe, f"{WSD}/Resolve": self._resolve}
+        answers = {f"{WSD}/Probe": self._probed, f"{WSD}/Resolve": self._resolve}
         handler = answers.get(asked.action)
         if handler is None or asked.message_id in self._heard:
             return None
@@ -71,9 +73,20 @@ class Announcer:
             self._heard.popitem(last=False)
         return handler(asked, address)
 
-    def metadata(self, request: bytes) -> bytes:
-        """The answer to a Get.  Raises Malformed for anything else."""
+    def posted(self, request: bytes, address: str, *, to_endpoint: bool) -> bytes:
+        """The answer to what came over HTTP to *address*, and there *to_endpoint* or to nobody.
+
+        A Probe finds out who is there; it is answered even if nobody is, with no match.  A Get is
+        for our endpoint.  Raises Malformed for anything else.
+        """
         asked = parse(request)
+        if asked.action == f"{WSD}/Probe":
+            return self._probe(asked, address) or self._reply("ProbeMatches", _NONE, asked)
+        if not to_endpoint:
+            raise Malformed(f"{asked.action} to nobody")
+        return self._metadata(asked)
+
+    def _metadata(self, asked: Envelope) -> bytes:
         if asked.action != GET or asked.to.casefold() != self.device.uuid.urn:
             raise Malformed(f"{asked.action} to {asked.to}")
         return envelope(
@@ -86,26 +99,35 @@ class Announcer:
 
     # -- parts ---------------------------------------------------------------------------
 
-    def _probe(self, asked: Envelope, address: str) -> bytes | None:
-        """Types narrow the question, all of them must be ours; we have no scopes."""
+    def _probe(self, asked: Envelope, address: str = "") -> bytes | None:
+        """Types narrow the question, all of them must be ours; we have no scopes.
+
+        With *address* we say where we are, too: who has it asks for nothing else before the Get.
+        """
         types = (asked.text(f"{{{WSD}}}Probe", f"{{{WSD}}}Types") or "").split()
         scopes = asked.text(f"{{{WSD}}}Probe", f"{{{WSD}}}Scopes")
         if scopes or not _OUR_TYPES.issuperset(name.rpartition(":")[2] for name in types):
             return None
-        match = f"{self._endpoint()}{_TYPES}{_VERSION}"
+        where = self._where(address) if address else ""
+        match = f"{self._endpoint()}{_TYPES}{where}{_VERSION}"
         body = f"<wsd:ProbeMatches><wsd:ProbeMatch>{match}</wsd:ProbeMatch></wsd:ProbeMatches>"
         return self._reply("ProbeMatches", body, asked)
+
+    def _probed(self, asked: Envelope, _address: str) -> bytes | None:
+        return self._probe(asked)
 
     def _resolve(self, asked: Envelope, address: str) -> bytes | None:
         wanted = asked.text(f"{{{WSD}}}Resolve", f"{{{WSA}}}EndpointReference", f"{{{WSA}}}Address")
         if wanted is None or wanted.casefold() != self.device.uuid.urn:
             return None
-        where = f"<wsd:XAddrs>http://{address}/{self.device.uuid}</wsd:XAddrs>"
-        match = f"{self._endpoint()}{_TYPES}{where}{_VERSION}"
+        match = f"{self._endpoint()}{_TYPES}{self._where(address)}{_VERSION}"
         body = (
             f"<wsd:ResolveMatches><wsd:ResolveMatch>{match}</wsd:ResolveMatch></wsd:ResolveMatches>"
         )
         return self._reply("ResolveMatches", body, asked)
+
+    def _where(self, address: str) -> str:
+        return f"<wsd:XAddrs>http://{address}/{self.device.uuid}</wsd:XAddrs>"
 
     def _endpoint(self) -> str:
         address = f"<wsa:Address>{self.device.uuid.urn}</wsa:Address>"

@@ -3,13 +3,16 @@
     python -m tests.discovery.asking WAY@ADDRESS... [--beside WAY@ADDRESS...]
 
 asks by each way (``wsd``, ``mdns``) from each address of this machine, again and again, until
-everything before ``--beside`` has been answered.  It prints who answered what, as JSON: whether the
+everything before ``--beside`` has been answered; an interface's name in the place of an address is
+for IPv6.  It prints who answered what, as JSON: whether the
 others were answered meanwhile is the question then.  The messages of ``wsd`` are in the form that
-Windows' own client has: Probe by multicast, Resolve, and Get over HTTP.
+Windows' own client has: Probe by multicast, Resolve, and Get over HTTP; and Probe over HTTP, as by
+who knows the address already.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import re
@@ -23,6 +26,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 WSD: Final = ("239.255.255.250", 3702)
+WSD_6: Final = ("ff02::c", 3702)
 MDNS: Final = ("224.0.0.251", 5353)
 GIVE_UP_S: Final = 90.0
 AGAIN_S: Final = 1.0
@@ -55,22 +59,28 @@ class Asker:
     answers: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.to: tuple[str | int, ...] = WSD if self.way == "wsd" else MDNS
+        if "." not in self.address:
+            number = socket.if_nametoindex(self.address)
+            self.socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, number)
+            self.socket.bind(("::", 0, 0, number))
+            self.to = (*WSD_6, 0, number)
+            return
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         own = socket.inet_aton(self.address)
         self.socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, own)
         self.socket.bind((self.address, 0))
 
     def ask(self) -> None:
-        if self.way == "wsd":
-            self.socket.sendto(probe(), WSD)
-        else:
-            self.socket.sendto(question(), MDNS)
+        with contextlib.suppress(OSError):  # no address yet, of IPv6
+            self.socket.sendto(probe() if self.way == "wsd" else question(), self.to)
 
     def hear(self) -> None:
-        data, (sender, _) = self.socket.recvfrom(65536)
+        data, (sender, *_) = self.socket.recvfrom(65536)
         self.answers.append(f"{sender} {data.decode('latin-1')}")
         if self.way == "wsd" and "ProbeMatches" in self.answers[-1]:
-            self.socket.sendto(resolve(endpoint(self.answers[-1])), WSD)
+            self.socket.sendto(resolve(endpoint(self.answers[-1])), self.to)
 
     @property
     def done(self) -> bool:
@@ -101,16 +111,20 @@ def endpoint(matches: str) -> str:
     return found[1]
 
 
-def metadata(matches: str) -> str:
-    """What the place that ResolveMatches name has to say of the endpoint."""
-    found = re.search(r"<wsd:XAddrs>http://([\d.]+):(\d+)(/[^<]*)</wsd:XAddrs>", matches)
+def over_http(matches: str, interface: str) -> list[str]:
+    """What the place that ResolveMatches name has to say: to a Probe, and of the endpoint."""
+    found = re.search(r"<wsd:XAddrs>http://\[?([\da-f.:]+?)\]?:(\d+)(/[^<]*)</wsd:XAddrs>", matches)
     assert found is not None, matches
-    connection = http.client.HTTPConnection(found[1], int(found[2]), timeout=30)
-    headers = {"Content-Type": "application/soap+xml", "User-Agent": "WSDAPI"}
-    body = message(endpoint(matches), GET, "", more=ANONYMOUS)
-    connection.request("POST", found[3], body, headers)
-    answer = connection.getresponse()
-    return f"{found[0]} {answer.status} {answer.read().decode()}"
+    host = found[1] if "." in found[1] else f"{found[1]}%{interface}"
+    asked = (("/", probe()), (found[3], message(endpoint(matches), GET, "", more=ANONYMOUS)))
+    said = []
+    for path, body in asked:
+        connection = http.client.HTTPConnection(host, int(found[2]), timeout=30)
+        headers = {"Content-Type": "application/soap+xml", "User-Agent": "WSDAPI"}
+        connection.request("POST", path, body, headers)
+        answer = connection.getresponse()
+        said.append(f"{found[0]} {answer.status} {answer.read().decode()}")
+    return said
 
 
 def question() -> bytes:
@@ -140,7 +154,7 @@ def main(arguments: list[str]) -> int:
     for word, answers in said.items():
         resolved = next((each for each in answers if "ResolveMatches" in each), "")
         if word.startswith("wsd@") and resolved:
-            answers.append(metadata(resolved))
+            answers += over_http(resolved, askers[word].address)
     print(json.dumps(said))
     return 0 if all(asker.done for asker in needed) else 1
 

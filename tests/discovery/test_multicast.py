@@ -55,6 +55,8 @@ def test_lengths(length: str, status: bytes) -> None:
         ("GET / HTTP/1.1", b"404 Not Found"),
         (f"GET /{OURS} HTTP/1.1", b"405 Method Not Allowed"),
         (f"POST /{OURS} HTTP/1.1", b"411 Length Required"),
+        ("POST / HTTP/1.1", b"411 Length Required"),
+        ("POST /x HTTP/1.1", b"404 Not Found"),
         ("", b"404 Not Found"),
     ],
 )

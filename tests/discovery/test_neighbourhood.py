@@ -124,22 +124,28 @@ def discovery(wires: None, tmp_path: Path) -> Iterator[Running]:
         assert started.stop() == 0
 
 
-def test_wsdd_finds_the_server_on_the_right_wire(discovery: Running, clients: Path) -> None:
+@pytest.mark.parametrize(
+    ("how", "shown", "hidden"),
+    [("--ipv4only", f"{SHOWN}.1", f"{HIDDEN}.1"), ("--ipv6only", "fe80:", "%hidden1")],
+)
+def test_wsdd_finds_the_server_on_the_right_wire(
+    discovery: Running, clients: Path, how: str, shown: str, hidden: str
+) -> None:
     looking = Running(
         THERE,
         sys.executable,
         str(clients / "usr/bin/wsdd"),
         "--discovery",
         "--no-host",
-        "--ipv4only",
+        how,
         "-vv",
     )
     try:
         said = looking.read_until(r"discovered ATTIC in Workgroup:LAB on \S+\s")
     finally:
         looking.stop()
-    assert f"on {SHOWN}.1" in said
-    assert f"{HIDDEN}.1:3702" not in said
+    assert f"on {shown}" in said
+    assert not re.search(rf"{re.escape(hidden)}\S*:3702", said)
 
 
 def test_who_listens_hears_it_go(discovery: Running, clients: Path) -> None:
@@ -184,13 +190,29 @@ def asked(*words: str) -> dict[str, list[str]]:
 def test_it_answers_as_windows_asks(discovery: Running) -> None:
     """Probe by multicast, the answer by unicast; Resolve; Get over HTTP on port 5357."""
     answers = asked(f"wsd@{SHOWN}.2")[f"wsd@{SHOWN}.2"]
-    matches, where, metadata = answers[0], answers[-2], answers[-1]
+    matches, where, directed, metadata = answers[0], *answers[-3:]
     assert matches.startswith(f"{SHOWN}.1 ")
     assert "ProbeMatches" in matches
     assert f"<wsd:XAddrs>http://{SHOWN}.1:5357/" in where
+    assert " 200 " in directed
+    assert "ProbeMatches" in directed
+    assert f"<wsd:XAddrs>http://{SHOWN}.1:5357/" in directed
     assert " 200 " in metadata
     assert "<pub:Computer>ATTIC/Workgroup:LAB</pub:Computer>" in metadata
     assert "boxes &amp; files" in metadata
+
+
+def test_it_answers_over_ipv6_as_well(discovery: Running) -> None:
+    """By the link-local address, as Windows prefers it."""
+    answers = asked("wsd@shown1", "--beside", "wsd@hidden1")
+    assert answers["wsd@hidden1"] == []
+    matches, where, directed, metadata = (answers["wsd@shown1"][n] for n in (0, -3, -2, -1))
+    assert matches.startswith("fe80::")
+    assert "ProbeMatches" in matches
+    for told in (where, directed):
+        assert re.search(r"<wsd:XAddrs>http://\[fe80:[^]]*\]:5357/", told)
+    assert " 200 " in metadata
+    assert "<pub:Computer>ATTIC/Workgroup:LAB</pub:Computer>" in metadata
 
 
 def test_time_machine_hears_of_the_place_for_backups(discovery: Running) -> None:

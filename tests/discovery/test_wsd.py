@@ -27,6 +27,9 @@ def announcer() -> Announcer:
     return Announcer(DEVICE, 77, lambda: UUID(int=next(numbers)))
 
 
+WHERE = "[fe80::1]:5357"
+
+
 def probe(inner: str, number: int = 1000) -> bytes:
     body = f"<wsd:Probe>{inner}</wsd:Probe>"
     return envelope(f"{WSD}/Probe", body, message_id=UUID(int=number))
@@ -94,7 +97,7 @@ def test_others_are_not(announcer: Announcer) -> None:
 
 
 def test_metadata_name_the_computer_and_its_workgroup(announcer: Announcer) -> None:
-    told = parse(announcer.metadata(get(OURS.urn)))
+    told = parse(announcer.posted(get(OURS.urn), WHERE, to_endpoint=True))
     assert told.action == f"{WST}/GetResponse"
     assert told.body.findtext(f".//{{{PUB}}}Computer") == "HOME/Workgroup:LAB"
     assert told.body.findtext(f".//{{{WSDP}}}FriendlyName") == "files & <more>"
@@ -106,7 +109,33 @@ def test_metadata_name_the_computer_and_its_workgroup(announcer: Announcer) -> N
 )
 def test_metadata_are_for_who_asks_us_for_them(announcer: Announcer, request_: bytes) -> None:
     with pytest.raises(Malformed):
-        announcer.metadata(request_)
+        announcer.posted(request_, WHERE, to_endpoint=True)
+
+
+def test_metadata_are_not_for_who_asks_nobody_for_them(announcer: Announcer) -> None:
+    with pytest.raises(Malformed):
+        announcer.posted(get(OURS.urn), WHERE, to_endpoint=False)
+
+
+@pytest.mark.parametrize("to_endpoint", [False, True])
+def test_who_asks_our_address_is_told_where_the_metadata_are(
+    announcer: Announcer, to_endpoint: bool
+) -> None:
+    request = probe("<wsd:Types>wsdp:Device</wsd:Types>")
+    for _ in range(2):  # over HTTP nothing is a repetition
+        answer = announcer.posted(request, WHERE, to_endpoint=to_endpoint)
+        told = parse(answer)
+        assert told.action == f"{WSD}/ProbeMatches"
+        (match,) = told.body.findall(f".//{{{WSD}}}ProbeMatch")
+        assert match.findtext(f"{{{WSD}}}XAddrs") == f"http://{WHERE}/{OURS}"
+        assert b"0000000003e8</wsa:RelatesTo>" in answer
+
+
+def test_who_asks_our_address_for_a_printer_finds_none(announcer: Announcer) -> None:
+    request = probe("<wsd:Types>wsdp:Printer</wsd:Types>")
+    told = parse(announcer.posted(request, WHERE, to_endpoint=False))
+    assert told.action == f"{WSD}/ProbeMatches"
+    assert told.body.find(f".//{{{WSD}}}ProbeMatch") is None
 
 
 def test_hello_and_bye_name_the_endpoint_and_count(announcer: Announcer) -> None:
