@@ -110,11 +110,16 @@ def _attribute(work: Work, open: Open) -> bytes:
 
 
 def _control(work: Work, open: Open) -> bytes:
-    """Whether there are quotas; users without one have no limits, on Linux."""
+    """Whether there are quotas, and the limits of users who are new."""
     now = quota.state(open.file.fd)
     flags = fs_info.QUOTA_TRACK if now.tracked else 0
     flags |= fs_info.QUOTA_ENFORCE if now.enforced else 0
-    return fs_info.FileFsControlInformation(file_system_control_flags=flags).pack()
+    told = fs_info.FileFsControlInformation(file_system_control_flags=flags)
+    if now.tracked:
+        given = quota.defaults(open.file.fd)
+        told.default_quota_threshold = given.threshold or fs_info.NO_QUOTA
+        told.default_quota_limit = given.limit or fs_info.NO_QUOTA
+    return told.pack()
 
 
 def _object_id(work: Work, open: Open) -> bytes:

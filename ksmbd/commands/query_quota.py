@@ -79,6 +79,8 @@ def _scan(open: Open, fd: int, domain: Domain, query: QuotaQuery) -> Iterable[Qu
 
 
 def _entry(domain: Domain, found: Quota) -> QuotaEntry:
+    if found.uid == quota.DEFAULTS:  # what is kept there is no limit of root's
+        found = found._replace(threshold=None, limit=None)
     threshold, limit = (
         NO_LIMIT if bound is None else bound for bound in (found.threshold, found.limit)
     )

@@ -5,35 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ksmbd.commands import set_file, set_quota, set_security
+from ksmbd.commands import set_file, set_filesystem, set_quota, set_security
 from ksmbd.state.open import Open
 from ksmbd.state.work import Reply, Work
-from ksmbd.wire.fs_info import FsInfo
 from ksmbd.wire.query_info import INFO_FILE, INFO_FILESYSTEM, INFO_QUOTA, INFO_SECURITY
 from ksmbd.wire.set_info import SetInfoRequest, SetInfoResponse
 from ksmbd.wire.status import NtStatus, NtStatusError
 
-
-def _filesystem(work: Work, open: Open, req: SetInfoRequest, data: memoryview) -> None:
-    """Nothing of a volume can be set: that is the administrator's, at the server.
-
-    ACCESS_DENIED        quota control, object id
-    NOT_SUPPORTED        the label, which no server lets a client set, [MS-SMB2] 3.3.5.21.2
-    INVALID_INFO_CLASS   any other
-    """
-    info_class = req.file_info_class
-    status = _FILESYSTEM.get(info_class, NtStatus.INVALID_INFO_CLASS)
-    raise NtStatusError(status, f"file system class {info_class}")
-
-
-_FILESYSTEM: Final[dict[int, NtStatus]] = {
-    FsInfo.LABEL: NtStatus.NOT_SUPPORTED,
-    FsInfo.CONTROL: NtStatus.ACCESS_DENIED,
-    FsInfo.OBJECT_ID: NtStatus.ACCESS_DENIED,
-}
 _TYPES: Final[dict[int, Callable[[Work, Open, SetInfoRequest, memoryview], None]]] = {
     INFO_FILE: set_file.set_file,
-    INFO_FILESYSTEM: _filesystem,
+    INFO_FILESYSTEM: set_filesystem.set_filesystem,
     INFO_SECURITY: set_security.set_security,
     INFO_QUOTA: set_quota.set_quota,
 }

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from ksmbd.state.open import Open
-from ksmbd.state.quotas import kernel_errors, tracked, uid_of
+from ksmbd.state.quotas import bound, kernel_errors, tracked, uid_of
 from ksmbd.state.work import Work
 from ksmbd.vfs import quota
-from ksmbd.wire.quota import NO_ENTRY, NO_LIMIT, unpack_entries
+from ksmbd.wire.quota import unpack_entries
 from ksmbd.wire.set_info import SetInfoRequest
 from ksmbd.wire.status import NtStatus, NtStatusError
-
-_MOST: Final = 1 << 60  # bytes, of a limit
 
 
 def set_quota(work: Work, open: Open, req: SetInfoRequest, data: memoryview) -> None:
     """Limit users.
 
     NOT_SUPPORTED       the file system keeps no quotas
-    ACCESS_DENIED       the user does not administer the share, or it is read-only
+    ACCESS_DENIED       the user does not administer the share, or it is read-only; root's, which
+                        no file system enforces
     INVALID_PARAMETER   no chain of FILE_QUOTA_INFORMATION, or limits that no disk has
     NO_SUCH_USER        a SID that is no user's of this server
     """
@@ -29,18 +26,11 @@ def set_quota(work: Work, open: Open, req: SetInfoRequest, data: memoryview) -> 
     open.tree.require_writable()
     domain = work.server.domain
     wanted = [  # all of it is looked at before anything is set
-        (uid_of(domain, each.sid), _bound(each.threshold), _bound(each.limit))
+        (uid_of(domain, each.sid), bound(each.threshold), bound(each.limit))
         for each in unpack_entries(data)
     ]
+    if any(uid == quota.DEFAULTS for uid, *_ in wanted):
+        raise NtStatusError(NtStatus.ACCESS_DENIED, "root has no limits")
     with kernel_errors():
         for uid, threshold, limit in wanted:
             quota.set_limits(fd, uid, threshold, limit)
-
-
-def _bound(value: int) -> int | None:
-    """In our terms. 0 is none to Linux, and so it is to Samba, whose clients say so."""
-    if value in (0, NO_LIMIT, NO_ENTRY):
-        return None
-    if value > _MOST:
-        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"a limit of {value} bytes")
-    return value

@@ -9,6 +9,7 @@ from ksmbd.ipc.requests import TreeConnectReply
 from ksmbd.state import shares
 from ksmbd.state.connection import Connection
 from ksmbd.state.identities import credentials_for, share_access, token_for
+from ksmbd.state.quotas import give_defaults
 from ksmbd.state.refusals import not_encrypted, refused
 from ksmbd.state.server import Server
 from ksmbd.state.session import Session
@@ -85,6 +86,8 @@ def tree_connect(work: Work, req: TreeConnectRequest) -> Reply:
     share = tree.share
     work.header.tree_id = tree.tree_id
     work.tree = tree
+    if tree.writable and not tree.administers:
+        give_defaults(tree)
     if share.root is not None and share.root.depot.used:
         work.after.append(share.root.depot.sweep)
     return Reply(

@@ -17,11 +17,16 @@ from ksmbd.vfs import credentials
 from ksmbd.vfs.stat import FsStat
 
 UNIT: Final = 1024  # bytes, of a limit
+# The uid in whose record the default limits are: XFS gives them to all who have none, Samba's
+# default_quota keeps them there, too, and root itself is not limited.
+DEFAULTS: Final = 0
 
 GET: Final = 0x800007  # Q_GETQUOTA
 SET: Final = 0x800008  # Q_SETQUOTA
 GET_NEXT: Final = 0x800009  # Q_GETNEXTQUOTA: of an id, or the next that has any
 GET_STATE: Final = 0x5805  # Q_XGETQSTAT, which all file systems with quotas answer
+ON: Final = 0x5801  # Q_XQUOTAON
+OFF: Final = 0x5802  # Q_XQUOTAOFF
 _QUOTACTL_FD: Final = 443
 _USERS: Final = 0
 _LIMITS: Final = 1  # QIF_BLIMITS: these are valid, and nothing else
@@ -30,6 +35,7 @@ _TRACKED, _ENFORCED = 1, 2  # FS_QUOTA_UDQ_ACCT, FS_QUOTA_UDQ_ENFD
 
 BLOCK: Final = struct.Struct("=8QII")  # struct if_nextdqblk; if_dqblk lacks the id at its end
 STATE: Final = struct.Struct("=bxH")  # the begin of struct fs_quota_stat: version, flags
+FLAGS: Final = struct.Struct("=I")  # of ON and OFF
 _ROOM: Final = 256  # bytes, more than any of them
 
 _syscall: Final = ctypes.CDLL(None, use_errno=True)["syscall"]
@@ -106,12 +112,27 @@ def set_limits(fd: int, uid: int, threshold: int | None, limit: int | None) -> N
         quotactl(fd, SET, uid, room)
 
 
+def defaults(fd: int) -> Quota:
+    """The limits of users who are new; nothing used."""
+    try:
+        return quota_of(fd, DEFAULTS)._replace(used=0)
+    except OSError:  # none here, or a server that may not ask
+        return Quota(DEFAULTS, 0, None, None)
+
+
+def enforce(fd: int, wanted: bool) -> None:
+    """Refuse more than the limits, or only count. OSError as in quota_of(), or if it cannot."""
+    room = ctypes.create_string_buffer(FLAGS.pack(_ENFORCED), _ROOM)
+    with credentials.holding(_CAP_SYS_ADMIN):
+        quotactl(fd, ON if wanted else OFF, 0, room)
+
+
 def applied(fs: FsStat, fd: int, uid: int) -> FsStat:
     """The file system as large as a user may fill it.
 
     Its size is the threshold, or else the limit; beyond either nothing is available.
     """
-    if not state(fd).enforced:
+    if uid == DEFAULTS or not state(fd).enforced:
         return fs
     try:
         own = quota_of(fd, uid)

@@ -29,11 +29,16 @@ ASKED: Final = (
     (ADMINISTRATOR, f"--quota-user={OTHER}"),
     (ADMINISTRATOR, f"--set=UQLIM:{USER}:0/2097152"),
     (ADMINISTRATOR, "--list"),
+    (ADMINISTRATOR, "--set=FSQLIM:2097152/4194304"),
+    (ADMINISTRATOR, "--set=FSQFLAGS:QUOTA_ENABLED"),
     (ADMINISTRATOR, "--fs"),
+    (ADMINISTRATOR, "--set=FSQFLAGS:QUOTA_ENABLED/DENY_DISK"),
+    (ADMINISTRATOR, "--list"),
     (USER, "--list"),
     (USER, f"--quota-user={USER}"),
     (USER, f"--quota-user={OTHER}"),
     (USER, f"--set=UQLIM:{USER}:0/0"),
+    (USER, "--set=FSQLIM:0/0"),
 )
 
 

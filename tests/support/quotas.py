@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from ksmbd.vfs import quota
-from ksmbd.vfs.quota import BLOCK, GET, GET_NEXT, GET_STATE, SET, STATE
+from ksmbd.vfs.quota import BLOCK, FLAGS, GET, GET_NEXT, GET_STATE, OFF, ON, SET, STATE
 
 MIB: Final = 1 << 20
 
@@ -22,17 +22,23 @@ class Kernel:
         self.flags = 3  # counted and enforced
         self.users: dict[int, tuple[int, int, int]] = {}  # uid -> hard, soft (units), used (bytes)
         self.asked: list[int] = []  # commands
+        self.refused = 0  # a command that the server may not give
 
     def quotactl(self, _fd: int, command: int, uid: int, room: ctypes.Array[ctypes.c_char]) -> None:
         self.asked.append(command)
         if not self.flags:
             raise OSError(errno.ESRCH, os.strerror(errno.ESRCH))
+        if command == self.refused:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
         if command == GET_STATE:
             STATE.pack_into(room, 0, 1, self.flags)
         elif command == SET:
             hard, soft, *_, valid, _id = BLOCK.unpack_from(room)
             assert valid == 1
             self.users[uid] = hard, soft, self.users.get(uid, (0, 0, 0))[2]
+        elif command in (ON, OFF):
+            (wanted,) = FLAGS.unpack_from(room)
+            self.flags = self.flags | wanted if command == ON else self.flags & ~wanted
         else:
             self._get(command, uid, room)
 

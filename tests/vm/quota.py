@@ -82,6 +82,14 @@ def main() -> None:
     assert ALICE not in [each.uid for each in quota.quotas_from(fd, BOB)]
     quota.set_limits(fd, ALICE, None, None)
     assert quota.quota_of(fd, ALICE) == Quota(ALICE, 4 * MIB, None, None)
+
+    assert quota.defaults(fd) == Quota(quota.DEFAULTS, 0, None, None)
+    quota.set_limits(fd, quota.DEFAULTS, MIB, 2 * MIB)
+    assert quota.defaults(fd) == Quota(quota.DEFAULTS, 0, MIB, 2 * MIB)
+    assert fill(f"{DISK}/root", 3 * MIB) == 3 * MIB
+    for enforced in (False, True):
+        quota.enforce(fd, enforced)
+        assert quota.state(fd) == State(tracked=True, enforced=enforced)
     unmount(fd)
     print("quotas: all as they should be")
 
