@@ -36,8 +36,8 @@ from ksmbd.state.tree import TreeConnect
 from ksmbd.state.wait import Wait
 from ksmbd.state.work import Reply, Work
 from ksmbd.vfs import afp_info
-from ksmbd.vfs.abilities import COMPRESSES, abilities
-from ksmbd.vfs.compression import set_compressed
+from ksmbd.vfs.abilities import compresses
+from ksmbd.vfs.compression import settle_new
 from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.needed_eas import has_needed
@@ -504,8 +504,8 @@ def _create(
     open = _attach(work, tree, want, handle, granted, contexts.wish, new=True)
     try:
         work.server.notify.created(handle)
-        if want.options & FILE_NO_COMPRESSION and abilities(tree.root.fd) & COMPRESSES:
-            set_compressed(handle, False)
+        if compresses(handle.dev, entry.parent):
+            settle_new(handle, plain=bool(want.options & FILE_NO_COMPRESSION))
         sacl = rights.give_to_new(tree, open, entry, contexts.security)
         if contexts.posix_mode is not None:
             asked = mode_of_new(contexts.posix_mode, directory=handle.is_directory)

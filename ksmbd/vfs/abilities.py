@@ -43,6 +43,15 @@ def abilities(directory: int) -> int:
     return found
 
 
+def compresses(device: int, directory: int) -> bool:
+    """Whether what is made on a device, in an open directory of it, may be compressed.
+
+    For every file that is made: no system call once the device is known.
+    """
+    found = _known.get(device)
+    return bool((abilities(directory) if found is None else found) & COMPRESSES)
+
+
 def _try(directory: int) -> int | None:
     """The flags; None if this directory takes no file, which says nothing about others."""
     found = 0

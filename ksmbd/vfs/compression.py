@@ -14,6 +14,7 @@ from ksmbd.vfs import credentials
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.stat import is_special
 from ksmbd.vfs.xattr import proc_path
+from ksmbd.wire.access import ATTR_COMPRESSED
 
 _FS_COMPR_FL: Final = 0x00000004
 _FS_NOCOMP_FL: Final = 0x00000400
@@ -50,6 +51,17 @@ def set_compressed(handle: Handle, compressed: bool) -> None:
                 raise
             if compressed:
                 raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP)) from None
+
+
+def settle_new(handle: Handle, *, plain: bool) -> None:
+    """After a file was made where files are compressed: tell what it inherited, or undo it.
+
+    *plain* files are not to be compressed.
+    """
+    if plain:
+        set_compressed(handle, False)
+    elif is_compressed(handle):
+        handle.mark(ATTR_COMPRESSED, True)
 
 
 def change_compression(fd: int, compressed: bool) -> None:

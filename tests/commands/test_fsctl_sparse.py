@@ -12,8 +12,9 @@ import pytest
 
 from ksmbd.commands import fsctl_sparse, query_filesystem
 from ksmbd.ipc.requests import ShareConfig
-from ksmbd.vfs import sparse
+from ksmbd.vfs import abilities, sparse
 from ksmbd.vfs.abilities import COMPRESSES
+from ksmbd.vfs.compression import _FS_IOC_SETFLAGS
 from ksmbd.vfs.handle import Handle
 from ksmbd.wire import fs_info, fsctl
 from ksmbd.wire.access import (
@@ -21,6 +22,7 @@ from ksmbd.wire.access import (
     ATTR_COMPRESSED,
     ATTR_SPARSE,
     FILE_APPEND_DATA,
+    FILE_CREATE,
     FILE_DIRECTORY_FILE,
     FILE_NO_COMPRESSION,
     FILE_READ_ATTRIBUTES,
@@ -31,7 +33,7 @@ from ksmbd.wire.access import (
     FILE_WRITE_EA,
 )
 from ksmbd.wire.change_notify import CHANGE_ATTRIBUTES, CHANGE_LAST_WRITE
-from ksmbd.wire.create import OPLOCK_II
+from ksmbd.wire.create import OPLOCK_II, CreateResponse
 from ksmbd.wire.file_info import FileInfo
 from ksmbd.wire.header import Command
 from ksmbd.wire.ipc import SHARE_STORE_DOS_ATTRS
@@ -435,17 +437,37 @@ def test_compressing_needs_the_right_to_write(client: Client, file: File) -> Non
     assert compression(client, other) == b"\0\0"
 
 
-def test_a_file_can_be_made_uncompressed_where_others_are(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", [0, FILE_DIRECTORY_FILE])
+def test_what_is_made_where_others_are_compressed_is_so_unless_told_otherwise(
+    client: Client, monkeypatch: pytest.MonkeyPatch, kind: int
 ) -> None:
-    said: list[tuple[str, bool]] = []
-    monkeypatch.setattr("ksmbd.commands.create.abilities", lambda _: COMPRESSES)
-    monkeypatch.setattr(
-        "ksmbd.commands.create.set_compressed", lambda handle, on: said.append((handle.path, on))
-    )
-    client.open("usual")
-    client.open("plain", create_options=FILE_NO_COMPRESSION)
-    assert said == [("plain", False)]
+    client.open("warm", create_options=FILE_DIRECTORY_FILE)
+    known = dict.fromkeys(abilities._known, COMPRESSES)
+    monkeypatch.setattr(abilities, "_known", known)
+    client.open("dir", create_options=FILE_DIRECTORY_FILE)
+    monkeypatch.setattr("ksmbd.vfs.compression.fcntl", Inheriting())
+    for name, options, compressed in (
+        ("usual", kind, ATTR_COMPRESSED),
+        ("plain", kind | FILE_NO_COMPRESSION, 0),
+    ):
+        file = client.open(f"dir/{name}", create_options=options, create_disposition=FILE_CREATE)
+        told = file.response.body(CreateResponse).file_attributes
+        assert told & ATTR_COMPRESSED == compressed, name
+        assert compression(client, file) == (b"\2\0" if compressed else b"\0\0")
+
+
+class Inheriting:
+    """The flags of files that were made in a directory that compresses: FS_COMPR_FL, at first."""
+
+    def __init__(self) -> None:
+        self.plain: set[int] = set()
+
+    def ioctl(self, fd: int, request: int, argument: bytes) -> bytes:
+        inode = os.fstat(fd).st_ino
+        if request == _FS_IOC_SETFLAGS:
+            assert argument == bytes(8)
+            self.plain.add(inode)
+        return struct.pack("=I4x", 0 if inode in self.plain else 4)
 
 
 # -- who may not -------------------------------------------------------------------------
