@@ -28,6 +28,7 @@ from typing import Final, NamedTuple, Protocol
 from ksmbd.vfs import credentials, ntacl, posix_acl
 from ksmbd.vfs.access import Token
 from ksmbd.vfs.inherit import effective, inherited
+from ksmbd.vfs.portable import as_stored, as_told
 from ksmbd.vfs.posix_acl import Entry, Permissions
 from ksmbd.vfs.sid import Domain, is_account
 from ksmbd.vfs.stamps import Clock, Remembered
@@ -217,7 +218,9 @@ def store(
     if new.sacl and not keep:
         raise OSError(errno.EOPNOTSUPP, "this share stores no SACL")
     if keep:
-        _encoded(new, state.hash)  # refuses what cannot be stored before anything is changed
+        _encoded(
+            new, domain, state.hash
+        )  # refuses what cannot be stored before anything is changed
     now = _chown(fd, state, new, info_bits, domain, keep, token)
     # Entries for the former owner count as any other user's from now on.
     if (info_bits & DACL_SECURITY_INFORMATION and sd.dacl_present) or (old and now != state):
@@ -226,7 +229,7 @@ def store(
     if keep and (
         old or info_bits & (DACL_SECURITY_INFORMATION | _IN_SACL) or (new.owner, new.group) != said
     ):
-        _write(fd, new)
+        _write(fd, new, domain)
 
 
 def settle(
@@ -270,7 +273,7 @@ def settle(
     _set_permissions(handle.fd, state, new.dacl, domain, keep)
     if not keep:
         return None
-    _write(handle.fd, new)
+    _write(handle.fd, new, domain)
     return new
 
 
@@ -372,26 +375,7 @@ def _judged(blob: bytes, state: _State, domain: Domain, keep: Keep) -> SecurityD
     if keep != Keep.ALONE and posix_hash is not None and posix_hash != state.hash:
         log.debug("stored descriptor ignored: mode or POSIX ACL have changed since")
         return None
-    return _localised(sd, state, domain)
-
-
-def _localised(sd: SecurityDescriptor, state: _State, domain: Domain) -> SecurityDescriptor:
-    """*sd* with the file's true owner, and the true group if it names another one here.
-
-    A share that comes from another server has that server's SID for its owners; who
-    owns the file is known, so the entries for that SID are the owner's.  An owner that is
-    nobody's account, such as Everyone, stays.
-    """
-    everybodys = sd.owner is not None and not is_account(sd.owner)
-    if not everybodys and (sd.owner is None or domain.sid_to_uid(sd.owner) != state.uid):
-        owner = domain.uid_to_sid(state.uid)
-        if sd.owner is not None and sd.dacl and domain.sid_to_uid(sd.owner) is None:
-            aces = [a._replace(sid=owner) if a.sid == sd.owner else a for a in sd.dacl.aces]
-            sd = sd._replace(dacl=sd.dacl._replace(aces=tuple(aces)))
-        sd = sd._replace(owner=owner)
-    if sd.group is None or domain.sid_to_gid(sd.group) not in (state.gid, None):
-        sd = sd._replace(group=domain.gid_to_sid(state.gid))
-    return sd
+    return as_told(sd, state.uid, state.gid, domain)
 
 
 # Pure, and asked on every open: most files of a share have one of a few answers.
@@ -540,21 +524,21 @@ def _set_access(path: str, state: _State, wanted: Permissions) -> None:
         os.chmod(path, mode & ~0o777 | posix_acl.to_mode(tuple(bare)))
 
 
-def _encoded(sd: SecurityDescriptor, posix_hash: bytes) -> bytes:
+def _encoded(sd: SecurityDescriptor, domain: Domain, posix_hash: bytes) -> bytes:
     try:
-        return ntacl.encode(sd, posix_hash)
+        return ntacl.encode(as_stored(sd, domain), posix_hash)
     except WireError as reason:
         raise OSError(errno.E2BIG, str(reason)) from None
 
 
-def _write(fd: int, sd: SecurityDescriptor) -> None:
+def _write(fd: int, sd: SecurityDescriptor, domain: Domain) -> None:
     """Store *sd* with the hash of the permissions as they are now.
 
     The kernel lets who may write security.* do so to any file.  So that is asked here which the
     kernel asks of a chmod, that the file is the user's: EPERM.
     """
     state = _state(fd)
-    blob = _encoded(sd, state.hash)
+    blob = _encoded(sd, domain, state.hash)
     if not _may_write_security():
         set_value(proc_path(fd), ntacl.NAME_UNPRIVILEGED, blob)
         return

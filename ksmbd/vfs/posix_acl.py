@@ -436,7 +436,8 @@ def permissions(
     if beside:
         exact = _counted(heard, uid, gid, False, domain, map_generic)
         owner = _owners_perms(exact.with_groups())
-        owner |= _entering(owner) if is_directory else 0
+        if is_directory and owner & 6:  # Samba opens for reading what it is to change
+            owner |= 5
     access, special = effective.entries(owner, beside and is_directory), None
     mode = _unix_mode(acl)
     if mode is not None:

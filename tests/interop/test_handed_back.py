@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import pytest
+from smbprotocol.exceptions import AccessDenied
 from smbprotocol.open import (
     CreateDisposition,
     ImpersonationLevel,
@@ -20,8 +22,14 @@ from smbprotocol.open import (
 
 from ksmbd.vfs.sid import AUTHENTICATED_USERS, EVERYONE, GUESTS, OWNER_RIGHTS
 from ksmbd.wire.access import (
+    DELETE,
     FILE_ALL_ACCESS,
+    FILE_APPEND_DATA,
+    FILE_EXECUTE,
     FILE_GENERIC_READ,
+    FILE_GENERIC_WRITE,
+    FILE_READ_EA,
+    FILE_WRITE_DATA,
     FILE_WRITE_EA,
     READ_CONTROL,
     WRITE_DAC,
@@ -38,7 +46,7 @@ from ksmbd.wire.security import (
     SecurityDescriptor,
 )
 from tests.interop.clients import SmbClient
-from tests.support.descriptors import with_dacl
+from tests.support.descriptors import allow, deny, with_dacl
 from tests.support.live import LiveServer
 from tests.support.peers import Peer
 from tests.support.samba import SambaServer, beside_samba
@@ -51,7 +59,6 @@ KEPT: Final = {
     "create mask": "0777",
     "directory mask": "0777",
     "vfs objects": "acl_xattr streams_xattr",
-    "acl_xattr:ignore system acls": "yes",
     "streams_xattr:samba format": "yes",
     "hide dot files": "no",
 }
@@ -69,15 +76,31 @@ SECOND: Final = Acl(
         Ace(ACCESS_ALLOWED, 0, READ_CONTROL | WRITE_DAC, OWNER_RIGHTS),
     )
 )
+EACH: Final = tuple(1 << bit for bit in (*range(9), *range(16, 20)))  # but SYNCHRONIZE
+LISTS: Final = (
+    (allow(EVERYONE, FILE_EXECUTE),),
+    (allow(EVERYONE, FILE_GENERIC_READ), deny(GUESTS, FILE_ALL_ACCESS)),
+    (deny(EVERYONE, FILE_WRITE_DATA), allow(EVERYONE, FILE_GENERIC_WRITE)),
+    (allow(AUTHENTICATED_USERS, FILE_READ_EA | FILE_WRITE_EA | DELETE),),
+    (allow(EVERYONE, FILE_APPEND_DATA), allow(OWNER_RIGHTS, READ_CONTROL | WRITE_DAC)),
+    (),
+)
 TOLD: Final = ("attributes:", "create_time:", "stream:")
 NAMES: Final = ("plain", "folder", "folder\\inside")
 
 
-@pytest.fixture
-def both(real_folder: Path) -> Iterator[tuple[SambaServer, LiveServer]]:
+ACCOUNT: Final = "daemon"  # no root: a mode may refuse it what a list grants
+
+
+@pytest.fixture(scope="module", params=["mode in line", "mode ignored"])
+def both(
+    real_folder: Path, request: pytest.FixtureRequest
+) -> Iterator[tuple[SambaServer, LiveServer]]:
     if os.geteuid():
         pytest.skip("Samba in its chroot needs root")
-    with beside_samba(real_folder / "handed-back", KEPT) as servers:
+    ignored = "yes" if request.param == "mode ignored" else "no"
+    options = {**KEPT, "acl_xattr:ignore system acls": ignored}
+    with beside_samba(real_folder / f"handed-back-{ignored}", options, account=ACCOUNT) as servers:
         yield servers
 
 
@@ -113,6 +136,15 @@ class Descriptors(SmbTree):
         request["buffer"] = with_dacl(*acl.aces).pack()
         self.exchange(request)
         file.close()
+
+    def rights(self, name: str) -> set[int]:
+        """Which rights alone the user may open it with; Samba's MxAc says more than it gives."""
+        found = set()
+        for right in EACH:
+            with suppress(AccessDenied):
+                self.open(name, right).close()
+                found.add(right)
+        return found
 
 
 def told(peer: Peer, folder: Path) -> dict[str, tuple[SecurityDescriptor, list[str]]]:
@@ -162,3 +194,20 @@ def test_what_samba_wrote_is_ours_and_what_we_changed_is_sambas(
     assert (tmp_path / "back").read_bytes() == b"data of a stream"
     with Descriptors(samba) as first, Descriptors(ours) as second:
         assert first.get("folder\\new") == second.get("folder\\new")
+
+
+def test_both_let_do_the_same_whoever_set_the_list(
+    both: tuple[SambaServer, LiveServer], tmp_path: Path
+) -> None:
+    """Each right alone, on a file and a folder, of lists that no mode can say."""
+    samba, ours = both
+    (tmp_path / "sent").write_bytes(b"")
+    SmbClient(samba, folder=tmp_path).ok("mkdir place; put sent place\\file; mkdir place\\folder")
+    with Descriptors(samba) as theirs, Descriptors(ours) as mine:
+        theirs.set("place", Acl((allow(EVERYONE, FILE_ALL_ACCESS),)))  # which lends DELETE
+        for setting, other in ((theirs, mine), (mine, theirs)):
+            for aces in LISTS:
+                for name in ("place\\file", "place\\folder"):
+                    setting.set(name, Acl(aces))
+                    assert other.get(name).dacl == setting.get(name).dacl == Acl(aces)
+                    assert other.rights(name) == setting.rights(name), (name, aces)

@@ -9,6 +9,7 @@ chroot of its own: nothing is installed, no service of the host is touched.  Nee
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -45,6 +46,7 @@ root=$1; folder=$2; inside=$3; shift 3
 mount --make-rprivate /
 for name in dev proc sys; do mount --rbind /$name "$root/$name"; done
 mount --rbind "$folder" "$root$inside"
+for name in passwd group; do mount --bind "$folder/$name" "$root/etc/$name"; done
 exec chroot "$root" "$@"
 """
 GLOBALS: Final = {
@@ -106,10 +108,12 @@ class SambaServer(ServerProcess):
         users: Mapping[str, str] | None = None,
         globals_: Mapping[str, str] | None = None,
         port: int = 0,
+        first_uid: int = FIRST_UID,
     ) -> None:
         self.folder = folder
         self.shares = list(standard_shares(folder) if shares is None else shares)
         self.users = dict(USERS if users is None else users)
+        self.first_uid = first_uid
         self.globals = {**GLOBALS, **(globals_ or {})}
         self.port = port or free_port()
         self._root = Path()
@@ -187,11 +191,12 @@ class SambaServer(ServerProcess):
     def _prepare(self) -> None:
         for name in ("dev", "proc", "sys", "tmp", "etc", "run", "var/tmp", str(INSIDE)):
             (self._root / name.lstrip("/")).mkdir(parents=True, exist_ok=True)
-        names = list(enumerate(self.users, FIRST_UID))
+        names = list(enumerate(self.users, self.first_uid))
         passwd = "".join(f"{name}:x:{uid}:{uid}::/tmp:/bin/sh\n" for uid, name in names)
         group = "".join(f"{name}:x:{uid}:\n" for uid, name in names)
-        (self._root / "etc/passwd").write_text(ACCOUNTS[0] + passwd)
-        (self._root / "etc/group").write_text(ACCOUNTS[1] + group)
+        for file, lines in (("passwd", ACCOUNTS[0] + passwd), ("group", ACCOUNTS[1] + group)):
+            (self.folder / file).write_text(lines)
+            (self._root / "etc" / file).touch()
         for name in FOLDERS.values():
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o755)  # smbd enters it as the user
@@ -227,13 +232,21 @@ class SambaServer(ServerProcess):
 
 @contextmanager
 def beside_samba(
-    folder: Path, options: Mapping[str, str], globals_: Mapping[str, str] | None = None
+    folder: Path,
+    options: Mapping[str, str],
+    globals_: Mapping[str, str] | None = None,
+    account: str | None = None,
 ) -> Iterator[tuple[SambaServer, LiveServer]]:
-    """Samba, with further *globals_*, and our server on one directory in *folder*."""
+    """Samba, with further *globals_*, and our server on one directory in *folder*.
+
+    With *account* the first user of both acts as that system user.
+    """
     share = open_share(folder, options)
+    first_uid = FIRST_UID if account is None else pwd.getpwnam(account).pw_uid
+    acts_as = {} if account is None else {"default unix user": account}
     with (
-        SambaServer(folder, shares=[share], globals_=globals_) as samba,
-        LiveServer(folder / "ours", shares=[share]) as ours,
+        SambaServer(folder, shares=[share], globals_=globals_, first_uid=first_uid) as samba,
+        LiveServer(folder / "ours", shares=[share], globals_=acts_as) as ours,
     ):
         yield samba, ours
 

@@ -137,7 +137,7 @@ def test_an_account_that_another_server_named_is_the_owner(file: File, kept: str
     """As on any share: what comes from elsewhere has its owner's SID of there."""
     acl.store(file, with_dacl(allow(STRANGER, FILE_ALL_ACCESS), READ), DACL, DOMAIN, ALONE)
     stored = acl.descriptor(file, DOMAIN, ALONE)._replace(owner=STRANGER)
-    acl._write(file.fd, stored)
+    acl._write(file.fd, stored, DOMAIN)
     os.fchmod(file.fd, 0o644)
     found = acl.descriptor(file, DOMAIN, ALONE)
     assert found.owner == ME.user

@@ -82,8 +82,8 @@ CASES: Final = {
         (allow(OWNER_SID, FILE_GENERIC_EXECUTE),), "500", "500"),
     "and for others to execute alone": ((allow(EVERYONE, FILE_EXECUTE),), "511", "511"),
     "who may list may enter": ((allow(EVERYONE, FILE_GENERIC_READ),), "444", "555"),
-    "who may add files may enter": ((allow(EVERYONE, FILE_ADD_FILE),), "222", "333"),
-    "who may add folders, too": ((allow(EVERYONE, FILE_ADD_SUBDIRECTORY),), "222", "333"),
+    "who may add files may enter": ((allow(EVERYONE, FILE_ADD_FILE),), "222", "733"),
+    "who may add folders, too": ((allow(EVERYONE, FILE_ADD_SUBDIRECTORY),), "222", "733"),
     "unless that is denied": (
         (deny(GROUP_SID, FILE_TRAVERSE), allow(EVERYONE, FILE_GENERIC_READ)), "444", "545"),
     "in the owner's way for none of his rights": (
@@ -96,7 +96,7 @@ CASES: Final = {
         (allow(EVERYONE, FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES | DELETE),), "000", "000"),
     "extended attributes are, to the kernel": (
         (allow(EVERYONE, FILE_READ_EA | FILE_WRITE_EA),), "600", "700"),
-    "the owner by his group": ((allow(GROUP_SID, FILE_GENERIC_WRITE),), "220", "330"),
+    "the owner by his group": ((allow(GROUP_SID, FILE_GENERIC_WRITE),), "220", "730"),
     "the owner by OWNER RIGHTS": ((allow(OWNER_RIGHTS, FILE_EXECUTE),), "500", "500"),
     "a mode that a client sends counts": (
         (deny(Sid(5, 88, 3, 0o640), 0), allow(EVERYONE, FILE_GENERIC_READ)), "640", "640"),
