@@ -64,9 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     lock = LockFile(os.path.abspath(options.lock or os.path.join(run_dir, LOCK_NAME)))
     paths = Paths(os.path.abspath(conf.find(options.config)), os.path.abspath(options.pwddb))
     try:
+        lock.acquire(os.getpid())  # first: State makes the machine's SID if there is none
         state = State(paths, port=options.port)
-        lock.acquire(os.getpid())
     except (conf.ConfError, Locked, OSError) as error:
+        lock.release()
         print(f"ksmbd-mountd: {error}", file=sys.stderr)
         return 1
     parent = os.getppid() if options.with_parent else 0

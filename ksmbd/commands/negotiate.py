@@ -37,7 +37,6 @@ def negotiate(work: Work, req: NegotiateRequest) -> Reply:
         dialect = common_dialect(work.server.settings, dialects)
     except NtStatusError:
         raise no_dialect(connection, dialects) from None
-    connection.client_dialects = dialects
     connection.client_guid = req.client_guid
     connection.client_security_mode = req.security_mode
     connection.client_capabilities = req.capabilities

@@ -74,11 +74,9 @@ def common(work: Work, spec: Spec) -> bool:
         tree = found.trees.get(request.tree_id)
         if tree is None or not tree.connected or tree.encrypt_data:
             return False
-    if spec.needs != NOTHING:
-        now = work.server.clock()
-        if found.expiration_time is not None and now >= found.expiration_time:
-            return False
-        found.idle_time = now
+    end = found.expiration_time
+    if end is not None and spec.needs != NOTHING and work.server.clock() >= end:
+        return False
     work.session = found
     work.tree = tree
     return True
@@ -157,9 +155,8 @@ def expiry(work: Work, spec: Spec) -> None:
     if spec.needs == NOTHING:
         return
     found = work.the_session()
-    now = work.server.clock()
-    found.idle_time = now
-    if found.expiration_time is not None and now >= found.expiration_time:
+    end = found.expiration_time
+    if end is not None and work.server.clock() >= end:
         found.state = SessionState.EXPIRED
     if work.sealed is not None and found.sealer is not None and found.sealer.spent:
         found.state = SessionState.EXPIRED

@@ -48,7 +48,6 @@ class Connection:
         self.client_guid = bytes(16)
         self.client_capabilities = 0
         self.client_security_mode = 0
-        self.client_dialects: tuple[int, ...] = ()
         self.server_capabilities = 0
         self.server_security_mode = 0
         self.max_transact_size = 65536
@@ -71,7 +70,6 @@ class Connection:
         self.questions: dict[Break, Message] = {}  # asked over it, and not answered
         self._next_async_id = 1
         self.closed = False
-        self.last_activity = self.creation_time  # written by the reader only
 
     @property
     def peer(self) -> str:

@@ -171,16 +171,7 @@ class Logon:
         if login is None:
             raise NtStatusError(NtStatus.LOGON_FAILURE, f"no account for {result.user}")
         guest = result.guest or login.guest_after_proof
-        identity = Identity(
-            account=login.account,
-            domain=result.domain,
-            uid=login.uid,
-            gid=login.gid,
-            groups=login.groups,
-            guest=guest,
-            workstation=result.workstation,
-            session_key=result.session_key,
-        )
+        identity = _identity(login, result, guest=guest)
         if guest:
             log.info("%s\\%s is a guest", result.domain, result.user)
             login = login._replace(status=login.status | USER_GUEST)
@@ -190,16 +181,7 @@ class Logon:
         login = self._ask("")
         if not login.status & USER_OK:
             raise NtStatusError(NtStatus.ACCESS_DENIED, "no anonymous log-on")
-        identity = Identity(
-            account=login.account,
-            domain=result.domain,
-            uid=login.uid,
-            gid=login.gid,
-            groups=login.groups,
-            anonymous=True,
-            workstation=result.workstation,
-            session_key=result.session_key,
-        )
+        identity = _identity(login, result, anonymous=True)
         return LoggedOn(identity, login._replace(status=login.status | USER_GUEST))
 
     def _failed(self, refused: Refused, why: str) -> LogonFailed:
@@ -219,3 +201,20 @@ class Logon:
         if not self._counted and not (self._login is not None and self._login.unheard):
             self._server.mountd.logout(refused.user, USER_BAD_PASSWORD, self._peer)
         self._counted = True
+
+
+def _identity(
+    login: LoginReply, result: Result[LoginReply], *, guest: bool = False, anonymous: bool = False
+) -> Identity:
+    """Who has proved himself, or need not."""
+    return Identity(
+        account=login.account,
+        domain=result.domain,
+        uid=login.uid,
+        gid=login.gid,
+        groups=login.groups,
+        guest=guest,
+        anonymous=anonymous,
+        workstation=result.workstation,
+        session_key=result.session_key,
+    )

@@ -60,7 +60,6 @@ class Session:
         self.session_id = session_id
         self.connection = connection  # the one it was made on; it may be gone
         self.creation_time = now
-        self.idle_time = now
         self.state = SessionState.IN_PROGRESS
         self.lock = threading.Lock()
         self.setup_lock = threading.Lock()  # one SESSION_SETUP at a time; held over IPC

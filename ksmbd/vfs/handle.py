@@ -255,10 +255,6 @@ class Handle:
         """chmod; the permission bits and the three above them."""
         os.chmod(self.item, mode & 0o7777)
 
-    def set_owner(self, uid: int, gid: int) -> None:
-        """chown; -1 keeps."""
-        os.chown(self.item, uid, gid)
-
     def eas(self) -> list[tuple[str, bytes]]:
         """The extended attributes, names without "user."."""
         st = os.fstat(self.fd)

@@ -31,16 +31,6 @@ def has_wildcards(name: str) -> bool:
     return _WILDCARDS.search(name) is not None
 
 
-def validate_component(name: str) -> None:
-    """Refuse what cannot be one component of a path; NameInvalid.
-
-    Trailing dots and spaces are legal: clients that cannot handle them do not send them.
-    """
-    if not name or name in (".", "..") or _ILLEGAL.search(name):
-        raise NameInvalid(name, "illegal character or name")
-    _check_length(name, _encoded(name))
-
-
 def encode_path(path: str, *, posix: bool = False) -> bytes:
     """Validate a share-relative *path*; give its bytes on disk (UTF-8). NameInvalid if refused.
 

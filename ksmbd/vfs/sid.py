@@ -8,11 +8,8 @@ domain, S-1-22-1/2 and S-1-5-88-1/2 name Unix ids; every other SID names none.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from contextlib import suppress
 from functools import lru_cache
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 from ksmbd.wire.security import Sid
 
@@ -131,21 +128,6 @@ class Domain(NamedTuple):
         """Every SID that means *gid*, the preferred first."""
         return gid_to_sid(gid), _child(NFS_GROUPS, gid)
 
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read the line ``a:b:c`` of ksmbd.subauth; ValueError when it is something else."""
-        parts = text.strip().split(":")
-        if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
-            raise ValueError("expected three decimal numbers a:b:c")
-        a, b, c = (int(part) for part in parts)
-        if max(a, b, c) > 0xFFFFFFFF:
-            raise ValueError("a sub-authority has 32 bits")
-        return cls((a, b, c))
-
-    def __str__(self) -> str:
-        """The line of ksmbd.subauth."""
-        return "{}:{}:{}".format(*self.sub_authorities)
-
 
 @lru_cache(maxsize=16)
 def _domain_sid(sub_authorities: tuple[int, int, int]) -> Sid:
@@ -158,37 +140,3 @@ def _sid_to_uid(domain: Sid, sid: Sid) -> int | None:
     if uid is not None:
         return None if uid == 0 or uid in _FIXED_RIDS else uid
     return _id_under(sid, UNIX_USERS, NFS_USERS)
-
-
-def new_domain(random: Callable[[int], bytes]) -> Domain:
-    """A domain of three random sub-authorities; ``random(n)`` gives n bytes."""
-    drawn = random(12)
-    a, b, c = (int.from_bytes(drawn[at : at + 4], "little") for at in (0, 4, 8))
-    return Domain((a, b, c))
-
-
-def load_domain(path: str, random: Callable[[int], bytes]) -> Domain:
-    """Read ksmbd.subauth at *path*, or create it with random numbers.
-
-    Two processes that create it at once agree on what the first wrote.  OSError when
-    the file can be neither read nor made; ValueError when its line is not ``a:b:c``.
-    """
-    with suppress(FileNotFoundError):
-        return _read_domain(path)
-    draft = f"{path}.{random(8).hex()}"
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(fd, "w", encoding="ascii") as file:
-            file.write(f"{new_domain(random)}\n")
-            file.flush()
-            os.fsync(fd)
-        with suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        os.unlink(draft)
-    return _read_domain(path)
-
-
-def _read_domain(path: str) -> Domain:
-    with open(path, encoding="ascii", errors="replace") as file:
-        return Domain.parse(file.read(64))

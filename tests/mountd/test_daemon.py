@@ -236,8 +236,11 @@ def test_mountd_waits_for_ksmbd_and_takes_up_a_new_one(bench: Bench) -> None:
 def test_a_second_mountd_in_a_run_directory_is_refused(bench: Bench, ksmbd: Ksmbd) -> None:
     first = bench.start()
     ksmbd.expect("starting_up")
+    number = bench.conf.with_name("ksmbd.subauth")
+    number.unlink()
     second = bench.start()
     assert second.wait(PATIENCE_S) == 1
+    assert not number.exists()  # the first one goes on with what it made
     assert second.stderr is not None
     told = second.stderr.read()
     assert f"another ksmbd-mountd runs (process {first.pid}, lock file" in told

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from ksmbd.server import checks
-from ksmbd.state.session import SessionState
 from ksmbd.wire.close import CloseResponse
 from ksmbd.wire.echo import EchoResponse
 from ksmbd.wire.header import RELATED_OPERATIONS, SIGNATURE_OFFSET, SIGNED, Command
@@ -278,14 +277,6 @@ def test_2_0_2_knows_no_charge(engine: Engine) -> None:
     file = client.open("file")
     assert client.status(file.frames.write(bytes(65536), credit_charge=7)) is NtStatus.SUCCESS
     assert client.status(file.frames.read(65536)) is NtStatus.SUCCESS
-
-
-def test_idle_time_is_that_of_the_last_request(client: Client) -> None:
-    client.engine.advance(60)
-    client.open("file")
-    session = client.engine.server.sessions[client.frames.session_id]
-    assert session.idle_time == client.engine.clock()
-    assert session.state is SessionState.VALID
 
 
 # -- the common case ---------------------------------------------------------------------

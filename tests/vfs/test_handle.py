@@ -194,7 +194,6 @@ def test_metadata_handles_serve_metadata(share: ShareRoot, disk: Path, opened: O
         handle.set_attributes(ATTR_HIDDEN)
         handle.set_eas([("A", b"1")])
         handle.set_mode(0o700)
-        handle.set_owner(-1, -1)
         handle.sync()
         found = handle.stat()
         assert (found.write, found.birth, found.mode & 0o7777) == (SECOND, SECOND, 0o700)

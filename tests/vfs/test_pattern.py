@@ -15,7 +15,6 @@ from ksmbd.vfs.pattern import (
     compile_patterns,
     encode_path,
     has_wildcards,
-    validate_component,
 )
 
 
@@ -96,16 +95,15 @@ def test_many_stars_take_no_exponential_time(pattern: str) -> None:
     "name", ["a", "...", "a.", "a ", " a", "CON", "é" * 127, "a" * 255, "\U0001f4a9"]
 )
 def test_legal_components(name: str) -> None:
-    validate_component(name)
     assert encode_path(f"x/{name}") == f"x/{name}".encode()
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "a/b", "a\\b", "a:b", "a*", "a?", 'a"', "<", ">", "|", "\0", "\x1f"]
+    "name", ["", ".", "..", "a\\b", "a:b", "a*", "a?", 'a"', "<", ">", "|", "\0", "\x1f"]
 )
 def test_illegal_components(name: str) -> None:
     with pytest.raises(NameInvalid):
-        validate_component(name)
+        encode_path(f"x/{name}")
 
 
 @pytest.mark.parametrize(
@@ -119,9 +117,9 @@ def test_paths_with_illegal_components_are_refused(path: str) -> None:
 
 @pytest.mark.parametrize("name", ["a" * 256, "é" * 128, "日" * 86])
 def test_too_long_components_are_refused(name: str) -> None:
-    for check in (validate_component, lambda n: encode_path(f"a/{n}")):
+    for path in (name, f"a/{name}"):
         with pytest.raises(NameInvalid) as refused:
-            check(name)
+            encode_path(path)
         assert refused.value.errno == errno.ENAMETOOLONG
 
 

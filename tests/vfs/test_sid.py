@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
 from ksmbd.vfs import sid
-from ksmbd.vfs.sid import Domain, load_domain, new_domain
+from ksmbd.vfs.sid import Domain
 from ksmbd.wire.security import Sid
 
 DOMAIN = Domain((1, 2, 3))
@@ -97,57 +93,3 @@ def test_another_domain_has_other_users_and_the_same_groups() -> None:
     assert OTHER.uid_to_sid(0) == DOMAIN.uid_to_sid(0)
     assert OTHER.gid_to_sid(1000) == DOMAIN.gid_to_sid(1000)
     assert str(DOMAIN.users) == "S-1-5-21-1-2-3-513"
-
-
-@pytest.mark.parametrize("text", ["", "1:2", "1:2:3:4", "a:2:3", "1:2:-3", "1:2:4294967296", "::"])
-def test_a_malformed_subauth_line_is_refused(text: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"a:b:c|32 bits"):
-        Domain.parse(text)
-    path = tmp_path / "ksmbd.subauth"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=r"a:b:c|32 bits"):
-        load_domain(str(path), bytes)
-    assert path.read_text() == text
-
-
-def fixed(value: int) -> Callable[[int], bytes]:
-    return lambda count: bytes([value]) * count
-
-
-def test_the_domain_is_made_once_and_kept(tmp_path: Path) -> None:
-    path = tmp_path / "ksmbd.subauth"
-    first = load_domain(str(path), fixed(1))
-    assert path.read_text() == "16843009:16843009:16843009\n"
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert load_domain(str(path), fixed(2)) == first == new_domain(fixed(1))
-    assert [entry.name for entry in tmp_path.iterdir()] == ["ksmbd.subauth"]
-
-
-def test_a_domain_written_by_ksmbd_tools_is_taken(tmp_path: Path) -> None:
-    path = tmp_path / "ksmbd.subauth"
-    path.write_text("1:22:4294967295\n")
-    assert str(load_domain(str(path), bytes).sid) == "S-1-5-21-1-22-4294967295"
-
-
-def test_two_that_create_the_domain_agree(tmp_path: Path) -> None:
-    path = str(tmp_path / "ksmbd.subauth")
-    barrier = threading.Barrier(8)
-    found: list[Domain] = []
-
-    def create(value: int) -> None:
-        barrier.wait()
-        found.append(load_domain(path, fixed(value)))
-
-    threads = [threading.Thread(target=create, args=(value,)) for value in range(1, 9)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 8
-    assert len(set(found)) == 1
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_a_folder_that_is_missing_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        load_domain(str(tmp_path / "no" / "ksmbd.subauth"), bytes)
