@@ -121,7 +121,6 @@ TESTED_BY: Final[dict[str, str]] = {
     "discovery/service.py": "tests/discovery/test_neighbourhood.py",
     "discovery/soap.py": "tests/discovery/test_wsd.py",
     "ksmbd/server/administration.py": "tests/interop/test_administration.py",
-    "ksmbd/server/file_security.py": "tests/interop/test_share_security.py",
     "ksmbd/vfs/followed.py": "tests/vfs/test_names.py",
     "ksmbd/wire/ipc_frame.py": "tests/wire/test_ipc.py",
     "mountd/questions.py": "tests/mountd/test_context.py",

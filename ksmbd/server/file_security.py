@@ -17,6 +17,7 @@ from ksmbd.ipc.requests import TreeConnectReply
 from ksmbd.state import rights, shares
 from ksmbd.state.server import Server
 from ksmbd.state.session import Session
+from ksmbd.state.share import Share
 from ksmbd.state.tree import TreeConnect
 from ksmbd.vfs import acl, credentials
 from ksmbd.vfs.entry import Entry
@@ -25,6 +26,7 @@ from ksmbd.vfs.root import PathNotFound
 from ksmbd.wire.access import FILE_ALL_ACCESS
 from ksmbd.wire.change_notify import CHANGE_SECURITY
 from ksmbd.wire.ipc import NO_ID, FileSecurityRequest, FileSecurityResponse, TreeStatus
+from ksmbd.wire.policy import Encryption
 from ksmbd.wire.status import NtStatus, NtStatusError, from_oserror
 
 log = logging.getLogger("ksmbd.smb")
@@ -50,7 +52,7 @@ def _do(server: Server, message: FileSecurityRequest) -> bytes:
     share = shares.find(server, message.share, message.variant)
     if share.is_pipe:
         raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "no file system on a pipe share")
-    require_encryption(session.connection, session, share)
+    _require_encryption(session, share)
     tree = make_tree(server, session, share, 0, _decision(message), session.identity)
     credentials.become(tree.credentials)
     with _find(tree, message.path) as entry:
@@ -82,6 +84,13 @@ def _session(server: Server, number: int) -> Session:
         if open.pipe is not None and open.pipe.number == number:
             return open.session
     raise NtStatusError(NtStatus.INVALID_HANDLE, f"pipe {number}")
+
+
+def _require_encryption(session: Session, share: Share) -> None:
+    """ACCESS_DENIED   the share must be used encrypted, and the pipe may be used in clear"""
+    require_encryption(session.connection, session, share)
+    if share.encryption == Encryption.REQUIRED and not session.encrypt_data:
+        raise NtStatusError(NtStatus.ACCESS_DENIED, f"{share.name}: over a pipe in clear")
 
 
 def _decision(message: FileSecurityRequest) -> TreeConnectReply:
