@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 from bench import bulk, cpu, load
 from bench.chart import Bar, chart
-from bench.contenders import CONTENDERS, OURS, REFERENCE, TOY
+from bench.contenders import CONTENDERS, OURS, REFERENCE, TOY, by_interpreter
 from bench.report import Measurement, cell, markdown, tsv
 from bench.rows import HUGE, ROWS, Bulk, Row
 from tests.support.peers import Peer
@@ -133,7 +133,7 @@ def run(peers: Mapping[str, Peer], plan: Plan) -> list[Measurement]:
                     failed.add((row.name, name))
                 value = result.error or f"{result.value:12,.1f} {result.unit}"
                 cost = "" if result.error else f"{result.server_us:10.1f} us/op"
-                print(f"{row.name:40} {name:8} {value} {cost}", flush=True)
+                print(f"{row.name:40} {name:12} {value} {cost}", flush=True)
     return found
 
 
@@ -192,8 +192,17 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[Plan, argparse.Namesp
     parser.add_argument("--huge", type=int, default=100_000, help="entries of the larger folder")
     parser.add_argument("--only", default="", help="rows whose name this expression finds")
     parser.add_argument("--servers", default=",".join(CONTENDERS), help="default: %(default)s")
+    parser.add_argument(
+        *("--python",),
+        metavar="NAME=PROGRAM",
+        type=_named,
+        action="append",
+        default=[],
+        help="ksmbd run by another Python too, under that name; may be repeated",
+    )
     parser.add_argument("--smoke", action="store_true", help="every row once, briefly, ksmbd only")
     chosen = parser.parse_args(arguments)
+    chosen.servers = ",".join((chosen.servers, *(name for name, _ in chosen.python)))
     rows = tuple(row for row in ROWS if re.search(chosen.only, row.name))
     if chosen.smoke:
         chosen.servers = OURS
@@ -202,12 +211,20 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[Plan, argparse.Namesp
     return Plan(rows, chosen.rounds, chosen.seconds, *sizes), chosen
 
 
+def _named(text: str) -> tuple[str, str]:
+    name, _, program = text.partition("=")
+    if not name or name in CONTENDERS or not shutil.which(program):
+        raise argparse.ArgumentTypeError(f"not NAME=PROGRAM with a new name: {text!r}")
+    return name, program
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     plan, chosen = parse(arguments)
     with tempfile.TemporaryDirectory(prefix="bench-") as name, contextlib.ExitStack() as stack:
         peers: dict[str, Peer] = {}
+        contenders = CONTENDERS | {who: by_interpreter(python) for who, python in chosen.python}
         for server in chosen.servers.split(","):
-            peer = CONTENDERS[server](Path(name) / server)
+            peer = contenders[server](Path(name) / server)
             peers[server] = stack.enter_context(peer)
         found = run(peers, plan)
         if not chosen.smoke:

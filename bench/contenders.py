@@ -100,6 +100,13 @@ def _ours(folder: Path) -> LiveServer:
     return LiveServer(folder, shares=shares(folder), globals_=MANY_CLIENTS)
 
 
+def by_interpreter(python: str) -> Callable[[Path], Peer]:
+    """Makes ksmbd as another interpreter runs it; it needs what ksmbd needs."""
+    return lambda folder: LiveServer(
+        folder, shares=shares(folder), globals_=MANY_CLIENTS, python=python
+    )
+
+
 def _reference(folder: Path) -> SambaServer:
     return SambaServer(folder, shares=shares(folder), globals_=AS_SHIPPED)
 

@@ -8,11 +8,11 @@ connections, which then have no threads.
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
+from ksmbd import interpreter
 from ksmbd.server.loop import NAME, Loop
-from ksmbd.server.own_thread import OwnThread, has_interpreter_lock
+from ksmbd.server.own_thread import OwnThread
 from ksmbd.server.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -26,19 +26,18 @@ class Loops:
 
     def __init__(self, watchdog: Watchdog, pool: Runner, readers: int = 0) -> None:
         """*readers* for all connections; 0: one for each of them."""
-        self._lends = has_interpreter_lock()
+        self._lends = interpreter.takes_turns()
         self.spare: list[bytearray] = []  # receive buffers that no connection uses now
         self._shared = [
             Loop(watchdog, pool, name=f"{NAME}-{number}", spare=self.spare)
             for number in range(readers)
         ]
         self._common = Loop(watchdog, pool, spare=self.spare)
-        self._next = itertools.cycle(self._shared)
 
     def place(self, number: int, peer: str) -> tuple[Loop, OwnThread | None]:
         """Who is to read connection *number*: a loop, or a thread that may lend it to the loop."""
         if self._shared:
-            return next(self._next), None
+            return self._shared[number % len(self._shared)], None
         own = OwnThread(self._common, f"ksmbd/{number}-{peer}", lends=self._lends)
         return self._common, own
 

@@ -18,10 +18,8 @@ Python without the interpreter's lock there is no contest, and nothing is lent f
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ksmbd.server.watchdog import Role
@@ -32,12 +30,6 @@ if TYPE_CHECKING:
 
 TURNS_IN_CONTEST: Final = 4  # in a row
 CONTEST_S: Final = 0.1  # that took longer are no contest: both are mostly idle
-
-
-def has_interpreter_lock() -> bool:
-    """Whether one thread at a time runs Python."""
-    enabled: Callable[[], bool] = getattr(sys, "_is_gil_enabled", lambda: True)
-    return enabled()
 
 
 class OwnThread:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from bench.__main__ import main, parse
@@ -44,3 +46,15 @@ def test_rows_can_be_chosen_by_name() -> None:
 @pytest.mark.timeout(300)
 def test_every_row_works(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--smoke"]) == 0, capsys.readouterr().out
+
+
+def test_ksmbd_is_run_by_other_interpreters_under_names_of_their_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, chosen = parse(["--servers", "ksmbd", "--python", f"ksmbd-other={sys.executable}"])
+    assert chosen.servers.split(",") == ["ksmbd", "ksmbd-other"]
+    assert chosen.python == [("ksmbd-other", sys.executable)]
+    for wrong in ("ksmbd-other", f"={sys.executable}", f"samba={sys.executable}", "new=/not/there"):
+        with pytest.raises(SystemExit):
+            parse(["--python", wrong])
+    assert "not NAME=PROGRAM" in capsys.readouterr().err

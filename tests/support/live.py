@@ -146,8 +146,12 @@ class LiveServer(ServerProcess):
         options: Sequence[str] = (),
         port: int = 0,
         environment: Mapping[str, str] | None = None,
+        python: str = sys.executable,
     ) -> None:
-        """``options`` are further arguments of ksmbd, ``globals_`` further [global] parameters."""
+        """``options`` are further arguments of ksmbd, ``globals_`` further [global] parameters.
+
+        ``python`` is the interpreter that runs it.
+        """
         self.folder = folder
         self.shares = list(standard_shares(folder) if shares is None else shares)
         self.users = dict(USERS if users is None else users)
@@ -155,6 +159,7 @@ class LiveServer(ServerProcess):
         self.options = list(options)
         self.port = port
         self.environment = dict(environment or {})
+        self.python = python
         self.log = Log()
         self.earlier_logs: list[str] = []  # of processes that were killed
         self._reader: threading.Thread | None = None
@@ -302,7 +307,7 @@ class LiveServer(ServerProcess):
 
     def _command(self) -> list[str]:
         return [
-            *(sys.executable, "-m", "ksmbd", "--with-mountd"),
+            *(self.python, "-m", "ksmbd", "--with-mountd"),
             *("--config", str(self.configuration), "--pwddb", str(self.accounts)),
             *("--run-dir", str(self.run_folder)),
             *("--port", str(self.port), "--bind", self.host),
