@@ -103,5 +103,5 @@ def prefix(value: str) -> str:
     if len(value) >= 2 and value[0] == value[-1] == '"':
         value = value[1:-1]
     if any(match[1] not in VARIABLES for match in _VARIABLE.finditer(value)):
-        raise ValueError("a text with %u, %U, %I, %i and %S as its only variables")
+        raise ValueError("a text with %u, %U, %I, %m, %i and %S as its only variables")
     return value

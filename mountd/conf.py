@@ -47,6 +47,10 @@ ADMINS: Final = "'admin users' has no effect on a share; in [global] it says who
 P = TypeVar("P", GlobalParams, ShareParams)
 
 
+REGISTRY: Final = "registry"
+NO_REGISTRY: Final = "there is no registry"
+
+
 class ConfError(ValueError):
     """A file that cannot be used, and where it is wrong; line 0 means the whole file."""
 
@@ -106,8 +110,9 @@ def find(path: str | None = None) -> str:
 
 def load(path: str) -> Configuration:
     """Read *path*. Raises ConfError with file and line."""
-    sections = parse(path)
-    warnings: list[str] = []
+    reader = _Reader()
+    reader.read(path, None, ())
+    sections, warnings = reader.sections, reader.warnings
     general = sections.pop(GLOBAL, Section(GLOBAL, path, 0))
     of_globals = [entry for entry in general.entries if entry.key in GLOBAL_KEYS]
     of_shares = [entry for entry in general.entries if entry.key not in GLOBAL_KEYS]
@@ -118,6 +123,7 @@ def load(path: str) -> Configuration:
     defaults, of_defaults = _apply(ShareParams(), SHARE_KEYS, of_shares, warnings)
     origins = {GLOBAL: of_defaults | origin}
     shares = {}
+    _copy(sections)
     for folded, section in sections.items():
         if folded in UNSUPPORTED:
             warnings.append(f"{section.file}:{section.line}: [{section.name}] is not supported")
@@ -157,6 +163,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.sections: dict[str, Section] = {}
+        self.warnings: list[str] = []
         self._files = 0
 
     def read(self, path: str, section: Section | None, parents: tuple[str, ...]) -> None:
@@ -172,7 +179,9 @@ class _Reader:
                 raise ConfError(path, line, "expected [section] or key = value")
             if section is None:
                 raise ConfError(path, line, f"{key.strip()!r} stands before the first [section]")
-            if fold(key) == "include":
+            if fold(key) == "include" and text(value.strip()).casefold() == REGISTRY:
+                self.warnings.append(f"{path}:{line}: include = registry is ignored: {NO_REGISTRY}")
+            elif fold(key) == "include":
                 self.read(self._included(path, line, value, parents), section, parents)
             else:
                 section.entries.append(Entry(fold(key), value.strip(), path, line))
@@ -250,6 +259,33 @@ def _section(path: str, line: int, content: str, sections: dict[str, Section]) -
 
 
 # -- meaning -----------------------------------------------------------------------------
+
+
+def _copy(sections: Mapping[str, Section]) -> None:
+    """Have each section that says ``copy`` say, too, what the one it names does.
+
+    What it says itself goes first, by whatever name.  Raises ConfError if there is none before it.
+    """
+    earlier: dict[str, Section] = {}
+    for folded, section in sections.items():
+        own = [entry for entry in section.entries if entry.key != "copy"]
+        said = {_attribute(entry) for entry in own}
+        for entry in section.entries:
+            if entry.key != "copy":
+                continue
+            source = earlier.get(text(entry.value).casefold())
+            if source is None:
+                why = f"copy: there is no share {entry.value} before this one"
+                raise ConfError(entry.file, entry.line, why)
+            own += [each for each in source.entries if _attribute(each) not in said | {None}]
+        section.entries = own
+        earlier[folded] = section
+
+
+def _attribute(entry: Entry) -> str | None:
+    """What of a share it says; None: nothing."""
+    param = SHARE_KEYS.get(entry.key)
+    return param.attribute if param is not None else None
 
 
 def _apply(

@@ -25,7 +25,7 @@ from mountd.variables import CLIENT, SERVER
 from mountd.variables import SHARE as SHARE_NAME
 
 NO_FORM: Final = {  # converters that refuse nothing, or nothing that is tried
-    prefix: "text; `%` stands before u, U, I, i, S and % alone",
+    prefix: "text; `%` stands before u, U, I, m, i, S and % alone",
     params.text: "text",
     params.words: "a list between blanks or commas; quotation marks keep blanks",
     params.interfaces: "a list between blanks or commas; quotation marks keep them in an item",
@@ -124,6 +124,8 @@ or what `--config` names. The accounts are in a file of their own, `/etc/ksmbd/k
   files in one another, and 1000 in all. A file that is not there, or includes itself, is an error.
   So is a client's variable in its name (`include = %m.conf`): the files are read once, for all
   clients. What differs by client goes into `path` and the like.
+- `copy = SECTION` in a share's section gives it what an earlier section says, but for what it says
+  itself.
 - `[homes]` is the home directory of whoever connects: see below. `[printers]` and `[print$]` are
   not served.
 - An unknown parameter is a warning with file and line, and so is one that does nothing without

@@ -138,7 +138,8 @@ SHARE: Final[dict[str, str]] = {
     "force_user": "The system user everybody acts as on the share.",
     "full_audit_failure": "With `full_audit`: of which operations failures are recorded.",
     "full_audit_prefix": "With `full_audit`: a text that each record has as `prefix`; `%u` and "
-    "`%U` stand for the account, `%I` for the client's address, `%i` for ours, `%S` for the share.",
+    "`%U` stand for the account, `%I` for the client's address, `%m` for its name as it says "
+    "itself, `%i` for our address, `%S` for the share.",
     "full_audit_success": "With `full_audit`: which operations are recorded when they succeed, by "
     "our names or those of Samba's VFS; `!` takes one out again. `open` is both `open` and "
     "`create`. What there is nothing to record of is accepted and means nothing.",

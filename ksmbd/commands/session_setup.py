@@ -126,12 +126,12 @@ def _log_on(work: Work, req: SessionSetupRequest, session: Session, who: LoggedO
     identity = who.identity
     connection = work.connection
     if not identity.can_sign and connection.should_sign:
-        why = "guests cannot sign, and server signing = mandatory"
-        raise refused(connection, NtStatus.ACCESS_DENIED, why, NO_ACCOUNT)
+        why = f"guests cannot sign, and server signing = mandatory; {NO_ACCOUNT}"
+        raise refused(connection, NtStatus.ACCESS_DENIED, why)
     encryption = work.server.settings.encryption
     if not identity.can_sign and encryption == Encryption.REQUIRED:
-        why = "guests cannot encrypt, and smb3 encryption = required"
-        raise refused(connection, NtStatus.ACCESS_DENIED, why, NO_ACCOUNT)
+        why = f"guests cannot encrypt, and smb3 encryption = required; {NO_ACCOUNT}"
+        raise refused(connection, NtStatus.ACCESS_DENIED, why)
     if req.previous_session_id not in (0, session.session_id):
         _end_previous(work, req.previous_session_id, identity)
     work.server.count_session(session, identity.account)

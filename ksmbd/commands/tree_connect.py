@@ -176,9 +176,9 @@ def make_tree(
     """
     held = share_access(server, session, share)
     if not held & _USING:
-        why, advice = "the share's own permissions let this user do nothing", "see ksmbdshares.db"
+        why = "the share's own permissions let this user do nothing; see ksmbdshares.db"
         denied = NtStatus.ACCESS_DENIED
-        raise refused(session.connection, denied, why, advice, session=session, share=share.name)
+        raise refused(session.connection, denied, why, session=session, share=share.name)
     writable = bool(decision.flags & TREE_WRITABLE and held & FILE_WRITE_DATA)
     files = held if writable else held & _READ_ONLY_ACCESS
     access = _PIPE_ACCESS if share.is_pipe else files

@@ -368,9 +368,16 @@ def _failed(status: int) -> bool:
 
 def _expanded(prefix: str, tree: TreeConnect, client: str) -> str:
     """The prefix with what its variables stand for, ``ksmbd.wire.auditing.VARIABLES``."""
-    account = tree.session.account
-    server = tree.session.connection.transport.local
-    known = {"u": account, "U": account, "I": client, "i": server, "S": tree.share.name, "%": "%"}
+    session = tree.session
+    machine = session.identity.workstation if session.identity is not None else ""
+    known = {
+        **dict.fromkeys("uU", session.account),
+        "I": client,
+        "m": machine.lower() or client,
+        "i": session.connection.transport.local,
+        "S": tree.share.name,
+        "%": "%",
+    }
     head, *rest = prefix.split("%%")
     return "%".join(_filled(part, known) for part in (head, *rest))
 

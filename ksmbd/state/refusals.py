@@ -58,12 +58,11 @@ def refused(
     connection: Connection,
     status: NtStatus,
     why: str,
-    advice: str,
     *,
     session: Session | None = None,
     share: str = "",
 ) -> NtStatusError:
-    """The error to raise.  The log says whom it meets, *why*, and the *advice* what to do."""
+    """The error to raise.  The log says whom it meets, *why*, and what to do, as *why* ends."""
     client = connection.peer
     at = f" at {share}" if share else ""
     missed = connection.server.refusals.due(client, at + why)
@@ -74,8 +73,7 @@ def refused(
         if share:
             about[ShareName.FIELD] = share
         whom = f" {user}" if user else ""
-        line = "%s:%s refused%s: %s; %s%s"
-        log.warning(line, client, whom, at, why, advice, more, extra=about)
+        log.warning("%s:%s refused%s: %s%s", client, whom, at, why, more, extra=about)
     return NtStatusError(status, why)
 
 
@@ -83,30 +81,42 @@ def not_encrypted(
     connection: Connection, wanted: str, *, session: Session | None = None, share: str = ""
 ) -> NtStatusError:
     """ACCESS_DENIED   encryption is demanded by the parameter *wanted*, and there can be none"""
-    cause, remedy = _no_encryption(connection, session)
-    why = f"{cause}, and {wanted} = required"
-    advice = f"{remedy}, or say {wanted} = desired"
-    return refused(connection, NtStatus.ACCESS_DENIED, why, advice, session=session, share=share)
+    why = _no_encryption(connection, wanted, session)
+    return refused(connection, NtStatus.ACCESS_DENIED, why, session=session, share=share)
 
 
 def no_dialect(connection: Connection, offered: Iterable[int]) -> NtStatusError:
     """NOT_SUPPORTED   what the client speaks is not allowed here"""
     settings = connection.server.settings
-    theirs = [DIALECT_NAMES[each] for each in sorted(offered) if each in DIALECT_NAMES]
+    known = [DIALECT_NAMES[each] for each in sorted(offered) if each in DIALECT_NAMES]
+    theirs = ", ".join(known) or "of another time"
     least, most = DIALECT_NAMES[settings.min_dialect], DIALECT_NAMES[settings.max_dialect]
-    why = f"the client speaks SMB {', '.join(theirs) or 'of another time'}"
-    advice = f"server min protocol and server max protocol allow {least} to {most}"
-    return refused(connection, NtStatus.NOT_SUPPORTED, why, advice)
+    why = (
+        f"the client speaks SMB {theirs}; "
+        f"server min protocol and server max protocol allow {least} to {most}"
+    )
+    return refused(connection, NtStatus.NOT_SUPPORTED, why)
 
 
-def _no_encryption(connection: Connection, session: Session | None) -> tuple[str, str]:
+def _no_encryption(connection: Connection, wanted: str, session: Session | None) -> str:
     """Why nothing can be encrypted, and what to do about that."""
     if session is not None and (session.is_guest or session.is_anonymous):
-        return "guests cannot encrypt", NO_ACCOUNT
+        return (
+            f"guests cannot encrypt, and {wanted} = required; "
+            f"{NO_ACCOUNT}, or say {wanted} = desired"
+        )
     if connection.server.settings.encryption == Encryption.OFF:
-        return "smb3 encryption = off", "say smb3 encryption = auto"
+        return (
+            f"smb3 encryption = off, and {wanted} = required; "
+            f"say smb3 encryption = auto, or {wanted} = desired"
+        )
     if connection.dialect < SMB_3_0:
         name = DIALECT_NAMES[connection.dialect]
-        return f"the client speaks SMB {name}, which cannot encrypt", "have it speak SMB 3"
-    theirs = "the client encrypts nothing, or by no cipher that is allowed here"
-    return theirs, "see its settings and server smb3 encryption algorithms"
+        return (
+            f"the client speaks SMB {name}, which cannot encrypt, and {wanted} = required; "
+            f"have it speak SMB 3, or say {wanted} = desired"
+        )
+    return (
+        f"the client has no encryption, or none that is allowed here, and {wanted} = required; "
+        f"see server smb3 encryption algorithms, or say {wanted} = desired"
+    )

@@ -158,8 +158,8 @@ class Server:
         with self.lock:
             session = None if len(self.sessions) >= limit else self._numbered(connection)
         if session is None:
-            why, advice = f"max active sessions = {limit} are there", "raise it"
-            raise refused(connection, NtStatus.TOO_MANY_SESSIONS, why, advice)
+            why = f"max active sessions = {limit} are there; raise it"
+            raise refused(connection, NtStatus.TOO_MANY_SESSIONS, why)
         if not connection.add_session(session):
             self.end_session(session)
             raise Disconnect("lost before the log-on began")
@@ -187,8 +187,8 @@ class Server:
                 self._of_user[user] += 1
                 session.counted_for = user
         if full:
-            why, advice = f"{account} has max user sessions = {limit} already", "raise it"
-            raise refused(session.connection, NtStatus.TOO_MANY_SESSIONS, why, advice)
+            why = f"{account} has max user sessions = {limit} already; raise it"
+            raise refused(session.connection, NtStatus.TOO_MANY_SESSIONS, why)
 
     def most_of_a_user(self) -> int:
         """Sessions of the user who has most of them."""

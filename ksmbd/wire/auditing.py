@@ -41,4 +41,4 @@ OF_SERVER: Final = _named(
 )
 ALL_OF_SERVER: Final = Operation(sum(OF_SERVER.values()))
 # What a prefix may have in it: the user, the client, the server, the share.
-VARIABLES: Final = frozenset("uUIiS%")
+VARIABLES: Final = frozenset("uUImiS%")

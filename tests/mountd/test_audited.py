@@ -51,7 +51,7 @@ def test_a_prefix(value: str) -> None:
     assert prefix(value) == value.strip('"')
 
 
-@pytest.mark.parametrize("value", ["%", "%m", "%u%", "% u"])
+@pytest.mark.parametrize("value", ["%", "%T", "%u%", "% u"])
 def test_a_prefix_with_other_variables_is_none(value: str) -> None:
     with pytest.raises(ValueError, match="variables"):
         prefix(value)

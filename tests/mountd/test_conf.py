@@ -184,7 +184,7 @@ WRONG = {  # by converter: a parameter of [global] or of a share, and what it ca
     "octal": ("create mask", "0888", "an octal mode"),
     "operations": ("full_audit:success", "opn", "a list out of all, none, connect"),
     "own_endpoint": ("metrics address", "0.0.0.0:9445", "127.0.0.1:PORT"),
-    "prefix": ("full_audit:prefix", "%m", "a text with %u"),
+    "prefix": ("full_audit:prefix", "%T", "a text with %u"),
     "port": ("tcp port", "445 446", "one port, a number from 0 to 65535"),
     "server_operations": ("audit log success", "open", "a list out of all, none, logon"),
     "served_directory": ("path", "srv", "an absolute path"),
@@ -239,6 +239,53 @@ def test_an_included_file_stands_where_it_is_named(tmp_path: Path) -> None:
     assert shares["a"][1].comment == "from b"
     assert shares["a"][1].guest_ok
     assert set(shares) == {"a", "c"}
+
+
+def test_the_registry_of_samba_is_not_there(tmp_path: Path) -> None:
+    path = write(tmp_path, "[global]\ninclude = Registry\n[a]\npath=/a\n")
+    found = load(path)
+    assert found.warnings == [f"{path}:2: include = registry is ignored: there is no registry"]
+    assert set(found.shares) == {"a"}
+
+
+COPIED = """\
+[first]
+path = /first
+valid users = alice
+read only = no
+bogus = 1
+[second]
+path = /second
+COPY = First
+public = yes
+[third]
+copy = second
+guest ok = no
+"""
+
+
+def test_a_section_is_copied_but_for_what_the_copy_says_itself(tmp_path: Path) -> None:
+    found = load(write(tmp_path, COPIED))
+    second, third = found.shares["second"][1], found.shares["third"][1]
+    assert (second.path, second.valid_users, second.guest_ok) == ("/second", ("alice",), True)
+    assert (third.path, third.valid_users, third.guest_ok) == ("/second", ("alice",), False)
+    assert not second.read_only
+    assert [warning.partition(": ")[2] for warning in found.warnings] == [
+        "unknown parameter 'bogus' is ignored"
+    ]
+    assert found.origins["third"]["valid_users"].line == 3
+
+
+@pytest.mark.parametrize("text", ["[a]\npath=/a\ncopy = b\n[b]\npath=/b\n", "[a]\ncopy = global\n"])
+def test_what_is_not_there_yet_cannot_be_copied(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfError, match="copy: there is no share") as refused:
+        load(write(tmp_path, text))
+    assert refused.value.line == text[: text.index("copy")].count("\n") + 1
+
+
+def test_a_default_of_all_shares_is_no_copy(tmp_path: Path) -> None:
+    path = write(tmp_path, "[global]\ncopy = a\n[a]\npath=/a\n")
+    assert load(path).warnings == [f"{path}:2: unknown parameter 'copy' is ignored"]
 
 
 def test_an_error_in_an_included_file_names_that_file(tmp_path: Path) -> None:

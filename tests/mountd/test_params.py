@@ -182,7 +182,7 @@ SHARES: list[tuple[str, list[tuple[str, Any]]]] = [
     ("force group", [("staff", "staff")]),
     ("force user", [("alice", "alice")]),
     ("full_audit:failure", [("none", 0), ("connct", BAD)]),
-    ("full_audit:prefix", [("%u|%I", "%u|%I"), ("%m", BAD)]),
+    ("full_audit:prefix", [("%u|%I|%m", "%u|%I|%m"), ("%T", BAD)]),
     ("full_audit:success", [("mkdirat rename", Operation.MKDIR | Operation.RENAME)]),
     ("guest account", [("ftp", "ftp")]),
     ("guest ok", [("yes", True)]),

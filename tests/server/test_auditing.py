@@ -228,9 +228,9 @@ def test_a_command_that_never_came_to_be_has_not_the_name_of_the_one_before(
 
 
 def test_a_prefix_has_its_variables(folder: Path, records: Records) -> None:
-    ready(audited(folder, audit_prefix="%u|%I|%S|100%%u"))
+    ready(audited(folder, audit_prefix="%u|%I|%m|%S|100%%u"))
     (connect,) = records.take()
-    assert connect["prefix"] == f"joe|{PEER}|data|100%u"
+    assert connect["prefix"] == f"joe|{PEER}|client|data|100%u"
 
 
 def test_a_refused_connect_is_told_of_a_share_that_is_known(folder: Path, records: Records) -> None:

@@ -75,7 +75,7 @@ def test_so_is_one_that_has_no_cipher_in_common(folder: Path, said: Said) -> Non
     client.log_on()
     assert connect(client) is DENIED
     (line,) = said()
-    assert "the client encrypts nothing, or by no cipher that is allowed here" in line
+    assert "the client has no encryption, or none that is allowed here" in line
 
 
 def test_and_the_server_itself_where_it_is_told_not_to(folder: Path, said: Said) -> None:
