@@ -21,7 +21,7 @@ from typing import Final
 
 from ksmbd.vfs.depot import DIRECTORY
 from ksmbd.vfs.followed import Change, Followed, Key
-from ksmbd.vfs.shortnames import may_be_made, short_name
+from ksmbd.vfs.shortnames import MadeNames, may_be_made
 from ksmbd.vfs.stamps import Clock, settled
 from ksmbd.vfs.xattr import proc_path
 from ksmbd.wire.text import is_utf8, upcase
@@ -41,17 +41,43 @@ class _Table:
     stamp: _Stamp
     expires: int | None = None  # ns; None = only when the stamp changes
     followed: bool = False  # the stamp says nothing, Followed everything
+    made: MadeNames | None = None  # from the first look for an 8.3 name on
 
     def add(self, name: str) -> bool:
         """Whether there are more names now."""
         before = len(self.names)
         if self.names.setdefault(upcase(name), name) != name:
             self.alike.add(upcase(name))
-        return len(self.names) > before
+        if len(self.names) == before:
+            return False
+        if self.made is not None:
+            self.made.add(name)
+        return True
 
     def remove(self, name: str) -> bool:
         """Whether there are fewer names now."""
-        return self.names.pop(upcase(name), None) is not None
+        if self.names.pop(upcase(name), None) is None:
+            return False
+        if self.made is not None and not self.made.remove(name):
+            self.made = None
+        return True
+
+    def look_up(self, name: str, same_form: bool) -> str | None:
+        """The on-disk spelling of *name*, see :meth:`FoldedNames.find`."""
+        found = self.names.get(upcase(name))
+        if found is not None:
+            return found
+        if may_be_made(name):
+            if self.made is None:
+                self.made = MadeNames(self.names.values())
+            return self.made.find(name)
+        if same_form or name.isascii():
+            return None
+        for form in ("NFC", "NFD"):
+            found = self.names.get(upcase(unicodedata.normalize(form, name)))
+            if found is not None:
+                return found
+        return None
 
     def is_without(self, name: str) -> bool:
         """Whether it tells what is on disk once *name* is removed from both."""
@@ -80,7 +106,7 @@ class FoldedNames:
         key, stamp = _identify(dir_fd)
         with self._lock:
             table = self._valid(key, stamp)
-            found = None if table is None else _look_up(table.names, name, same_form)
+            found = None if table is None else table.look_up(name, same_form)
         if table is not None:
             return found if found is not None and _may_list(dir_fd) else None
         try:
@@ -178,7 +204,7 @@ class FoldedNames:
         table = _Table(names, set(), stamp)
         if len(names) < len(listed):
             table.alike = _settle(names, listed)
-        found = _look_up(names, name, same_form)  # once others have the table they may change it
+        found = table.look_up(name, same_form)  # once others have the table they may change it
         with self._lock:
             if told is not None and told == self._followed.told(key):
                 table.followed = True  # what changed meanwhile is yet to be read
@@ -242,19 +268,3 @@ def _may_list(dir_fd: int) -> bool:
 def _identify(dir_fd: int) -> tuple[Key, _Stamp]:
     st = os.fstat(dir_fd)
     return (st.st_dev, st.st_ino), (st.st_mtime_ns, st.st_ctime_ns)
-
-
-def _look_up(names: dict[str, str], name: str, same_form: bool) -> str | None:
-    found = names.get(upcase(name))
-    if found is not None:
-        return found
-    if may_be_made(name):
-        wanted = upcase(name)
-        return next((each for each in names.values() if short_name(each) == wanted), None)
-    if same_form or name.isascii():
-        return None
-    for form in ("NFC", "NFD"):
-        found = names.get(upcase(unicodedata.normalize(form, name)))
-        if found is not None:
-            return found
-    return None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ksmbd.vfs import followed, notify
+from ksmbd.vfs import followed, notify, shortnames
 from ksmbd.vfs import names as module
 from ksmbd.vfs.credentials import Credentials, become
 from ksmbd.vfs.handle import Handle
@@ -368,7 +368,7 @@ def test_a_short_name_is_looked_for_while_others_change_the_directory(
     directory: Path, fd: int, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = FoldedNames(clock)
-    short_name = module.short_name
+    short_name = shortnames.short_name
 
     def slow(name: str) -> str:
         token = names.before_change(fd)
@@ -376,7 +376,7 @@ def test_a_short_name_is_looked_for_while_others_change_the_directory(
         names.changed(token, fd, added=f"for {name}")
         return short_name(name)
 
-    monkeypatch.setattr(module, "short_name", slow)
+    monkeypatch.setattr(shortnames, "short_name", slow)
     assert names.find(fd, "NO0000~1") is None
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ksmbd.vfs import shortnames
 from ksmbd.vfs.root import ShareRoot
-from ksmbd.vfs.shortnames import may_be_made, short_name
+from ksmbd.vfs.shortnames import MadeNames, may_be_made, short_name
 from ksmbd.wire.text import upcase
 
 
@@ -46,3 +48,51 @@ def test_a_file_is_found_by_its_short_name(tmp_path: Path) -> None:
     with root.resolve(short_name("Another Name.html")) as entry:
         assert not entry.exists
     root.close()
+
+
+def test_a_missing_short_name_is_not_looked_for_in_each_name_each_time(
+    share: ShareRoot, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(50):
+        (disk / f"a long name {number}").touch()
+    made: list[str] = []
+
+    def counted(name: str) -> str:
+        made.append(name)
+        return short_name(name)
+
+    monkeypatch.setattr(shortnames, "short_name", counted)
+    share.names._clock = lambda: time.time_ns() + 3600 * 10**9  # the directory is settled
+    for number in range(10):
+        with share.resolve(f"NOSUCH~{number}") as entry:
+            assert not entry.exists
+    assert len(made) == 50
+
+
+def test_made_names_follow_what_comes_and_goes(share: ShareRoot) -> None:
+    def found(name: str) -> str | None:
+        with share.resolve(short_name(name).lower()) as entry:
+            return entry.path if entry.exists else None
+
+    with share.resolve("the first of all") as entry:
+        share.create_file(entry, 0o644).close()
+    assert found("the first of all") == "the first of all"
+    with share.resolve("the second of all") as entry:
+        share.create_file(entry, 0o644).close()
+    assert found("the second of all") == "the second of all"
+    with share.resolve("the first of all") as entry:
+        handle = share.open(entry, read=False, write=False)
+    share.unlink(handle)
+    handle.close()
+    assert found("the first of all") is None
+    assert found("the second of all") == "the second of all"
+
+
+def test_two_files_of_one_made_name_are_found_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shortnames, "short_name", lambda _name: "ALIKE0~0")
+    names = MadeNames(["first of two", "second of two"])
+    assert names.find("alike0~0") == "first of two"
+    assert not names.remove("first of two")  # who has the table makes another
+    assert MadeNames(["second of two"]).find("ALIKE0~0") == "second of two"
