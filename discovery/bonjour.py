@@ -32,7 +32,10 @@ class Bonjour:
         self._zeroconf: AsyncZeroconf | None = None
 
     async def start(self) -> None:
-        """Probe for the name, choose another if it is taken, and announce.  Raises OSError."""
+        """Probe for the name, choose another if it is taken, and announce.
+
+        OSError, also of a name that the library does not take.
+        """
         interfaces: list[str | int] = []
         for address in self._addresses:
             interfaces.append(str(address.ip) if address.ip.version == 4 else address.number)
@@ -40,8 +43,11 @@ class Bonjour:
             interfaces=list(dict.fromkeys(interfaces)),
             ip_version=zeroconf.IPVersion.All,
         )
-        for service in self._services():
-            await (await self._zeroconf.async_register_service(service, allow_name_change=True))
+        try:
+            for service in self._services():
+                await (await self._zeroconf.async_register_service(service, allow_name_change=True))
+        except zeroconf.Error as refused:
+            raise OSError(f"{type(refused).__name__}: {refused}") from refused
 
     async def stop(self) -> None:
         """Take it back and close."""

@@ -92,7 +92,7 @@ class Discovery:
                 self._changed.clear()
                 try:
                     await self._show(self._load())
-                except conf.ConfError as error:
+                except (conf.ConfError, OSError) as error:
                     log.error("not read again, what was stays: %s", error)
 
     def _load(self) -> Configuration:

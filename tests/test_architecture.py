@@ -118,7 +118,6 @@ TESTED_BY: Final[dict[str, str]] = {
     "discovery/addresses.py": "tests/discovery/test_device.py",
     "discovery/bonjour.py": "tests/discovery/test_neighbourhood.py",
     "discovery/multicast.py": "tests/discovery/test_neighbourhood.py",
-    "discovery/service.py": "tests/discovery/test_neighbourhood.py",
     "discovery/soap.py": "tests/discovery/test_wsd.py",
     "ksmbd/server/administration.py": "tests/interop/test_administration.py",
     "ksmbd/vfs/followed.py": "tests/vfs/test_names.py",
