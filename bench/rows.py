@@ -34,7 +34,7 @@ def bulk_rows() -> Iterator[Bulk]:
         for verb in ("read", "write"):
             if way != "unsigned":
                 yield Bulk(f"1 MiB {verb}, {way}", way, verb == "write")
-    for way in ("unsigned", "GMAC", "AES-128-GCM", "AES-256-GCM"):
+    for way in ("unsigned", "CMAC", "GMAC", "AES-128-GCM", "AES-256-GCM"):
         for verb in ("read", "write"):
             yield Bulk(f"1 MiB {verb}, {way}, 2 clients", way, verb == "write", clients=2)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import ksmbd
-from ksmbd import debug, interpreter
+from ksmbd import debug
 from ksmbd.server import descriptors, memory
 from ksmbd.server.loops import MAX_READERS
 from ksmbd.server.pool import DEFAULT_WORKERS
@@ -103,19 +103,11 @@ def serve(arguments: Sequence[str] | None = None) -> int:
     for component in dict.fromkeys(chosen.debug):
         if not chosen.verbose:
             debug.toggle(component)
-    _tell_interpreter()
     try:
         return Daemon(options(chosen)).run()
     except StartError as error:
         log.error("%s", error)
         return 1
-
-
-def _tell_interpreter() -> None:
-    """Which Python it is; on a free-threaded one that takes turns all the same, that is a fault."""
-    log.info("version %s, %s", ksmbd.__version__, interpreter.describe())
-    if interpreter.FREE_THREADED and interpreter.takes_turns():
-        log.warning("an extension module needs Python's lock: one core for all Python code")
 
 
 def main() -> NoReturn:

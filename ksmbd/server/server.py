@@ -29,6 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import ksmbd
+from ksmbd import interpreter
 from ksmbd.ipc.client import Mountd
 from ksmbd.server import administration, descriptors, dispatch, startup
 from ksmbd.server.child import Child
@@ -204,6 +206,7 @@ class Daemon:
         """Serve until an order to stop; raises StartError if the run directory is not ours."""
         os.umask(0)  # the share's masks say what files may have
         pid_file = _take_run_dir(self.options.run_dir)
+        _tell_interpreter()
         try:
             self._install_signals()
             if self.options.with_parent:
@@ -417,6 +420,13 @@ class Daemon:
             self.order_stop(1, f"mountd ended with status {status} before it had started")
             return False
         return True
+
+
+def _tell_interpreter() -> None:
+    """Which Python it is; on a free-threaded one that takes turns all the same, that is a fault."""
+    log.info("version %s, %s", ksmbd.__version__, interpreter.describe())
+    if interpreter.FREE_THREADED and interpreter.takes_turns():
+        log.warning("an extension module needs Python's lock: one core for all Python code")
 
 
 def _tell_ready(address: str, port: int) -> None:

@@ -191,6 +191,7 @@ class SambaServer(ServerProcess):
     def _prepare(self) -> None:
         for name in ("dev", "proc", "sys", "tmp", "etc", "run", "var/tmp", str(INSIDE)):
             (self._root / name.lstrip("/")).mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         names = list(enumerate(self.users, self.first_uid))
         passwd = "".join(f"{name}:x:{uid}:{uid}::/tmp:/bin/sh\n" for uid, name in names)
         group = "".join(f"{name}:x:{uid}:\n" for uid, name in names)
