@@ -74,6 +74,7 @@ _NFS_KINDS: Final = {
     NFS_FIFO: stat.S_IFIFO,
     NFS_SOCK: stat.S_IFSOCK,
 }
+_CAP_DAC_READ_SEARCH: Final = 2
 _KIND: Final = 0o170000
 _HAS_XATTRS: Final = frozenset({0o100000, 0o040000})  # the kernel allows user.* on these only
 
@@ -238,6 +239,8 @@ class AttributeStore:
                     attributes, birth, change, kept = _stored(st, reads)
             except OSError as failed:
                 refused = self._note_failure(failed, st.st_dev)
+                if refused and self._stored:
+                    attributes, birth, change, kept = _stored_anyhow(st, reads)
         if birth is None:
             birth = reads.birth()
         if attributes is None:
@@ -279,6 +282,21 @@ def _ea_size(item: Item) -> int:
     """
     with credentials.privileged():
         return len(pack_full_eas(read_eas(item))[0])
+
+
+def _stored_anyhow(
+    st: os.stat_result, reads: _Reads
+) -> tuple[int | None, int | None, int | None, Kept]:
+    """The same of a file that the user may not read; nothing if the server may not either.
+
+    They are as stat(2)'s, which asks for no permission: who may write a file without reading it
+    must find it read-only when it is.
+    """
+    try:
+        with credentials.holding(_CAP_DAC_READ_SEARCH):
+            return _stored(st, reads)
+    except OSError:
+        return None, None, None, NOTHING_KEPT
 
 
 def _kept(item: Item) -> Kept:

@@ -48,7 +48,10 @@ pytestmark = as_root
 ROUNDS: Final = 3
 FEW: Final = 1 << 6 | 1 << 7  # CAP_SETGID, CAP_SETUID
 # Where the user's thread has a capability for one call.
-WITH_MORE: Final = {"acl.py:_write": 1 << 21}  # CAP_SYS_ADMIN: security.NTACL of the user's file
+WITH_MORE: Final = {
+    "acl.py:_write": 1 << 21,  # CAP_SYS_ADMIN: security.NTACL of the user's file
+    "attributes.py:_stored_anyhow": 1 << 2,  # CAP_DAC_READ_SEARCH: DOS attributes of any file
+}
 # What a session of all commands must have made, or it proves nothing.
 EXPECTED_CALLS: Final = {
     "open", "stat", "fstat", "mkdir", "rmdir", "unlink", "link", "readlink", "listdir", "utime",

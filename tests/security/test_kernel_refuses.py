@@ -17,7 +17,10 @@ import pytest
 from ksmbd.vfs import acl
 from ksmbd.vfs.credentials import Credentials, become
 from ksmbd.vfs.root import ShareRoot
+from ksmbd.vfs.xattr import pack_dosattrib
 from ksmbd.wire.access import (
+    ATTR_HIDDEN,
+    ATTR_READONLY,
     DELETE,
     FILE_APPEND_DATA,
     FILE_DIRECTORY_FILE,
@@ -267,6 +270,21 @@ def test_a_rename_into_another_users_directory_is_refused(users: Users, bob: Cli
 
 
 # -- what lies in attributes --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [0o622, 0o600])
+def test_the_attributes_of_a_file_are_known_to_who_may_not_read_it(users: Users, mode: int) -> None:
+    """They lie in an xattr that takes r to read; nobody writes to what is read-only for that."""
+    path = users.file("alice/file", ALICE, mode)
+    os.setxattr(path, "user.DOSATTRIB", pack_dosattrib(ATTR_HIDDEN | ATTR_READONLY, 0))
+    bob = ready(users.engine(), user="bob")
+    frame = bob.frames.open(r"alice\file", desired_access=FILE_WRITE_DATA)
+    assert bob.status(frame) is DENIED
+    seen = bob.open(r"alice\file", desired_access=LOOK)
+    answer = bob.call(seen.frames.query_info(FileInfo.BASIC))
+    attributes = struct.unpack_from("<I", answer.data, 32)[0]
+    assert attributes & (ATTR_HIDDEN | ATTR_READONLY) == ATTR_HIDDEN | ATTR_READONLY
+    assert path.read_bytes() == b"secret"
 
 
 def test_streams_and_eas_of_an_unreadable_file_stay_unread(users: Users, bob: Client) -> None:

@@ -246,11 +246,13 @@ def test_whom_a_token_stands_for() -> None:
 def walk(descriptor: SecurityDescriptor, who: Token, wanted: int) -> bool:
     """The algorithm as the specification words it: bit by bit, stopping at the first denial."""
     remaining = wanted
-    if descriptor.owner in who.sids:
-        remaining &= ~(READ_CONTROL | WRITE_DAC)
     assert descriptor.dacl is not None
-    for ace in descriptor.dacl.aces:
-        if ace.flags & INHERIT_ONLY or ace.sid not in who.sids:
+    owns = descriptor.owner in who.sids
+    in_effect = [ace for ace in descriptor.dacl.aces if not ace.flags & INHERIT_ONLY]
+    if owns and OWNER_RIGHTS not in [ace.sid for ace in in_effect]:
+        remaining &= ~(READ_CONTROL | WRITE_DAC)
+    for ace in in_effect:
+        if ace.sid not in who.sids and not (owns and ace.sid == OWNER_RIGHTS):
             continue
         if ace.type == ACCESS_DENIED and remaining & ace.mask:
             return False
@@ -264,7 +266,7 @@ ACES = st.builds(
     st.sampled_from([ACCESS_ALLOWED, ACCESS_DENIED]),
     st.sampled_from([0, INHERIT_ONLY]),
     st.integers(0, 0x1F01FF).map(lambda mask: mask & FILE_ALL_ACCESS),
-    st.sampled_from([EVERYONE, ALICE.user, BOB.user, GROUP_200]),
+    st.sampled_from([EVERYONE, ALICE.user, BOB.user, GROUP_200, OWNER_RIGHTS]),
 )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ksmbd.vfs.access import maximum, token
 from ksmbd.vfs.inherit import effective, inherited
@@ -192,3 +194,63 @@ def test_effective_entries_have_their_generic_rights_resolved() -> None:
     below = Ace(ACCESS_ALLOWED, CI | IO, GENERIC_READ, BOB)
     assert effective(Acl((here, below))) == Acl((here._replace(mask=FILE_GENERIC_READ), below))
     assert effective(None) is None
+
+
+# The specification's algorithm in its own words: one list for the object, one to hand down
+
+
+def compute(aces: tuple[Ace, ...], is_directory: bool) -> list[tuple[int, int, Sid | None, bool]]:
+    """Kind, mask, SID and whether it is in effect, as ComputeInheritedACLfromParent has it.
+
+    [MS-DTYP] 2.5.3.4.4 finds out what is inherited, 2.5.3.4.6 makes of creators' and generic
+    entries one that is in effect and one that is handed down.
+    """
+    found: list[tuple[int, int, Sid | None, bool]] = []
+    for ace in aces:
+        for_objects, for_containers = bool(ace.flags & OI), bool(ace.flags & CI)
+        ends = bool(ace.flags & NP)
+        in_effect = for_containers if is_directory else for_objects
+        handed_on = is_directory and not ends and (for_objects or for_containers)
+        sid = {CREATOR_OWNER: ALICE.user, CREATOR_GROUP: GROUP}.get(ace.sid or EVERYONE, ace.sid)
+        mask = FILE_ALL_ACCESS if ace.mask & GENERIC_ALL else ace.mask
+        if in_effect:
+            found.append((ace.type, mask, sid, True))
+        changed = (mask, sid) != (ace.mask, ace.sid)
+        if handed_on and (changed or not in_effect):
+            found.append((ace.type, ace.mask, ace.sid, False))
+    return found
+
+
+_INHERITED = st.builds(
+    Ace,
+    st.sampled_from((ACCESS_ALLOWED, ACCESS_DENIED)),
+    st.integers(0, 15),
+    st.sampled_from((FILE_GENERIC_READ, FILE_ALL_ACCESS, GENERIC_ALL, 1, 2)),
+    st.sampled_from((CREATOR_OWNER, CREATOR_GROUP, EVERYONE, BOB, ALICE.user)),
+)
+
+
+@given(st.lists(_INHERITED, max_size=6).map(tuple), st.booleans(), st.booleans())
+def test_what_is_inherited_is_what_the_specification_computes(
+    aces: tuple[Ace, ...], is_directory: bool, auto: bool
+) -> None:
+    control = DACL_AUTO_INHERITED if auto else 0
+    below = aces_below(*aces, is_directory=is_directory, control=control)
+    assert [(ace.type, ace.mask, ace.sid, not ace.flags & IO) for ace in below] == compute(
+        aces, is_directory
+    )
+    assert all(bool(ace.flags & INHERITED_ACE) is auto for ace in below)
+    assert is_directory or not any(ace.flags & (OI | CI | NP | IO) for ace in below)
+
+
+@given(st.lists(_INHERITED, max_size=6).map(tuple))
+def test_generations_never_add_what_the_parent_withholds(aces: tuple[Ace, ...]) -> None:
+    """A stranger's rights deep below are those that the entries for children give there."""
+    level, stranger = aces, token(DOMAIN, 4711, 4711)
+    for _ in range(3):
+        below = tuple(aces_below(*level, is_directory=True))
+        held = maximum(parent(*below), stranger) if below else 0
+        heirs = [a for a in level if a.flags & CI and a.sid == EVERYONE]
+        allowed = [a for a in heirs if a.type == ACCESS_ALLOWED]
+        assert not held or allowed
+        level = below
