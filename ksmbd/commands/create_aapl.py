@@ -26,7 +26,7 @@ def answer(work: Work, open: Open, asked: wire.AaplQuery) -> bytes:
     share = open.tree.share
     reply = wire.AaplReply()
     if asked.request_bitmap & wire.AAPL_BIT_SERVER_CAPS:
-        server = wire.AAPL_UNIX_BASED
+        server = wire.AAPL_UNIX_BASED | wire.AAPL_OSX_COPYFILE | wire.AAPL_NFS_ACE
         if share.streams:  # which hold what such listings tell
             server |= asked.client_capabilities & wire.AAPL_READ_DIR_ATTR
         open.session.aapl = server

@@ -14,7 +14,7 @@ from ksmbd.vfs import afp_info
 from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.stat import Stat
-from ksmbd.vfs.streams import StreamHandle, find_stream, first_stream, list_streams
+from ksmbd.vfs.streams import StreamHandle, find_stream, first_stream, list_streams, size_of
 from ksmbd.wire.access import (
     ATTR_READONLY,
     ATTR_REPARSE_POINT,
@@ -25,8 +25,12 @@ from ksmbd.wire.status import NtStatus, NtStatusError
 
 
 def exists(tree: TreeConnect, want: Wanted, entry: Entry) -> bool:
-    """Whether the file has the stream that is wanted."""
-    return find_stream(tree.root, entry.fd, want.stream) is not None
+    """Whether the file has the stream that is wanted; what says nothing to Macs may be made."""
+    root = tree.root
+    found = find_stream(root, entry.fd, want.stream)
+    if found is None or not root.options.apple or want.disposition != FILE_OPEN:
+        return found is not None
+    return not afp_info.is_blank(found, size_of(root, entry.fd, found), tree.session.aapl)
 
 
 def check_new(work: Work, want: Wanted, st: Stat) -> None:
@@ -83,5 +87,6 @@ def remove_all(work: Work, open: Open) -> None:
         inode = work.server.inodes.find((handle.dev, handle.ino), stream.name)
         if inode is not None and inode.opens:
             inode.set_delete_pending(open.path)
+            inode.overwritten = True
         else:
             root.depot.remove_stream(handle.fd, stream.name, samba=root.options.samba_streams)

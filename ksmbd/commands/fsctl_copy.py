@@ -10,6 +10,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
+from ksmbd.commands import fsctl_copy_file
 from ksmbd.state import ranges
 from ksmbd.state.open import Open
 from ksmbd.state.work import Work
@@ -60,7 +61,7 @@ def copychunk(
 def copychunk_write(
     work: Work, open: Open | None, data: memoryview, limit: int
 ) -> tuple[bytes, NtStatus]:
-    """Copy chunks of another file of the session, one after the other.
+    """Copy chunks of another file of the session, one after the other; for Macs, no chunks are all.
 
     What was done before a failure stays, and is told beside the status.
 
@@ -79,6 +80,9 @@ def copychunk_write(
     head = fsctl.SrvCopychunkCopy.unpack(data)
     source = _file(_by_key(work, bytes(head.source_key)))
     source.require(_SOURCE)
+    if not head.chunk_count and fsctl_copy_file.means_file(open):
+        total, status = fsctl_copy_file.copy_file(work, source, open)
+        return _told(0, total), status
     chunks = fsctl.unpack_copychunk(data)[1] if head.chunk_count <= MAX_CHUNKS else []
     if head.chunk_count > MAX_CHUNKS or not _within_limits(chunks):
         return _LIMITS.pack(), NtStatus.INVALID_PARAMETER
@@ -89,10 +93,13 @@ def copychunk_write(
         done, total, status = _copy(work, source, open, chunks)
     if total:
         ranges.written(work, open)
-    answer = fsctl.SrvCopychunkResponse(
-        chunks_written=done, chunk_bytes_written=0, total_bytes_written=total
-    )
-    return answer.pack(), status
+    return _told(done, total), status
+
+
+def _told(chunks: int, total: int) -> bytes:
+    return fsctl.SrvCopychunkResponse(
+        chunks_written=chunks, chunk_bytes_written=0, total_bytes_written=total
+    ).pack()
 
 
 def _file(open: Open) -> Open:

@@ -11,7 +11,7 @@ from ksmbd.state.work import Work
 from ksmbd.vfs import afp_info
 from ksmbd.vfs.shortnames import short_name
 from ksmbd.vfs.stat import Stat
-from ksmbd.vfs.streams import list_streams
+from ksmbd.vfs.streams import list_streams, shown
 from ksmbd.wire import file_chains, file_info, posix
 from ksmbd.wire.access import (
     ATTR_NORMAL,
@@ -303,10 +303,11 @@ def _streams(open: Open, limit: int) -> tuple[Buffer, NtStatus]:
     if not st.is_directory:
         found.append(file_chains.Stream("::$DATA", st.size, st.allocation))
     if open.tree.share.streams:
+        apple = handle.root.options.apple
         found += [
-            file_chains.Stream(f":{each.name}:$DATA", each.size, each.allocation)
+            file_chains.Stream(f":{shown(each.name)}:$DATA", each.size, each.allocation)
             for each in list_streams(handle.root, handle.fd)
-            if not (handle.root.options.apple and afp_info.is_blank(each))
+            if not apple or not afp_info.is_blank(each.name, each.size, open.session.aapl)
         ]
     data, count = file_chains.pack_streams(found, limit)
     return data, NtStatus.SUCCESS if count == len(found) else NtStatus.BUFFER_OVERFLOW

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ksmbd.state import nfs_aces
 from ksmbd.state.open import Open
 from ksmbd.state.work import Work
 from ksmbd.vfs import acl
@@ -47,6 +48,8 @@ def query_security(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffe
     for access in access_to_read(wanted):
         open.require(access)
     sd = acl.descriptor(open.file, open.tree.session.domain, open.tree.share.acl_xattr)
+    if wanted & DACL_SECURITY_INFORMATION and nfs_aces.agreed(open):
+        sd = nfs_aces.told(sd, open.file.stat())
     data = acl.select(sd, wanted).pack()
     if len(data) > req.output_buffer_length:
         raise NtStatusError(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from ksmbd.commands import set_stream
 from ksmbd.state import audit, rights
+from ksmbd.state.durable import is_away
 from ksmbd.state.inode import Inode
 from ksmbd.state.open import Open
 from ksmbd.state.oplock import Cause
@@ -87,7 +88,7 @@ def _rename(work: Work, open: Open, name: str, root_directory: int, flags: int) 
         return
     if not handle.path:
         raise NtStatusError(NtStatus.ACCESS_DENIED, "the root of the share")
-    _check_source(work, open)
+    below = _check_source(work, open)
     with _resolved(work, open, path) as target:
         case_alone = _is_own_name(open, target)
         _check_parent(work, open, target)
@@ -102,7 +103,10 @@ def _rename(work: Work, open: Open, name: str, root_directory: int, flags: int) 
         _move(open, target, replace=bool(flags & _REPLACE))
         work.server.notify.renamed(handle, before, replaced=replacing)
     _tell_opens(open, before)
-    work.server.persistence.file_changed(open)
+    for other in below:
+        _tell_below(other, before, handle.path)
+    for each in (open, *below):
+        work.server.persistence.file_changed(each)
     if replaced is not None:
         _name_is_gone(replaced)
     work.server.caching.listing_changed(open, before, work.after)
@@ -167,7 +171,8 @@ def _resolved(work: Work, open: Open, path: str) -> Iterator[Entry]:
         yield entry
 
 
-def _check_source(work: Work, open: Open) -> None:
+def _check_source(work: Work, open: Open) -> Sequence[Open]:
+    """The opens of what is in the directory, which will have other paths; of a file none."""
     handle = open.file
     work.server.caching.demand(open.inode, Cause.HANDLE, open.holder)
     if open.inode is not None:
@@ -175,11 +180,21 @@ def _check_source(work: Work, open: Open) -> None:
             open.inode.check_share(DELETE, open.share_access, skip=open)
         _check_streams(work, open, open.inode)
     if not handle.is_directory:
-        return
+        return ()
     below = work.server.inodes.opens_below(handle.path + "/", handle.root)
     if below:
         work.server.caching.demand_below(work, below)
-        raise NtStatusError(NtStatus.ACCESS_DENIED, "a file in the directory is open")
+        if not (open.tree.share.aapl and all(_moves_along(each) for each in (open, *below))):
+            raise NtStatusError(NtStatus.ACCESS_DENIED, "a file in the directory is open")
+    return below
+
+
+def _moves_along(open: Open) -> bool:
+    """Whether its client takes it that a directory above has another name, as Macs do.
+
+    Not while it is away: it will ask for the file by the name that it knows.
+    """
+    return bool(open.session.aapl) and not is_away(open)
 
 
 def _check_streams(work: Work, open: Open, inode: Inode) -> None:
@@ -287,6 +302,18 @@ def _tell_opens(open: Open, before: str) -> None:
                 its.path = handle.path
         if inode.delete_pending and inode.delete_path == before:
             inode.delete_path = handle.path
+
+
+def _tell_below(open: Open, before: str, after: str) -> None:
+    """A directory above has moved."""
+    handle, inode = open.file, open.inode
+    assert inode is not None
+    inside = before + "/"
+    with inode.lock:
+        if handle.path.startswith(inside):
+            handle.path = after + handle.path[len(before) :]
+        if inode.delete_path.startswith(inside):
+            inode.delete_path = after + inode.delete_path[len(before) :]
 
 
 def _name_is_gone(inode: Inode) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ksmbd.state import nfs_aces
 from ksmbd.state.open import Open
 from ksmbd.state.tree import TreeConnect
 from ksmbd.state.work import Work
@@ -65,7 +66,10 @@ def set_security(work: Work, open: Open, req: SetInfoRequest, data: memoryview) 
     wanted = req.additional_information
     for access in access_to_write(wanted):
         open.require(access)
-    store(open.tree, open.file, data, wanted)
+    if wanted & DACL_SECURITY_INFORMATION and nfs_aces.agreed(open):
+        _set_for_mac(open, data, wanted)
+    else:
+        store(open.tree, open.file, data, wanted)
     work.server.notify.modified(open.file, CHANGE_SECURITY)
 
 
@@ -81,14 +85,37 @@ def store(tree: TreeConnect, file: acl.Opened, data: Buffer, wanted: int) -> Non
     INVALID_SECURITY_DESCR   malformed
     INVALID_OWNER            an owner nobody here has, or may give
     """
+    _set(tree, file, _unpacked(data), wanted)
+
+
+def _unpacked(data: Buffer) -> SecurityDescriptor:
     try:
-        sd = SecurityDescriptor.unpack(data)
+        return SecurityDescriptor.unpack(data)
     except WireError as malformed:
         raise NtStatusError(NtStatus.INVALID_SECURITY_DESCR, str(malformed)) from None
+
+
+def _set(tree: TreeConnect, file: acl.Opened, sd: SecurityDescriptor, wanted: int) -> None:
     try:
         _store(tree, file, sd, wanted)
     except acl.InvalidOwner as refused:
         raise NtStatusError(NtStatus.INVALID_OWNER, str(refused)) from None
+
+
+def _set_for_mac(open: Open, data: Buffer, wanted: int) -> None:
+    """Set what has changed: the list, or the mode that an entry of it carries; the mode last."""
+    wish = nfs_aces.wish(open, _unpacked(data), wanted)
+    if wish.wanted:
+        _set(open.tree, open.file, wish.sd, wish.wanted)
+    if wish.mode is None:
+        return
+    try:
+        open.file.set_mode(wish.mode)
+    except PermissionError:
+        if not open.tree.share.acl_xattr:  # else the stored descriptor has granted WRITE_DAC
+            raise
+        with credentials.privileged():
+            open.file.set_mode(wish.mode)
 
 
 def _store(tree: TreeConnect, file: acl.Opened, sd: SecurityDescriptor, wanted: int) -> None:

@@ -75,6 +75,7 @@ class Inode:
         "lock_waiters",
         "locks",
         "opens",
+        "overwritten",
         "stream",
         "streams",
         "users",
@@ -93,6 +94,7 @@ class Inode:
         self.delete_path = ""  # by self.lock; the name that will be removed
         self.delete_key: bytes | None = None  # by self.lock; ParentLeaseKey of who said so
         self.deleter: AuditedOpen | None = None  # by self.lock; who said so, if that is recorded
+        self.overwritten = False  # a stream whose file was: it goes whatever its name
         self.deleted = False  # by self.lock; the name is gone already
         self.locks = LockTable()  # by self.lock
         self.lock_waiters: list[Event] = []  # by self.lock; fired whenever a lock is released

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ksmbd.state import local_locks
 from ksmbd.state.holder import After
-from ksmbd.vfs import credentials
+from ksmbd.vfs import afp_info, credentials
 from ksmbd.wire.change_notify import ACTION_ADDED, CHANGE_FILE_NAME
 from ksmbd.wire.status import NtStatus, NtStatusError, from_oserror
 
@@ -194,6 +194,8 @@ class Opens:
     def _delete(self, open: Open, inode: Inode) -> str | None:
         """Remove the name; where the recycle bin keeps the file, if it does."""
         handle = open.file if inode.base is not None else open.file.of_file()
+        if afp_info.outlives_deletion(handle) and not inode.overwritten:
+            return None
         if inode.delete_path:
             handle.path = inode.delete_path  # another open's name of it, if a hard link's
         kept = None if open.discarded else _recycled(open, handle)

@@ -17,7 +17,7 @@ from ksmbd.vfs.depot import is_ticket
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.root import ShareRoot
 from ksmbd.vfs.stat import Stat
-from ksmbd.vfs.streams import StreamHandle, StreamInfo, remove_if_empty
+from ksmbd.vfs.streams import StreamHandle, remove_if_empty
 from ksmbd.vfs.xattr import stream_xattr, value_in
 from ksmbd.wire.base import Buffer
 from ksmbd.wire.text import upcase
@@ -27,6 +27,7 @@ RESOURCE: Final = "AFP_Resource"
 SIZE: Final = 60
 FINDER_INFO: Final = slice(16, 48)
 _FOLDED: Final = upcase(NAME)
+_FOLDED_RESOURCE: Final = upcase(RESOURCE)
 _SIGNATURE: Final = b"AFP"
 _NEVER: Final = 0x8000_0000  # a date: that of no backup
 # signature, version, -, date of the last backup; then Finder information, ProDOS', -
@@ -107,6 +108,30 @@ class AfpInfoHandle(StreamHandle):
         super().close()
 
 
+class ResourceHandle(StreamHandle):
+    """An open resource fork: Macs empty it to be rid of it, and write it anew."""
+
+    __slots__ = ()
+
+    def raw(self) -> bytes:
+        try:
+            return super().raw()
+        except FileNotFoundError:  # another open of it was closed when it was empty
+            return b""
+
+    def close(self) -> None:
+        if self.fd >= 0 and self.stream and self.writable:
+            with contextlib.suppress(OSError), self.lock:
+                remove_if_empty(self)
+        super().close()
+
+
+_KINDS: Final[dict[str, type[StreamHandle]]] = {
+    _FOLDED: AfpInfoHandle,
+    _FOLDED_RESOURCE: ResourceHandle,
+}
+
+
 def summary(root: ShareRoot, directory: int, name: str, st: Stat) -> Summary:
     """Of a name in an open directory; of a symlink, its own, and it has none."""
     more = int(root.options.samba_streams)  # bytes that Samba appends
@@ -136,9 +161,19 @@ def _stored_size(root: ShareRoot, directory: int, name: str, ticket: bytes) -> i
 
 def kind(root: ShareRoot, stream: str) -> type[StreamHandle]:
     """What opens a stream of that name."""
-    return AfpInfoHandle if root.options.apple and upcase(stream) == _FOLDED else StreamHandle
+    return _KINDS.get(upcase(stream), StreamHandle) if root.options.apple else StreamHandle
 
 
-def is_blank(stream: StreamInfo) -> bool:
-    """Whether it says nothing, and is not listed."""
-    return not stream.size and upcase(stream.name) == _FOLDED
+def is_blank(stream: str, size: int, mac: int) -> bool:
+    """Whether a stream says nothing, and is not shown: Finder information that is none.
+
+    To a Mac, whose session has agreed on *mac* of AAPL, no stream that is empty says anything.
+    """
+    if upcase(stream) == _FOLDED:
+        return size < SIZE
+    return not size and bool(mac)
+
+
+def outlives_deletion(handle: Handle) -> bool:
+    """Whether the stream stays when it is deleted: a resource fork, which Macs empty instead."""
+    return handle.root.options.apple and upcase(handle.stream) == _FOLDED_RESOURCE

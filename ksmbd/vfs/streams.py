@@ -52,6 +52,7 @@ DATA: Final = "$DATA"
 INDEX: Final = "$INDEX_ALLOCATION"
 _ILLEGAL: Final = frozenset("/\\:\0")
 _BLOCK: Final = 512
+MACS_COLON: Final = "\uf022"
 
 # What says that the value must move: no room beside the other attributes, or in any
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.E2BIG, errno.ERANGE})
@@ -129,17 +130,23 @@ def list_streams(root: ShareRoot, fd: int) -> list[StreamInfo]:
 
 
 def find_stream(root: ShareRoot, fd: int, stream: str) -> str | None:
-    """The stored spelling of a stream's name, found without regard to case.
+    """The stored spelling of a stream's name, found without regard to case, and as it is shown.
 
     One whose ticket leads nowhere, as in a copy of a file by a local process, is not there.
     """
-    wanted = upcase(stream_xattr(stream))
+    wanted = upcase(stream)
     item = proc_path(fd)
     for name in names(item):
-        if name.startswith(STREAM_PREFIX) and upcase(name) == wanted:
+        if name.startswith(STREAM_PREFIX) and name.endswith(STREAM_SUFFIX):
             found = name[len(STREAM_PREFIX) : -len(STREAM_SUFFIX)]
-            return found if _is_there(root, fd, found) else None
+            if upcase(shown(found)) == wanted:
+                return found if _is_there(root, fd, found) else None
     return None
+
+
+def shown(stored: str) -> str:
+    """A stored name as clients see it: colons, which local programs may use, as Macs send them."""
+    return stored.replace(":", MACS_COLON) if ":" in stored else stored
 
 
 def _is_there(root: ShareRoot, fd: int, stream: str) -> bool:
@@ -179,6 +186,19 @@ def _store(item: Item, stream: str, value: bytes, *, samba: bool) -> None:
         raise OSError(errno.ERANGE, os.strerror(errno.ERANGE))
     set_value(item, stream_xattr(stream), value + b"\0")
     remove_extents(item, stream)
+
+
+def size_of(root: ShareRoot, fd: int, stream: str) -> int:
+    """Bytes of a stream in its stored spelling; 0 if it is gone."""
+    try:
+        value = _load(proc_path(fd), stream, samba=root.options.samba_streams)
+        return root.depot.stat(value, fd).st_size if is_ticket(value) else len(value)
+    except FileNotFoundError:
+        return 0
+    except OSError as failed:
+        if failed.errno not in ABSENT:
+            raise
+        return 0
 
 
 # -- open streams ------------------------------------------------------------------------

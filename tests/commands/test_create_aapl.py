@@ -18,6 +18,7 @@ from tests.support.engine import Engine
 from tests.support.mountd import DISK, share
 
 APPLE = DISK | ipc.SHARE_AAPL
+SERVER = wire.AAPL_UNIX_BASED | wire.AAPL_OSX_COPYFILE | wire.AAPL_NFS_ACE
 ALL = wire.AAPL_BIT_SERVER_CAPS | wire.AAPL_BIT_VOLUME_CAPS | wire.AAPL_BIT_MODEL_INFO
 
 
@@ -47,7 +48,7 @@ def asked(client: Client, data: bytes) -> AaplReply | None:
 def test_a_mac_is_told_what_the_server_is(engine: Engine) -> None:
     client = ready(engine)
     found = asked(client, query(client_capabilities=0xFFFF))
-    capabilities = wire.AAPL_UNIX_BASED | wire.AAPL_READ_DIR_ATTR
+    capabilities = SERVER | wire.AAPL_READ_DIR_ATTR
     assert found == AaplReply(capabilities, 0, "MacSamba")
     (session,) = engine.server.sessions.values()
     assert session.aapl == capabilities
@@ -57,7 +58,7 @@ def test_without_streams_listings_tell_nothing_of_them(engine: Engine) -> None:
     client = ready(engine, share="streamless")
     found = asked(client, query(client_capabilities=0xFFFF))
     assert found is not None
-    assert found.server_capabilities == wire.AAPL_UNIX_BASED
+    assert found.server_capabilities == SERVER
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_the_volume_is_as_the_share(engine: Engine, name: str, capabilities: int
 @pytest.mark.parametrize(
     ("bit", "reply"),
     [
-        (wire.AAPL_BIT_SERVER_CAPS, AaplReply(server_capabilities=wire.AAPL_UNIX_BASED)),
+        (wire.AAPL_BIT_SERVER_CAPS, AaplReply(server_capabilities=SERVER)),
         (wire.AAPL_BIT_VOLUME_CAPS, AaplReply(volume_capabilities=0)),
         (wire.AAPL_BIT_MODEL_INFO, AaplReply(model="MacSamba")),
         (0, AaplReply()),

@@ -12,10 +12,9 @@ import pytest
 from ksmbd.ipc.requests import ShareConfig
 from ksmbd.wire import ipc
 from ksmbd.wire.access import FILE_ALL_ACCESS, FILE_READ_DATA, FILE_WRITE_DATA
-from ksmbd.wire.create_context import AAPL, AAPL_BIT_SERVER_CAPS, AAPL_READ_DIR_ATTR
 from ksmbd.wire.file_info import FileInfo
-from ksmbd.wire.status import NtStatus
 from ksmbd.wire.text import from_utf16
+from tests.support.apple import agree
 from tests.support.client import Client, ready
 from tests.support.engine import Engine
 from tests.support.mountd import DISK, share
@@ -40,12 +39,6 @@ class Told(NamedTuple):
 @pytest.fixture
 def shares(folder: Path) -> list[ShareConfig]:
     return [share("data", str(folder), DISK | ipc.SHARE_AAPL), share("plain", str(folder))]
-
-
-def agree(client: Client, capabilities: int = AAPL_READ_DIR_ATTR) -> Client:
-    query = struct.pack("<IIQQ", 1, 0, AAPL_BIT_SERVER_CAPS, capabilities)
-    assert client.status(client.frames.create("", contexts=[(AAPL, query)])) is NtStatus.SUCCESS
-    return client
 
 
 def raw(client: Client, info_class: int = FileInfo.ID_BOTH_DIRECTORY, name: str = "") -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ksmbd.wire import file_info
+from ksmbd.wire import file_info, ipc
 from ksmbd.wire.access import (
     ATTR_READONLY,
     DELETE,
@@ -15,6 +15,7 @@ from ksmbd.wire.access import (
     FILE_ALL_ACCESS,
     FILE_DELETE_ON_CLOSE,
     FILE_DIRECTORY_FILE,
+    FILE_LIST_DIRECTORY,
     FILE_READ_ATTRIBUTES,
     FILE_READ_DATA,
     FILE_SHARE_READ,
@@ -24,6 +25,7 @@ from ksmbd.wire.access import (
 from ksmbd.wire.file_info import FileInfo
 from ksmbd.wire.status import NtStatus
 from ksmbd.wire.text import utf16
+from tests.support.apple import agree
 from tests.support.client import Client, File, ready
 from tests.support.engine import Engine, give_to_joe
 from tests.support.mountd import DISK, share
@@ -353,6 +355,46 @@ def test_a_directory_with_an_open_file_below_stays(client: Client, engine: Engin
     beside = client.open("dir2")
     assert rename(client, directory, "new") is NtStatus.SUCCESS
     close(client, beside)
+
+
+@pytest.fixture
+def macs(engine: Engine, folder: Path) -> Engine:
+    """A server whose share is for Macs."""
+    return Engine(folder, shares=[share("data", str(folder), DISK | ipc.SHARE_AAPL)])
+
+
+def test_a_mac_moves_a_directory_in_which_macs_have_files_open(macs: Engine) -> None:
+    macs.make_directory("dir")
+    macs.make_directory("dir/below")
+    macs.make_file("dir/below/file", b"data")
+    client, other = agree(ready(macs)), agree(ready(macs))
+    directory = client.open("dir")
+    below = other.open(
+        "dir\\below", create_options=FILE_DIRECTORY_FILE, desired_access=FILE_LIST_DIRECTORY
+    )
+    file, doomed = other.open("dir\\below\\file"), other.open("dir\\below\\doomed")
+    assert other.status(doomed.frames.set_info(FileInfo.DISPOSITION, b"\1")) is NtStatus.SUCCESS
+    assert rename(client, directory, "new") is NtStatus.SUCCESS
+    assert other.call(file.frames.read(4)).data == b"data"
+    close(other, doomed)
+    assert sorted(path.name for path in (macs.folder / "new/below").iterdir()) == ["file"]
+    assert rename(other, file, "new\\below\\renamed") is NtStatus.SUCCESS
+    assert (macs.folder / "new/below/renamed").read_bytes() == b"data"
+    names = bytes(other.call(below.frames.query_directory()).data)
+    assert "renamed".encode("utf-16-le") in names
+
+
+def test_a_mac_does_not_move_what_somebody_else_has_open(macs: Engine) -> None:
+    macs.make_directory("dir")
+    macs.make_file("dir/file")
+    client, other = agree(ready(macs)), ready(macs)
+    directory = client.open("dir")
+    file = other.open("dir\\file")
+    assert rename(client, directory, "new") is NtStatus.ACCESS_DENIED
+    close(other, file)
+    client.open("dir\\file")
+    assert rename(other, other.open("dir"), "new") is NtStatus.ACCESS_DENIED
+    assert rename(client, directory, "new") is NtStatus.SUCCESS
 
 
 def test_a_directory_does_not_move_into_itself(client: Client, engine: Engine) -> None:

@@ -1,8 +1,4 @@
-"""Apple's streams on a running server, as Samba's torture of its module fruit expects them.
-
-The cases that are not here begin by agreeing on copies of whole files and Unix modes in access
-lists, which we do not offer, or convert AppleDouble files.
-"""
+"""Apple's extensions on a running server, as Samba's torture of its module fruit expects them."""
 
 from __future__ import annotations
 
@@ -13,39 +9,33 @@ import pytest
 
 from tests.interop import torture
 from tests.interop.clients import program
-from tests.support.live import PASSWORD, LiveServer, open_share
+from tests.support.live import PASSWORD, LiveServer, LiveShare, open_share
 
 pytestmark = pytest.mark.interop
 
-CASES = (
-    "read metadata",
-    "write metadata",
-    "resource fork IO",
-    "stream names",
-    "File without AFP_AfpInfo",
-    "create delete-on-close AFP_AfpInfo",
-    "setinfo delete-on-close AFP_AfpInfo",
-    "setinfo eof AFP_AfpInfo",
-    "delete AFP_AfpInfo by writing all 0",
-    "null afpinfo",
-    "delete",
-    "creating rsrc with read-only access",
-    "copy-chunk streams",
-    "writing_afpinfo",
-    "delete_trigger_convert_sharing_violation",
-)
+PLAIN = "plain"  # the first share's files, to who is no Mac
 
 
 @pytest.fixture(scope="module")
-def target(real_folder: Path) -> Iterator[torture.Target]:
+def server(real_folder: Path) -> Iterator[LiveServer]:
     program("smbtorture")
     folder = real_folder / "apple"
-    options = {"read only": "no", "vfs objects": "fruit streams_xattr"}
-    with LiveServer(folder, shares=[open_share(folder, options)]) as running:
-        yield torture.Target(running.host, running.port, "share", "tester", PASSWORD)
+    shares = [
+        open_share(folder, {"read only": "no", **options}, suite)
+        for suite, options in torture.APPLE.items()
+    ]
+    shares.append(LiveShare(PLAIN, shares[0].path, {"read only": "no"}))
+    with LiveServer(folder, shares=shares) as running:
+        yield running
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_smbtorture(target: torture.Target, case: str) -> None:
-    result = torture.run_case(target, f"vfs.fruit.{case}")
-    assert result.passed, result
+@pytest.mark.parametrize("suite", torture.APPLE)
+def test_smbtorture(server: LiveServer, suite: str) -> None:
+    beside = f"--option=torture:share2={PLAIN}"
+    local = f"--option=torture:localdir={server.path(suite)}"
+    target = torture.Target(
+        server.host, server.port, suite, "tester", PASSWORD, options=(beside, local)
+    )
+    found = torture.run_suite(target, suite)
+    wrong = torture.judge(found, torture.read_gaps(torture.GAPS.read_text()))
+    assert wrong == [], "\n".join(wrong)

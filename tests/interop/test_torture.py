@@ -202,7 +202,7 @@ def test_the_known_gaps_are_cases_of_the_suites_that_run() -> None:
     program("smbtorture")
     known = {
         case
-        for suite in (*torture.SUITES, *torture.OVER_RPC)
+        for suite in (*torture.SUITES, *torture.OVER_RPC, *torture.APPLE)
         for case in torture.cases(target, suite)
     }
     assert set(torture.read_gaps(torture.GAPS.read_text())) <= known

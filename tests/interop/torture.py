@@ -103,6 +103,18 @@ CONFIGURED: Final = {
     "smb2.create.aclfile": ("acl_xattr:ignore system acls", "yes"),
     "smb2.create.acldir": ("acl_xattr:ignore system acls", "yes"),
 }
+# besides, of Apple's extensions, each on a share with parameters of its own
+APPLE: Final = {
+    "vfs.fruit": {"vfs objects": "fruit streams_xattr"},
+    "vfs.fruit_netatalk": {"vfs objects": "fruit streams_xattr"},
+    "vfs.fruit_file_id": {"vfs objects": "fruit streams_xattr"},
+    "vfs.fruit_conversion": {"vfs objects": "fruit streams_xattr"},
+    "vfs.fruit_timemachine": {
+        "vfs objects": "fruit streams_xattr",
+        "fruit:time machine": "yes",
+        "fruit:time machine max size": "32K",
+    },
+}
 # besides, on a file that is there
 ZEROED: Final = "smb2.zero-data-ioctl"
 ZEROES: Final = (4096, 12288)  # bytes: from, and up to

@@ -10,9 +10,10 @@ import pytest
 from ksmbd.ipc.requests import ShareConfig
 from ksmbd.vfs.afp_info import NAME, SIZE
 from ksmbd.wire import file_info, ipc
-from ksmbd.wire.access import FILE_OPEN
+from ksmbd.wire.access import FILE_OPEN, FILE_OVERWRITE
 from ksmbd.wire.file_info import FileInfo
 from ksmbd.wire.status import NtStatus
+from tests.support.apple import agree
 from tests.support.client import Client, File, ready
 from tests.support.engine import Engine, make_file_of_joe
 from tests.support.fixtures import client as client
@@ -139,3 +140,94 @@ def test_elsewhere_it_is_a_stream_like_others(engine: Engine) -> None:
     assert read(client, file) == b"\0\0\0anything"
     client.call(file.frames.close())
     assert stored(engine) == b"\0\0\0anything"
+
+
+# -- resource forks, and what is empty ---------------------------------------------------
+
+FORK = "file:AFP_Resource"
+FORK_ATTRIBUTE = "user.DosStream.AFP_Resource:$DATA"
+
+
+def fork(engine: Engine) -> bytes | None:
+    path = engine.folder / "file"
+    return os.getxattr(path, FORK_ATTRIBUTE) if FORK_ATTRIBUTE in os.listxattr(path) else None
+
+
+def doom(client: Client, file: File) -> NtStatus:
+    return client.status(file.frames.set_info(FileInfo.DISPOSITION, b"\1"))
+
+
+def empty(client: Client, file: File) -> NtStatus:
+    return client.status(file.frames.set_info(FileInfo.END_OF_FILE, bytes(8)))
+
+
+def test_a_resource_fork_stays_when_it_is_deleted(engine: Engine, client: Client) -> None:
+    file = client.open(FORK)
+    client.call(file.frames.write(b"fork"))
+    assert doom(client, file) is OK
+    assert client.status(client.frames.open(FORK)) is NtStatus.DELETE_PENDING
+    client.call(file.frames.close())
+    assert read(client, client.open(FORK)) == b"fork"
+
+
+def test_it_goes_when_it_is_emptied(engine: Engine, client: Client) -> None:
+    file = client.open(FORK)
+    client.call(file.frames.write(b"fork"))
+    assert empty(client, file) is OK
+    client.call(file.frames.close())
+    assert fork(engine) is None
+
+
+def test_it_goes_with_its_file_and_when_that_is_overwritten(engine: Engine, client: Client) -> None:
+    file = client.open(FORK)
+    client.call(file.frames.write(b"fork"))
+    client.call(client.open("file", create_disposition=FILE_OVERWRITE).frames.close())
+    assert client.status(client.frames.open(FORK)) is NtStatus.DELETE_PENDING
+    client.call(file.frames.close())
+    assert fork(engine) is None
+
+
+def test_what_one_open_writes_after_another_has_emptied_it_is_kept(
+    engine: Engine, client: Client
+) -> None:
+    file, other = client.open(FORK), client.open(FORK)
+    client.call(file.frames.write(b"fork"))
+    assert empty(client, file) is OK
+    client.call(file.frames.close())
+    assert client.status(other.frames.write(b"new")) is OK
+    client.call(other.frames.close())
+    assert fork(engine) == b"new"
+
+
+def test_elsewhere_a_resource_fork_is_a_stream_like_others(engine: Engine) -> None:
+    client = ready(engine, share="plain")
+    file = client.open(FORK)
+    client.call(file.frames.write(b"fork"))
+    assert doom(client, file) is OK
+    client.call(file.frames.close())
+    assert fork(engine) is None
+    client.call(client.open(FORK).frames.close())
+    assert fork(engine) == b""
+
+
+@pytest.mark.parametrize("name", ["file:AFP_Resource", "file:other", STREAM])
+def test_to_a_mac_an_empty_stream_is_not_there(engine: Engine, name: str) -> None:
+    mac, other = agree(ready(engine)), ready(engine)
+    file = mac.open(name)
+    frame = mac.frames.open(name, create_disposition=FILE_OPEN)
+    assert mac.status(frame) is NtStatus.OBJECT_NAME_NOT_FOUND
+    mac.open(name)  # which may make it
+    stream = name.partition(":")[2].encode("utf-16-le")
+    assert stream not in streams(mac)
+    shown = OK if name != STREAM else NtStatus.OBJECT_NAME_NOT_FOUND
+    assert other.status(other.frames.open(name, create_disposition=FILE_OPEN)) is shown
+    mac.call(file.frames.write(INFO))
+    assert mac.status(mac.frames.open(name, create_disposition=FILE_OPEN)) is OK
+    assert stream in streams(mac)
+
+
+def test_others_see_an_empty_stream(engine: Engine) -> None:
+    client = ready(engine)
+    client.call(client.open("file:other").frames.close())
+    assert "other".encode("utf-16-le") in streams(client)
+    assert "other".encode("utf-16-le") not in streams(agree(ready(engine)))

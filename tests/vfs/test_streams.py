@@ -26,6 +26,7 @@ from ksmbd.vfs.streams import (
     open_stream,
     rename_stream,
     rename_to_file,
+    shown,
     split_stream,
 )
 from ksmbd.wire.access import ATTR_ARCHIVE, ATTR_HIDDEN
@@ -280,3 +281,17 @@ def test_a_write_moves_the_write_time_of_the_file(stream: Open, disk: Path) -> N
     handle.write(b"x", 0)
     assert (disk / "f").stat().st_mtime_ns > 5
     assert (disk / "f").stat().st_atime_ns == 5
+
+
+def test_a_colon_that_a_local_program_has_put_in_a_name_is_seen_as_macs_send_it(
+    share: ShareRoot, disk: Path
+) -> None:
+    path = disk / "file"
+    path.write_bytes(b"")
+    os.setxattr(path, "user.DosStream.bar:baz:$DATA", b"data")
+    with share.resolve("file") as entry:
+        assert find_stream(share, entry.fd, "Bar\uf022baz") == "bar:baz"
+        assert shown("bar:baz") == "bar\uf022baz"
+        handle = open_stream(share, entry, "bar\uf022baz", read=True, write=False, create=False)
+    assert handle.held() == b"data"
+    handle.close()
