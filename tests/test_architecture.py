@@ -102,6 +102,8 @@ TESTED_BY: Final[dict[str, str]] = {
     "ksmbd/pytest_plugin.py": "tests/test_embedded.py",
     "ksmbd/state/apple_listing.py": "tests/commands/test_query_directory_aapl.py",
     "ksmbd/vfs/stream_copy.py": "tests/commands/test_fsctl_copy_file.py",
+    "ksmbd/state/apple_ids.py": "tests/commands/test_create_aapl.py",
+    "ksmbd/vfs/file_ids.py": "tests/commands/test_create_aapl.py",
     "ksmbd/vfs/filehandles.py": "tests/vfs/test_depot.py",
     "ksmbd/state/quotas.py": "tests/commands/test_query_quota.py",
     "ksmbd/vfs/needed_eas.py": "tests/commands/test_set_file.py",

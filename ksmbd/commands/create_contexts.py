@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ksmbd.commands import create_aapl, create_durable
-from ksmbd.state import rights
+from ksmbd.state import apple_ids, rights
 from ksmbd.state.audit import Decision
 from ksmbd.state.local_opens import Wish
 from ksmbd.state.open import Open
@@ -40,7 +40,7 @@ class Contexts:
     )  # fmt: skip
 
     def __init__(self) -> None:
-        self.aapl: wire.AaplQuery | None = None
+        self.aapl: wire.AaplQuery | wire.AaplResolveId | None = None
         self.eas: list[tuple[str, bytes]] = []
         self.needed_eas: frozenset[str] = frozenset()
         self.security: SecurityDescriptor | None = None
@@ -239,7 +239,8 @@ def answer(work: Work, open: Open, st: Stat, contexts: Contexts) -> bytes:
         answers += create_durable.answer(open.durable, contexts.durable)
     if contexts.on_disk_id:
         share = open.tree.share
-        ids = wire.OnDiskIdResponse(disk_file_id=st.ino, volume_id=share.volume_serial)
+        number = apple_ids.number(open, st)
+        ids = wire.OnDiskIdResponse(disk_file_id=number, volume_id=share.volume_serial)
         answers.append((wire.QUERY_ON_DISK_ID, ids.pack()))
     if open.grant.lease:
         answers.append((wire.REQUEST_LEASE, open.grant.lease))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ksmbd.commands import query_pipe
+from ksmbd.state import apple_ids
 from ksmbd.state.open import Open
 from ksmbd.state.work import Work
 from ksmbd.vfs import afp_info
@@ -85,7 +86,7 @@ def _standard(open: Open, st: Stat) -> bytes:
 
 
 def _internal(open: Open, st: Stat) -> bytes:
-    return file_info.FileInternalInformation(index_number=st.ino).pack()
+    return file_info.FileInternalInformation(index_number=apple_ids.number(open, st)).pack()
 
 
 def _ea_size(open: Open) -> int:
@@ -159,7 +160,7 @@ def _all(open: Open, st: Stat) -> bytes:
         number_of_links=links,
         delete_pending=pending,
         directory=st.is_directory,
-        index_number=st.ino,
+        index_number=apple_ids.number(open, st),
         ea_size=_ea_size(open),
         access_flags=open.granted_access,
         current_byte_offset=open.position,
@@ -195,7 +196,7 @@ def _attribute_tag(open: Open, st: Stat) -> bytes:
 def _id(open: Open, st: Stat) -> bytes:
     return file_info.FileIdInformation(
         volume_serial_number=open.tree.share.volume_serial,
-        file_id=st.ino.to_bytes(8, "little") + st.dev.to_bytes(8, "little"),
+        file_id=apple_ids.number(open, st).to_bytes(8, "little") + st.dev.to_bytes(8, "little"),
     ).pack()
 
 

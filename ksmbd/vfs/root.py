@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from ksmbd.vfs import depot, moving
 from ksmbd.vfs.attributes import AttributeStore
 from ksmbd.vfs.entry import Entry
+from ksmbd.vfs.file_ids import Places
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.names import FoldedNames
 from ksmbd.vfs.path import O_PATH, beneath
@@ -80,6 +81,7 @@ class ShareRoot:
         self.clock = clock  # ns since 1970
         self.names = FoldedNames(clock)
         self.tunnel = Tunnel(clock) if options.short_names else None
+        self.places = Places()
         self.fd = os.open(path, O_PATH | os.O_DIRECTORY)
         self.location = os.readlink(proc_path(self.fd)).rstrip("/")  # absolute
         self.vetoed = compile_patterns(options.veto)

@@ -260,6 +260,36 @@ class AaplQuery(Wire):
     client_capabilities: u64 = 0
 
 
+@wire()
+class AaplResolveId(Wire):
+    """AAPL with command AAPL_RESOLVE_ID: where is the file of that number?"""
+
+    command: u32 = AAPL_RESOLVE_ID
+    reserved: u32 = 0
+    file_id: u64
+
+
+class AaplResolved(NamedTuple):
+    """The answer to AaplResolveId."""
+
+    status: int
+    path: str = ""  # from the share's root, backslashes between
+
+    def pack(self) -> bytes:
+        path = utf16(self.path)
+        return struct.pack("<IIII", AAPL_RESOLVE_ID, 0, self.status, len(path)) + path
+
+    @classmethod
+    def unpack(cls, data: Buffer) -> Self:
+        """WireError if it is another answer, or the path is not all there."""
+        if len(data) < 16:
+            raise WireError(f"AAPL answer of {len(data)} bytes")
+        command, _, status, length = struct.unpack_from("<IIII", data)
+        if command != AAPL_RESOLVE_ID or 16 + length > len(data):
+            raise WireError(f"AAPL command {command}, a path of {length} bytes")
+        return cls(status, from_utf16(memoryview(data)[16 : 16 + length]))
+
+
 class AaplReply(NamedTuple):
     """The answer to AaplQuery; a part that is None was not asked for."""
 

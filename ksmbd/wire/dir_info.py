@@ -199,12 +199,19 @@ class Listing:
         return True
 
     def add_aapl(
-        self, name: str, st: EntryStat, *, max_access: int, resource_size: int, finder_info: bytes
+        self,
+        name: str,
+        st: EntryStat,
+        *,
+        number: int,
+        max_access: int,
+        resource_size: int,
+        finder_info: bytes,
     ) -> bool:
         """As ``add``, for class ID_BOTH_DIRECTORY once AAPL READ_DIR_ATTR was negotiated.
 
-        EaSize holds *max_access*, the short name the size of the resource fork and 16 bytes
-        of *finder_info*, the reserved field the UNIX mode.
+        FileId is *number*, EaSize holds *max_access*, the short name the size of the resource
+        fork and 16 bytes of *finder_info*, the reserved field the UNIX mode.
         """
         raw = utf_16_le_encode(name)[0]
         attributes = st.attributes or ATTR_NORMAL
@@ -221,7 +228,7 @@ class Listing:
             _SHORT_NAME,
             resource_size.to_bytes(8, "little") + finder_info,
             st.mode & 0xFFFF,
-            st.ino,
+            number,
         )
         return self._append(fixed + raw)
 

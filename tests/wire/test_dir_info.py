@@ -134,7 +134,12 @@ def test_times_out_of_range_are_clamped() -> None:
 def test_macos_reads_its_own_fields() -> None:
     listing = Listing(FileInfo.ID_BOTH_DIRECTORY, 106)
     assert listing.add_aapl(
-        "a", Stat(), max_access=0x1F01FF, resource_size=3, finder_info=bytes(range(16))
+        "a",
+        Stat(ino=9),
+        number=Stat().ino,
+        max_access=0x1F01FF,
+        resource_size=3,
+        finder_info=bytes(range(16)),
     )
     assert listing.finish().hex() == (
         bytes.fromhex(
@@ -143,7 +148,7 @@ def test_macos_reads_its_own_fields() -> None:
         ).hex()
     )
     assert not listing_of_105().add_aapl(
-        "a", Stat(), max_access=0, resource_size=0, finder_info=bytes(16)
+        "a", Stat(), number=1, max_access=0, resource_size=0, finder_info=bytes(16)
     )
 
 
