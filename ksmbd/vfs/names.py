@@ -6,6 +6,8 @@ it was read. Our own changes are entered into the table, so that filling a direc
 read it again for each new name; since a local process may have changed the directory between
 our look and our change, such a table is read afresh after a second at the latest.
 
+Of a very large directory hashes are kept, which tell that a name is free: vfs.hashed_names.
+
 A large directory that changes all the same is followed: the kernel tells of each name that comes
 or goes, ours too, and its table is read no more.
 """
@@ -17,21 +19,33 @@ import threading
 import unicodedata
 from collections import OrderedDict
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from ksmbd.vfs.depot import DIRECTORY
 from ksmbd.vfs.followed import Change, Followed, Key
+from ksmbd.vfs.hashed_names import HashedNames
 from ksmbd.vfs.shortnames import MadeNames, may_be_made
 from ksmbd.vfs.stamps import Clock, settled
 from ksmbd.vfs.xattr import proc_path
 from ksmbd.wire.text import is_utf8, upcase
 
 MAX_NAMES: Final = 1 << 18  # in all tables of a share; some 60 MiB
+MAX_HASHED: Final = 1 << 22  # in one directory; of more it is always read whether a name is free
 FOLLOWED: Final = 1000  # names; a smaller directory is read again as quickly
 _MAX_OWN: Final = 1024
 _PROVISIONAL: Final = 1_000_000_000  # ns
 
 _Stamp = tuple[int, int]  # mtime, ctime
+
+
+class _Unknown(Enum):
+    """What no table tells."""
+
+    UNKNOWN = 1
+
+
+_UNKNOWN: Final = _Unknown.UNKNOWN
 
 
 @dataclass(slots=True)
@@ -42,25 +56,38 @@ class _Table:
     expires: int | None = None  # ns; None = only when the stamp changes
     followed: bool = False  # the stamp says nothing, Followed everything
     made: MadeNames | None = None  # from the first look for an 8.3 name on
+    hashed: HashedNames | None = None  # instead of names that are too many
 
-    def add(self, name: str) -> bool:
-        """Whether there are more names now."""
+    @property
+    def weight(self) -> int:
+        """Its memory, as so many names."""
+        return (len(self.names) if self.hashed is None else self.hashed.weight) + 1
+
+    def add(self, name: str) -> None:
+        if self.hashed is not None:
+            self.hashed.add(name)
+            return
         before = len(self.names)
         if self.names.setdefault(upcase(name), name) != name:
             self.alike.add(upcase(name))
-        if len(self.names) == before:
-            return False
-        if self.made is not None:
+        if len(self.names) > before and self.made is not None:
             self.made.add(name)
-        return True
 
-    def remove(self, name: str) -> bool:
-        """Whether there are fewer names now."""
-        if self.names.pop(upcase(name), None) is None:
-            return False
-        if self.made is not None and not self.made.remove(name):
+    def remove(self, name: str) -> None:
+        if self.hashed is not None:
+            self.hashed.remove(name)
+            return
+        gone = self.names.pop(upcase(name), None) is not None
+        if gone and self.made is not None and not self.made.remove(name):
             self.made = None
-        return True
+
+    def tell(self, name: str, same_form: bool) -> str | _Unknown | None:
+        """As :meth:`look_up`, or that it must be looked up in the directory."""
+        if self.hashed is None:
+            return self.look_up(name, same_form)
+        if may_be_made(name) or any(map(self.hashed.may_have, _forms(name, same_form))):
+            return _UNKNOWN
+        return None
 
     def look_up(self, name: str, same_form: bool) -> str | None:
         """The on-disk spelling of *name*, see :meth:`FoldedNames.find`."""
@@ -81,6 +108,8 @@ class _Table:
 
     def is_without(self, name: str) -> bool:
         """Whether it tells what is on disk once *name* is removed from both."""
+        if self.hashed is not None:
+            return self.hashed.is_without(name)
         folded = upcase(name)
         return folded not in self.alike and self.names.get(folded, name) == name
 
@@ -106,8 +135,8 @@ class FoldedNames:
         key, stamp = _identify(dir_fd)
         with self._lock:
             table = self._valid(key, stamp)
-            found = None if table is None else table.look_up(name, same_form)
-        if table is not None:
+            found = _UNKNOWN if table is None else table.tell(name, same_form)
+        if not isinstance(found, _Unknown):
             return found if found is not None and _may_list(dir_fd) else None
         try:
             return self._scan(dir_fd, key, stamp, name, same_form)
@@ -182,10 +211,10 @@ class FoldedNames:
             return
         if not name or not (added or table.is_without(name)):
             self._drop(key)
-        elif added:
-            self._total += table.add(name)
         else:
-            self._total -= table.remove(name)
+            self._total -= table.weight
+            (table.add if added else table.remove)(name)
+            self._total += table.weight
         if self._total > MAX_NAMES:
             self._drop(next(iter(self._tables)))
 
@@ -205,6 +234,8 @@ class FoldedNames:
         if len(names) < len(listed):
             table.alike = _settle(names, listed)
         found = table.look_up(name, same_form)  # once others have the table they may change it
+        if len(names) > MAX_NAMES:
+            table = _Table({}, set(), stamp, hashed=HashedNames(names, table.alike))
         with self._lock:
             if told is not None and told == self._followed.told(key):
                 table.followed = True  # what changed meanwhile is yet to be read
@@ -219,18 +250,18 @@ class FoldedNames:
 
     def _follow(self, dir_fd: int, key: Key, size: int) -> None:
         """From the next reading on: what has changed since this one was not told."""
-        if FOLLOWED <= size <= MAX_NAMES:
+        if FOLLOWED <= size <= MAX_HASHED:
             self._followed.follow(dir_fd, key)
             while len(self._followed) > MAX_NAMES // FOLLOWED:
                 self._drop(self._followed.oldest())
 
     def _keep(self, key: Key, table: _Table) -> None:
         self._forget(key)
-        if len(table.names) > MAX_NAMES:
+        if table.weight > MAX_NAMES:
             self._followed.leave(key)
             return
         self._tables[key] = table
-        self._total += len(table.names) + 1
+        self._total += table.weight
         while self._total > MAX_NAMES:
             self._drop(next(iter(self._tables)))
 
@@ -241,7 +272,7 @@ class FoldedNames:
     def _forget(self, key: Key) -> None:
         table = self._tables.pop(key, None)
         if table is not None:
-            self._total -= len(table.names) + 1
+            self._total -= table.weight
 
     def _note_own(self, key: Key, stamp: _Stamp) -> None:
         self._own[key] = stamp
@@ -268,3 +299,10 @@ def _may_list(dir_fd: int) -> bool:
 def _identify(dir_fd: int) -> tuple[Key, _Stamp]:
     st = os.fstat(dir_fd)
     return (st.st_dev, st.st_ino), (st.st_mtime_ns, st.st_ctime_ns)
+
+
+def _forms(name: str, same_form: bool) -> tuple[str, ...]:
+    """As what *name* may be on the disk, but for letter case."""
+    if same_form or name.isascii():
+        return (name,)
+    return (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))

@@ -453,3 +453,31 @@ def test_undecodable_names_are_no_names() -> None:
     assert is_utf8("a")
     assert is_utf8("é")
     assert not is_utf8(os.fsdecode(b"\xff"))
+
+
+def test_of_a_very_large_directory_it_is_told_what_is_free_without_reading_it_again(
+    clock: Clock, directory: Path, fd: int, scans: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_NAMES", 60)
+    monkeypatch.setattr(module, "FOLLOWED", 1)
+    for number in range(80):
+        (directory / f"old {number}").touch()
+    names = FoldedNames(clock)
+    assert names.find(fd, "four") is None
+    names.find(fd, "five")  # from the second reading on it is followed
+    before = len(scans)
+    for number in range(40):
+        name = f"new {number}"
+        assert names.find(fd, name) is None
+        token = names.before_change(fd)
+        (directory / name).touch()
+        names.changed(token, fd, added=name)
+    assert len(scans) <= before + 1
+    before = len(scans)
+    assert names.find(fd, "ONE") == "One"
+    assert names.find(fd, "NEW 7") == "new 7"
+    assert len(scans) == before + 2
+    (directory / "three").unlink()
+    assert names.find(fd, "THREE") is None
+    assert names.find(fd, "\xe9") is None
+    names.close()
