@@ -14,7 +14,7 @@ import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 from ksmbd.vfs import credentials
 from ksmbd.vfs.root import ShareRoot
@@ -29,6 +29,15 @@ _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BAND_SIZE: Final = re.compile(rb"<key>\s*band-size\s*</key>\s*<integer>\s*(\d{1,15})\s*</integer>")
 _LONGEST_PLIST: Final = 64 << 10  # bytes
 _REMEMBERED: Final = 256  # bundles
+_MANY: Final = 1000  # bands; fewer are counted in no time
+_PAUSES: Final = 50  # times as long as counting takes it is not counted again
+
+
+class _Recent(NamedTuple):
+    """How many bands there were, and until when that will do; ns since 1970."""
+
+    bands: int
+    until: int
 
 
 class BackupLimit:
@@ -37,6 +46,7 @@ class BackupLimit:
     def __init__(self, limit: int) -> None:
         self.limit = limit  # bytes
         self._counts: Remembered[int] = Remembered(_REMEMBERED)  # of directories of bands
+        self._recent: dict[tuple[int, int], _Recent] = {}  # of those that are large
 
     def applied(self, root: ShareRoot, fs: FsStat) -> FsStat:
         """The file system as large as the limit lets it be, in units of UNIT bytes."""
@@ -61,14 +71,28 @@ class BackupLimit:
         return 0
 
     def _bands(self, root: ShareRoot, bundle: int) -> int:
-        """How many there are; counted again when the directory has changed."""
+        """How many there are; counted again when the directory has changed.
+
+        While a backup runs that is always.  A Mac asks often, so what takes long to count is not
+        counted more often than the time it takes allows.
+        """
         with _opened("bands", _LIST, bundle) as fd:
             st = os.fstat(fd)
             count = self._counts.recall(st)
-            if count is None:
-                now = root.clock()
-                count = len(os.listdir(fd))
-                self._counts.keep(st, now, count)
+            if count is not None:
+                return count
+            now = root.clock()
+            key = (st.st_dev, st.st_ino)
+            recent = self._recent.get(key)
+            if recent is not None and now < recent.until:
+                return recent.bands
+            count = len(os.listdir(fd))
+            self._counts.keep(st, now, count)
+            if count >= _MANY:
+                if len(self._recent) >= _REMEMBERED:
+                    self._recent.clear()
+                after = root.clock()
+                self._recent[key] = _Recent(count, after + _PAUSES * (after - now))
             return count
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ksmbd.vfs import credentials
 from ksmbd.vfs.entry import Entry
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.syscalls import renameat2
@@ -100,6 +101,24 @@ def unlink(root: ShareRoot, handle: Handle) -> None:
         _remove(root, name)
         if root.tunnel is not None:
             root.tunnel.removed(name.parent, name.name, handle)
+
+
+def sync_name(root: ShareRoot, handle: Handle) -> None:
+    """Bring the file's entry in its directory to stable storage, if it still has one.
+
+    Done as the server: the user may write the file and not list its directory.
+    """
+    if not handle.path:
+        return
+    try:
+        with credentials.privileged(), located(root, handle) as name:
+            fd = os.open(proc_path(name.parent), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 class Name(NamedTuple):

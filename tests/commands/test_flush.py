@@ -34,9 +34,46 @@ def test_data_is_on_the_disk_before_the_answer(
     assert len(synced) == 1
 
 
-def test_macos_full_sync_is_a_flush_like_any_other(client: Client) -> None:
-    file = client.open("file")
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The inodes that are brought to the disk."""
+    inodes: list[int] = []
+    fsync = os.fsync
+
+    def noted(fd: int) -> None:
+        inodes.append(os.fstat(fd).st_ino)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    return inodes
+
+
+def test_macos_full_sync_brings_the_name_to_the_disk_too(client: Client, synced: list[int]) -> None:
+    folder = client.engine.make_directory("dir")
+    file = client.open("dir\\file")
+    client.ok(file.frames.flush(), FlushResponse)
+    ino = (folder / "file").stat().st_ino
+    assert synced == [ino]
     client.ok(file.frames.flush(reserved1=FULL_SYNC), FlushResponse)
+    assert synced == [ino, ino, folder.stat().st_ino]
+    (folder / "file").unlink()
+    client.ok(file.frames.flush(reserved1=FULL_SYNC), FlushResponse)
+    assert synced[3:] == [ino]
+
+
+def test_a_full_sync_of_a_stream_a_directory_and_the_root(
+    client: Client, synced: list[int]
+) -> None:
+    top = client.engine.folder
+    folder = client.engine.make_directory("dir")
+    stream = client.open("file:stream")
+    client.ok(stream.frames.flush(reserved1=FULL_SYNC), FlushResponse)
+    assert synced == [(top / "file").stat().st_ino, top.stat().st_ino]
+    for name, inodes in (("dir", [folder, top]), ("", [top])):
+        synced.clear()
+        opened = client.open(name, create_options=FILE_DIRECTORY_FILE)
+        client.ok(opened.frames.flush(reserved1=FULL_SYNC), FlushResponse)
+        assert synced == [path.stat().st_ino for path in inodes]
 
 
 def test_an_open_for_reading_is_denied(client: Client) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ksmbd.vfs import backups
 from ksmbd.vfs.backups import UNIT, BackupLimit
 from ksmbd.vfs.root import ShareRoot
 
@@ -53,6 +54,29 @@ def test_bands_are_not_counted_again_while_their_directory_stands_still(
     assert limit.used(share) == 16 * K
     monkeypatch.setattr(os, "listdir", lambda fd: pytest.fail("counted again"))
     assert limit.used(share) == 16 * K
+
+
+def test_while_a_backup_runs_its_bands_are_not_counted_for_each_question(
+    share: ShareRoot, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bands = bundle(disk) / "bands"
+    limit = BackupLimit(1)
+    clock = [10**18]
+    share.clock = lambda: clock[0]
+    listdir = os.listdir
+
+    def slow(fd: int) -> list[str]:
+        clock[0] += 10**9
+        return listdir(fd)
+
+    monkeypatch.setattr(os, "listdir", slow)
+    monkeypatch.setattr(backups, "_MANY", 2)
+    assert limit.used(share) == 16 * K
+    (bands / "2").touch()
+    clock[0] += 49 * 10**9
+    assert limit.used(share) == 16 * K
+    clock[0] += 2 * 10**9
+    assert limit.used(share) == 24 * K
 
 
 @pytest.mark.parametrize(
