@@ -179,7 +179,8 @@ SHARE: Final[dict[str, str]] = {
     "whoever deletes first. Who cannot write in it deletes for good, so let all write who delete.",
     "recycle_exclude": "With `recycle`: names that are deleted for good; * and ? are wildcards.",
     "recycle_exclude_dir": "With `recycle`: names of directories in which, and below which, files "
-    "are deleted for good; * and ? are wildcards.",
+    "are deleted for good; * and ? are wildcards. What has a slash is a path from the share's "
+    "root.",
     "recycle_keeptree": "With `recycle`: keep a file in the repository in the directories that it "
     "was in.",
     "recycle_maxsize": "With `recycle`: bigger files are deleted for good; 0: none.",

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 from ksmbd.vfs import credentials, moving
@@ -38,7 +39,8 @@ class Rules(NamedTuple):
     minsize: int = 0  # bytes; smaller files are not kept
     maxsize: int = 0  # bytes, nor are bigger ones; 0: no limit
     exclude: tuple[str, ...] = ()  # patterns of names that are not kept
-    exclude_dir: tuple[str, ...] = ()  # nor is what lies in or below directories of such names
+    # nor is what lies in or below directories of such names, or, with a slash, of such paths
+    exclude_dir: tuple[str, ...] = ()
     no_versions: tuple[str, ...] = ()  # patterns of names that replace those before them
     directory_mode: int = 0o700  # of the first directory of the repository's path
     subdir_mode: int = 0o700  # of those below it
@@ -53,7 +55,10 @@ class RecycleBin:
             raise ValueError(f"{rules.repository} is not inside the share")
         self.rules = rules
         self._excluded = compile_patterns(rules.exclude) or _nothing
-        self._excluded_directory = compile_patterns(rules.exclude_dir) or _nothing
+        names = tuple(each for each in rules.exclude_dir if "/" not in each)
+        paths = tuple(each.strip("/") for each in rules.exclude_dir if "/" in each)
+        self._excluded_directory = compile_patterns(names) or _nothing
+        self._excluded_path = compile_patterns(paths) or _nothing
         self._replaces = compile_patterns(rules.no_versions) or _nothing
 
     def keep(self, handle: Handle) -> str | None:
@@ -90,7 +95,9 @@ class RecycleBin:
         if size < rules.minsize or (rules.maxsize and size > rules.maxsize):
             return False
         *above, name = path.split("/")
-        return not (self._excluded(name) or any(map(self._excluded_directory, above)))
+        if self._excluded(name) or any(map(self._excluded_directory, above)):
+            return False
+        return not any(map(self._excluded_path, accumulate(above, "{}/{}".format)))
 
     def _holds(self, root: ShareRoot, directory: int) -> bool:
         """Whether a directory is the repository or below it, by whatever path it was reached."""

@@ -173,9 +173,23 @@ class Snapshots:
             return None
         try:
             parts = time.strptime(name, self.layout.format)
-            return int(time.mktime(parts)) if self.layout.local_time else calendar.timegm(parts)
+            return _from_local(parts) if self.layout.local_time else calendar.timegm(parts)
         except (ValueError, OverflowError):
             return None
+
+
+def _from_local(parts: time.struct_time) -> int | None:
+    """Seconds since 1970; None of a time that the clock leaves out when summer begins.
+
+    Of one that comes twice, when summer ends, it is the first.  mktime(3) alone answers that one
+    time so and another time otherwise, by what it was asked before.
+    """
+    found = []
+    for summer in (1, 0) if parts.tm_isdst < 0 else (parts.tm_isdst,):
+        when = int(time.mktime((*parts[:8], summer)))
+        if time.localtime(when)[:6] == parts[:6]:
+            found.append(when)
+    return min(found, default=None)
 
 
 def take_token(path: str) -> tuple[int, str] | None:

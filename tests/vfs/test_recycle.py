@@ -163,6 +163,8 @@ def test_a_directory_of_the_name_stays(deleting: Deleting, disk: Path) -> None:
         {"exclude": ("*.tmp", "FI*")},
         {"exclude_dir": ("temp*",)},
         {"exclude_dir": ("inner",)},
+        {"exclude_dir": ("/temp1",)},
+        {"exclude_dir": ("temp?/inner/",)},
     ],
 )
 def test_what_is_deleted_for_good(deleting: Deleting, disk: Path, rules: dict[str, object]) -> None:
@@ -181,6 +183,15 @@ def test_what_just_does_not_match_is_kept(
 ) -> None:
     put(disk, "inner/file")
     assert deleting.keep("inner/file", **rules) == ".recycle/file"
+
+
+def test_a_path_of_directories_begins_at_the_root_of_the_share(
+    deleting: Deleting, disk: Path
+) -> None:
+    put(disk, "tmp/file")
+    put(disk, "other/tmp/file")
+    assert deleting.keep("tmp/file", exclude_dir=("/tmp",)) is None
+    assert deleting.keep("other/tmp/file", exclude_dir=("/tmp",)) == ".recycle/file"
 
 
 def test_an_empty_file_is_kept_unless_minsize_says_so(deleting: Deleting, disk: Path) -> None:

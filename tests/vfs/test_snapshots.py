@@ -109,6 +109,34 @@ def test_names_may_be_in_local_time_and_of_any_form(folder: Path) -> None:
         found.find(when + 1, OPTIONS)
 
 
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("berlin")
+@pytest.mark.parametrize("asked_before", ["2026-01-01_1200", "2026-07-01_1200"])
+def test_a_time_that_comes_twice_is_the_first_however_often_it_is_asked(
+    folder: Path, asked_before: str
+) -> None:
+    """By mktime(3) alone the time that was told could not be opened."""
+    name = "daily_2026-10-25_0230"
+    (folder / "disk/.snapshots" / name / "share").mkdir(parents=True)
+    (folder / "disk/.snapshots/daily_2026-03-29_0230/share").mkdir(parents=True)
+    found = snapshots(folder, format="daily_%Y-%m-%d_%H%M", local_time=True)
+    first = 1_792_888_200
+    for _ in range(2):
+        time.mktime(time.strptime(asked_before, "%Y-%m-%d_%H%M"))
+        assert found.labels() == ["@GMT-2026.10.25-00.30.00"]
+        assert found.find(first, OPTIONS).location.endswith(f"{name}/share")
+        with pytest.raises(FileNotFoundError):
+            found.find(first + 3600, OPTIONS)
+
+
 def test_no_symlink_leads_to_a_snapshot_or_on_from_it(folder: Path) -> None:
     outside = folder / "outside"
     (outside / "share").mkdir(parents=True)
