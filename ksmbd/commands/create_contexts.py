@@ -233,6 +233,7 @@ def prepare(open: Open, contexts: Contexts) -> None:
 def answer(work: Work, open: Open, st: Stat, contexts: Contexts) -> bytes:
     """The response's chain of contexts, in the order Windows has them."""
     answers: list[tuple[bytes, bytes]] = []
+    aapl = b"" if contexts.aapl is None else create_aapl.answer(work, open, contexts.aapl)
     if contexts.maximal_access:
         answers.append((wire.QUERY_MAXIMAL_ACCESS, _maximal_access_of(open, st, contexts)))
     if contexts.durable is not None and open.durable is not None:
@@ -246,8 +247,8 @@ def answer(work: Work, open: Open, st: Stat, contexts: Contexts) -> bytes:
         answers.append((wire.REQUEST_LEASE, open.grant.lease))
     if contexts.posix_mode is not None:
         answers.append((wire.POSIX, _posix_of(st)))
-    if contexts.aapl is not None:
-        answers.append((wire.AAPL, create_aapl.answer(work, open, contexts.aapl)))
+    if aapl:  # what it agrees on holds for the contexts above, too
+        answers.append((wire.AAPL, aapl))
     return wire.pack_contexts(answers) if answers else b""
 
 

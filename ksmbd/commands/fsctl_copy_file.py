@@ -102,3 +102,5 @@ def _check_streams(work: Work, source: Open, target: Open) -> None:
             if inode is not None:
                 with inode.lock:
                     inode.check_share(access, _SHARES_ALL)
+                    if inode.holders and file is target.file:
+                        raise NtStatusError(NtStatus.SHARING_VIOLATION, "somebody caches a stream")

@@ -183,6 +183,15 @@ def test_others_are_told_the_number_of_the_inode(tree: Engine) -> None:
     assert number_of(mac, "dir\\below\\file") == st.st_ino
 
 
+def test_it_is_told_in_the_answer_that_agrees_on_it(tree: Engine) -> None:
+    mac = ready(tree)
+    asking = [(wire.QUERY_ON_DISK_ID, b""), (AAPL, query(client_capabilities=0xFFFF))]
+    file = mac.open("dir", contexts=asking)
+    told = wire.OnDiskIdResponse.unpack(file.response.contexts()[wire.QUERY_ON_DISK_ID])
+    mac.call(file.frames.close())
+    assert told.disk_file_id == number_of(mac, "dir")
+
+
 @pytest.mark.parametrize("number", [0, 1, (1 << 64) - 1])
 def test_no_file_of_that_number(tree: Engine, number: int) -> None:
     assert resolve(agree(ready(tree)), number) == NOT_THERE

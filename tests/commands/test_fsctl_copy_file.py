@@ -18,6 +18,7 @@ from ksmbd.wire.access import (
     FILE_SHARE_READ,
     FILE_WRITE_DATA,
 )
+from ksmbd.wire.create import OPLOCK_EXCLUSIVE
 from ksmbd.wire.header import Command
 from ksmbd.wire.lock import EXCLUSIVE_LOCK, FAIL_IMMEDIATELY
 from ksmbd.wire.status import NtStatus
@@ -156,6 +157,18 @@ def test_a_lock_on_either_side_stands_in_the_way(mac: Client, name: str) -> None
     assert mac.status(other.frames.lock((10, 1, EXCLUSIVE_LOCK | FAIL_IMMEDIATELY))) is OK
     assert mac.status(asking(mac, mac.open("source"), mac.open("target"))) is CONFLICT
     assert (mac.engine.folder / "target").read_bytes() == DATA[:100]
+
+
+def test_a_stream_of_the_target_that_somebody_caches_stands_in_the_way(mac: Client) -> None:
+    fill(mac, "source:other", b"other")
+    other = ready(mac.engine)
+    cached = other.open("target:other", requested_oplock_level=OPLOCK_EXCLUSIVE)
+    assert other.status(cached.frames.write(b"x")) is OK
+    frame = asking(mac, mac.open("source"), mac.open("target"))
+    assert mac.status(frame) is NtStatus.SHARING_VIOLATION
+    other.call(cached.frames.close())
+    assert copied(mac, mac.open("source"), mac.open("target")) == (0, 0, 0)
+    assert content(mac, "target:other") == b"other"
 
 
 def test_a_stream_that_somebody_keeps_to_himself_stands_in_the_way(mac: Client) -> None:
