@@ -82,6 +82,8 @@ def _basic(work: Work, open: Open, data: memoryview) -> None:
         handle.set_attributes(attributes & _SETTABLE | handle.stat().attributes & _KEPT)
     handle.set_times(birth=birth, access=access, write=write, change=change)
     work.server.notify.modified(handle, _changed(attributes, birth, access, write))
+    if info.last_access_time != file_info.TIME_KEEP:
+        handle.keep_access_time(info.last_access_time != file_info.TIME_THAW)
     if write is not None:
         open.freeze_write_time(write)
     elif info.last_write_time == file_info.TIME_FREEZE:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -216,6 +218,22 @@ class Handle:
             stored = self.root.attributes.stat_fd(self.fd, "", path_only=self.path_only)
             born = stored.birth if birth is None else birth
             self.root.attributes.store(self.item, stored.attributes, born, change)
+
+    def keep_access_time(self, kept: bool) -> None:
+        """Leave the access time alone when this handle reads, or have it moved again.
+
+        POSIX keeps the former to the owner, for whom a server that is root acts; for others it
+        goes on moving.
+        """
+        if self.path_only:
+            return  # it reads nothing
+        flags = fcntl.fcntl(self.fd, fcntl.F_GETFL)
+        wanted = flags | os.O_NOATIME if kept else flags & ~os.O_NOATIME
+        try:
+            fcntl.fcntl(self.fd, fcntl.F_SETFL, wanted)
+        except PermissionError:
+            with credentials.privileged(), contextlib.suppress(PermissionError):
+                fcntl.fcntl(self.fd, fcntl.F_SETFL, wanted)
 
     def change_set_by_client(self) -> int | None:
         """The change time shown now, if it is one that a client set."""

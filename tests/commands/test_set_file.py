@@ -21,6 +21,8 @@ from ksmbd.wire.access import (
     FILE_APPEND_DATA,
     FILE_DELETE_ON_CLOSE,
     FILE_DIRECTORY_FILE,
+    FILE_GENERIC_READ,
+    FILE_GENERIC_WRITE,
     FILE_NO_EA_KNOWLEDGE,
     FILE_OPEN,
     FILE_READ_DATA,
@@ -172,6 +174,34 @@ def test_a_frozen_write_time_moves_again_when_thawed(client: Client, engine: Eng
     setting(client, file, FileInfo.BASIC, basic(written=file_info.TIME_THAW))
     client.send(file.frames.write(b"data"))
     assert told(client, file).last_write_time > T2
+
+
+@pytest.mark.parametrize("how", [T1, file_info.TIME_FREEZE])
+def test_an_access_time_that_is_kept_does_not_move_when_the_file_is_read(
+    client: Client, engine: Engine, how: int
+) -> None:
+    path = engine.make_file("file", b"data")
+    os.chmod(path, 0o666)
+    if os.geteuid() == 0:
+        os.chown(path, 12345, -1)  # O_NOATIME is for the owner
+    os.utime(path, ns=(ns_from_filetime(T1), ns_from_filetime(T2)))
+    access = FILE_GENERIC_READ | FILE_GENERIC_WRITE
+    file, other = (client.open("file", desired_access=access) for _ in range(2))
+    assert setting(client, file, FileInfo.BASIC, basic(accessed=how)) is NtStatus.SUCCESS
+    client.send(file.frames.read(4))
+    assert told(client, file).last_access_time == T1
+    client.send(other.frames.read(4))
+    moved = told(client, file).last_access_time
+    assert moved > T1 or no_access_times(path)
+    os.utime(path, ns=(ns_from_filetime(T1), ns_from_filetime(T2)))
+    setting(client, file, FileInfo.BASIC, basic(accessed=file_info.TIME_THAW))
+    client.send(file.frames.read(4))
+    assert told(client, file).last_access_time > T1 or no_access_times(path)
+
+
+def no_access_times(path: Path) -> bool:
+    """Whether the file system keeps none: then nothing moves them."""
+    return bool(os.statvfs(path).f_flag & os.ST_NOATIME)
 
 
 def test_attributes_are_set_kept_and_cleared(client: Client) -> None:
