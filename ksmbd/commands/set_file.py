@@ -76,6 +76,7 @@ def _basic(work: Work, open: Open, data: memoryview) -> None:
     if attributes & refused:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"attributes {attributes:#x}")
     handle = open.file
+    _freeze_change_time(open, info.change_time, change)
     if change is None:
         change = handle.change_set_by_client()  # zero means: as it is shown
     if attributes:
@@ -90,6 +91,14 @@ def _basic(work: Work, open: Open, data: memoryview) -> None:
         open.freeze_write_time(handle.stat().write)
     elif info.last_write_time == file_info.TIME_THAW:
         open.freeze_write_time(None)
+
+
+def _freeze_change_time(open: Open, asked: int, change: int | None) -> None:
+    """Keep the change time from now on: that of now, or *change*; or let it move again."""
+    if asked == file_info.TIME_THAW:
+        open.freeze_change_time(None)
+    elif asked != file_info.TIME_KEEP:
+        open.freeze_change_time(open.file.stat().change if change is None else change)
 
 
 def _changed(attributes: int, birth: int | None, access: int | None, write: int | None) -> int:
@@ -328,6 +337,7 @@ def set_file(work: Work, open: Open, req: SetInfoRequest, data: memoryview) -> N
         raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{len(data)} bytes")
     open.require(setting.access)
     setting.act(work, open, data)
+    open.keep_change_time()
     if open.durable is not None and open.durable.persistent:
         work.server.persistence.keep(open)  # a write time that stays, delete-on-close
     if setting.listed:

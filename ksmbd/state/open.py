@@ -46,6 +46,7 @@ class Open:
         "discarded",
         "durable",
         "enumeration",
+        "frozen_change_time",
         "frozen_write_time",
         "grant",
         "granted_access",
@@ -133,8 +134,8 @@ class Open:
         self.scan_lock = threading.Lock()  # held over the I/O of a directory scan
         self.enumeration: Enumeration | None = None  # by self.scan_lock
         self.resume_key = b""  # 24 bytes once asked for
-        # ns; the client has set the write time by this open, whose changes move it no more.
-        self.frozen_write_time: int | None = None
+        self.frozen_write_time: int | None = None  # ns; set by this open, which moves it no more
+        self.frozen_change_time: int | None = None  # likewise
         self.waiters: list[Any] = []  # by self.lock; called with a status when the open goes away
         self.watch: Watch | None = None  # by self.lock; a directory's, from its first CHANGE_NOTIFY
         self.audited: AuditedOpen | None = None  # who is told of its end, and of deletions by it
@@ -195,14 +196,34 @@ class Open:
                 self.inode.write_time_set = True
         self.write_time_moved(when)
 
+    def freeze_change_time(self, when: int | None) -> None:
+        """What this open changes leaves the change time at *when*, ns; None: moves it again."""
+        self.frozen_change_time = when
+        if self.inode is not None:
+            with self.inode.lock:
+                self.inode.write_time_set = True
+
     def data_changed(self) -> None:
-        """After each change: keep the write time that the client has set, [MS-FSA] 2.1.4.17."""
+        """After each change: keep the times that the client has set, [MS-FSA] 2.1.4.17."""
         if self.inode is None or not self.inode.write_time_set:
             return
         if self.frozen_write_time is not None:
             self.file.set_times(write=self.frozen_write_time)
         else:
             self.write_time_moved(self.file.stat().write)
+        self.keep_change_time()
+
+    def keep_change_time(self) -> None:
+        """After any change; other opens that keep the change time keep the new one."""
+        if self.frozen_change_time is not None:
+            self.file.set_times(change=self.frozen_change_time)
+            return
+        if self.inode is None or not self.inode.write_time_set:
+            return
+        with self.inode.lock:
+            keeping = [o for o in self.inode.opens if o.frozen_change_time is not None]
+        for other in keeping:
+            other.frozen_change_time = self.file.stat().change
 
     def write_time_moved(self, when: int | None) -> None:
         """This open has changed it: other opens that keep it keep the new one."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from ksmbd.commands.set_file import FILE_SETTINGS
+from ksmbd.vfs.stamps import TICK
 from ksmbd.wire import file_chains, file_info
 from ksmbd.wire.access import (
     ATTR_ARCHIVE,
@@ -197,6 +199,37 @@ def test_an_access_time_that_is_kept_does_not_move_when_the_file_is_read(
     setting(client, file, FileInfo.BASIC, basic(accessed=file_info.TIME_THAW))
     client.send(file.frames.read(4))
     assert told(client, file).last_access_time > T1 or no_access_times(path)
+
+
+@pytest.mark.parametrize("how", [T1, file_info.TIME_FREEZE])
+def test_a_change_time_that_is_kept_stays_whatever_that_open_changes(
+    client: Client, how: int
+) -> None:
+    file, other = client.open("file"), client.open("file")
+    setting(client, file, FileInfo.BASIC, basic(changed=T1))
+    setting(client, file, FileInfo.BASIC, basic(changed=file_info.TIME_THAW))
+    assert setting(client, file, FileInfo.BASIC, basic(changed=how)) is NtStatus.SUCCESS
+    client.send(file.frames.write(b"data"))
+    setting(client, file, FileInfo.BASIC, basic(attributes=ATTR_HIDDEN))
+    setting(client, file, FileInfo.END_OF_FILE, number(2))
+    assert told(client, other).change_time == T1
+    until_stamps_differ(client.engine.folder / "file")
+    client.send(other.frames.write(b"data"))
+    moved = told(client, other).change_time
+    assert moved > T1
+    client.send(file.frames.write(b"more"))
+    assert told(client, file).change_time == moved
+    setting(client, file, FileInfo.BASIC, basic(changed=file_info.TIME_THAW))
+    until_stamps_differ(client.engine.folder / "file")
+    client.send(file.frames.write(b"data"))
+    assert told(client, file).change_time > moved
+
+
+def until_stamps_differ(path: Path) -> None:
+    """Change the file until the next change bears another stamp than those so far."""
+    until = time.time_ns() + 2 * TICK
+    while path.stat().st_ctime_ns < until:
+        path.chmod(0o666)
 
 
 def no_access_times(path: Path) -> bool:
