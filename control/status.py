@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
+from unicodedata import combining, east_asian_width
 
 from ksmbd.wire.text import printable
 
@@ -180,12 +181,26 @@ def table(columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
         return []
     cells = [[column.title for column in columns]]
     cells += [[column.text(row) for column in columns] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    widths = [max(map(_wide, column)) for column in zip(*cells, strict=True)]
     return [
         "  "
         + "  ".join(
-            cell.rjust(width) if column.right else cell.ljust(width)
+            _padded(cell, width, right=column.right)
             for cell, width, column in zip(row, widths, columns, strict=True)
         ).rstrip()
         for row in cells
     ]
+
+
+def _padded(cell: str, width: int, *, right: bool) -> str:
+    blanks = " " * (width - _wide(cell))
+    return blanks + cell if right else cell + blanks
+
+
+def _wide(text: str) -> int:
+    """Columns that a terminal takes for it: two for an ideograph, none for an accent of its own."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if combining(each) else 2 if east_asian_width(each) in "WF" else 1 for each in text
+    )

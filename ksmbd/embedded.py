@@ -89,6 +89,9 @@ class Server:
         guests = any(share.guest for share in self.shares.values())
         if not self.users and not guests:
             raise ValueError("a server needs a user, or a share with guest=True")
+        for name in self.users:
+            if not name or ":" in name or name != name.strip():
+                raise ValueError(f"{name!r} cannot be the name of an account")
         if any(LINE_END.search(text) for pair in self.users.items() for text in pair):
             raise ValueError("names and passwords have no line ends")
         self._configuration = self._text(guests, parameters or {})

@@ -115,6 +115,8 @@ def test_it_starts_again_after_its_end(tmp_path: Path) -> None:
         ({"data": ksmbd.Share("x", parameters={"comment": "a\nguest ok = yes"})}, USERS, {}),
         ({"data": "x"}, {"alice": "two\nlines"}, {}),
         ({"data": "x"}, {"ali\nce": "secret"}, {}),
+        ({"data": "x"}, {"": "secret"}, {}),
+        ({"data": "x"}, {"a:b": "secret"}, {}),
         ({"data": "x"}, USERS, {"server string": "a\n[evil]"}),
         ({"data": "x"}, USERS, {"a = b": "c"}),
     ],

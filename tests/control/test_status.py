@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from control.status import duration, render
+from control.status import Column, duration, render, table
 from ksmbd.wire.text import printable
 
 REPORT: dict[str, Any] = {
@@ -123,6 +123,18 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_names_cannot_steer_the_terminal() -> None:
     assert printable("a\x1b[31mb\u202ec\ud800é日") == "a\\x1b[31mb\\u202ec\\ud800é日"
+
+
+def test_columns_stand_below_each_other_whatever_a_name_is_written_in() -> None:
+    columns = (
+        Column("Path", lambda row: str(row["path"])),
+        Column("End", lambda _: "|"),
+    )
+    names = ("plain", "\u6587\u4ef6\u540d", "cafe\u0301", "\u2603")
+    _, *lines = table(columns, [{"path": name} for name in names])
+    shown = [line.replace("\u0301", "") for line in lines]  # which takes no room
+    shown = ["".join(each * 2 if each > "\u4e00" else each for each in line) for line in shown]
+    assert {line.index("|") for line in shown} == {10}
 
 
 def test_what_a_server_of_another_version_does_not_tell_is_left_open() -> None:
