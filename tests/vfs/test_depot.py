@@ -25,6 +25,7 @@ from ksmbd.vfs.streams import (
     list_streams,
     open_stream,
 )
+from tests.support.held import held
 from tests.vfs.conftest import MakeShare
 from tests.vfs.stored import MIB, OpenStream, content, gone, share, stored, stream, value
 
@@ -403,7 +404,7 @@ def test_a_directory_that_is_not_synced_keeps_nothing_of_it(
 ) -> None:
     handle = stream(share)
     handle.write(b"before", 0)
-    before = len(os.listdir("/proc/self/fd"))
+    before = held(disk)
     fsync = os.fsync
 
     def fails(fd: int) -> None:
@@ -415,7 +416,7 @@ def test_a_directory_that_is_not_synced_keeps_nothing_of_it(
         patch.setattr(os, "fsync", fails)
         with pytest.raises(OSError, match="Input/output"):
             handle.write(b"x" * MIB, 0)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert held(disk) == before
     assert stored(disk) == []
     assert content(handle) == b"before"
 

@@ -12,6 +12,7 @@ import pytest
 
 from ksmbd.vfs import recycle
 from ksmbd.vfs.recycle import RecycleBin, Rules
+from tests.support.held import held
 from tests.vfs.conftest import MakeShare
 
 BIN = ".recycle"
@@ -312,7 +313,7 @@ def test_a_directory_that_does_not_get_its_mode_costs_no_descriptor(
     deleting: Deleting, disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(disk, "file")
-    before = len(os.listdir("/proc/self/fd"))
+    before = held(disk)
 
     def fails(fd: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -320,5 +321,5 @@ def test_a_directory_that_does_not_get_its_mode_costs_no_descriptor(
     monkeypatch.setattr(recycle, "set_group_id", fails)
     with pytest.raises(OSError, match="Input/output"):
         deleting.keep("file", directory_mode=0o2770)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert held(disk) == before
     assert (disk / "file").exists()

@@ -21,6 +21,7 @@ from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.pattern import NameInvalid
 from ksmbd.vfs.root import PathNotFound, RootOptions, ShareRoot
 from ksmbd.wire.access import ATTR_ARCHIVE, ATTR_DIRECTORY, ATTR_HIDDEN, ATTR_REPARSE_POINT
+from tests.support.held import held
 from tests.vfs.conftest import MakeShare
 
 Open = Callable[..., Handle]
@@ -320,14 +321,13 @@ def test_a_root_that_cannot_be_made_gives_its_descriptor_back(
     def fails(*_: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    before = len(os.listdir("/proc/self/fd"))
     with monkeypatch.context() as patch:
         patch.setattr(step, fails)
         with pytest.raises(OSError, match="Input/output") as failed:
             ShareRoot(str(disk))
     del failed
     gc.collect()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert held(disk) == 0
     assert unraisable == []
 
 
