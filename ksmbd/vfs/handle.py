@@ -156,13 +156,17 @@ class Handle:
         return len(data)
 
     def sync(self) -> None:
-        """Bring data and metadata to stable storage."""
+        """Bring data and metadata to stable storage.
+
+        A directory as the server itself: who adds names to one need not be able to list it.
+        """
         if not self.path_only:
             os.fsync(self.fd)
             return
         if not self.is_directory:
             return  # nothing was written through this handle
-        fd = os.open(proc_path(self.fd), os.O_RDONLY | os.O_DIRECTORY)
+        with credentials.privileged():
+            fd = os.open(proc_path(self.fd), os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(fd)
         finally:

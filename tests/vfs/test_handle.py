@@ -12,6 +12,7 @@ import pytest
 
 from ksmbd.vfs import handle as handle_module
 from ksmbd.vfs import xattr
+from ksmbd.vfs.credentials import Credentials, become
 from ksmbd.vfs.handle import MAX_OFFSET, Handle
 from ksmbd.vfs.pattern import NameInvalid
 from ksmbd.vfs.root import ShareRoot
@@ -183,6 +184,22 @@ def test_attributes_are_stored_without_touching_the_mode(
     assert (found.mode, found.birth) == (before.mode, before.birth)
     handle.set_attributes(0)
     assert handle.stat().attributes == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as others")
+def test_a_directory_is_synced_for_who_may_not_list_it(
+    share: ShareRoot, disk: Path, opened: Open
+) -> None:
+    (disk / "drop").mkdir()
+    (disk / "drop").chmod(0o733)
+    disk.chmod(0o755)
+    become(Credentials(12345, 12345))
+    try:
+        opened(share, "drop", read=False, write=False).sync()
+        with pytest.raises(PermissionError):
+            opened(share, "drop", read=True, write=False)
+    finally:
+        become(None)
 
 
 def test_metadata_handles_serve_metadata(share: ShareRoot, disk: Path, opened: Open) -> None:
