@@ -1,6 +1,6 @@
 """The tokens of offloaded copies, [MS-FSCC] 2.1.11: ranges of files as they are now.
 
-    issued --file changed, open closed, time over, too many issued since--> invalid
+    issued --file changed, open closed, session ended, time over, too many since--> invalid
 
 A token is a promise about data, kept by looking whether the file is still what it was; whoever
 finds it broken copies the data itself.  It is good for the session that it was issued to.
@@ -72,6 +72,14 @@ class OffloadTokens:
         if token is None or token.open.session is not session or token.open.closed:
             return None
         return token if self._clock() < token.expires else None
+
+    def forget(self, session: Session) -> None:
+        """The session has ended: nothing of it stays here."""
+        if not self._tokens:  # as good as always
+            return
+        with self._lock:
+            for token_id in [i for i, t in self._tokens.items() if t.open.session is session]:
+                del self._tokens[token_id]
 
     def _drop_stale(self, now: float) -> None:
         for token_id in [i for i, t in self._tokens.items() if t.open.closed or t.expires <= now]:

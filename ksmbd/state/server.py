@@ -227,6 +227,7 @@ class Server:
         for channel in channels:
             channel.connection.remove_session(session)
         session.connection.remove_session(session)
+        self.offload.forget(session)
         self.opens.close_all(self.durables.preserve(opens) if preserve else opens, status)
         for tree in trees:
             if tree.audited is not None:

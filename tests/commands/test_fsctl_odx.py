@@ -195,6 +195,20 @@ def test_a_token_is_its_session_s_alone(client: Client, source: File, target: Fi
     assert write(other, other.open("target"), token) == (BAD_TOKEN, 0)
 
 
+def test_nothing_of_a_session_that_has_ended_is_kept(client: Client, source: File) -> None:
+    other = ready(client.engine)
+    theirs = other.open("source")
+    for number in range(3):
+        assert read(client, source, 512 * number)[0] is OK
+        assert read(other, theirs, 512 * number)[0] is OK
+    tokens = client.engine.server.offload
+    assert len(tokens) == 6
+    client.lose()
+    assert len(tokens) == 3
+    assert other.status(other.frames.logoff()) is OK
+    assert len(tokens) == 0
+
+
 @pytest.mark.parametrize("kind", [b"\0\0\0\0", b"\xff\xff\0\2", b"KSMB"])
 def test_a_token_that_nobody_issued(client: Client, target: File, kind: bytes) -> None:
     assert write(client, target, kind + ZEROS[4:]) == (BAD_TOKEN, 0)
