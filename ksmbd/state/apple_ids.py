@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from ksmbd.state.rights import Descriptor
 from ksmbd.state.sight import sight
 from ksmbd.vfs import access, acl
 from ksmbd.vfs.file_ids import file_id, has_lasting_ids, search
+from ksmbd.vfs.xattr import proc_path
 from ksmbd.wire.access import FILE_LIST_DIRECTORY
 from ksmbd.wire.create_context import AAPL_READ_DIR_ATTR
 
@@ -39,12 +42,29 @@ def path_of(work: Work, tree: TreeConnect, file: int) -> str | None:
     """Where in the share the file of that number is, as far as the tree's user can see it."""
     root = tree.root
     found = root.places.find(root, file)
+    if found is not None and not _may_list_way(tree, found):
+        return None  # somebody else has had it listed
     if found is None:
         found = search(root, file, lambda fd: _may_list(tree, fd), work.given_up)
     if found is None or not _shows(tree, found):
         return None
     root.places.remember(file, found)
     return found
+
+
+def _may_list_way(tree: TreeConnect, path: str) -> bool:
+    """Whether the user could find *path*: may list every directory that it leads through."""
+    for parent in ("", *accumulate(path.split("/")[:-1], "{}/{}".format)):
+        try:
+            fd = tree.root.open_directory(parent)
+        except OSError:
+            return False
+        try:
+            if not (os.access(proc_path(fd), os.R_OK, effective_ids=True) and _may_list(tree, fd)):
+                return False
+        finally:
+            os.close(fd)
+    return True
 
 
 def _may_list(tree: TreeConnect, fd: int) -> bool:

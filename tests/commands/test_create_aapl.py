@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ksmbd.ipc.requests import ShareConfig
 from ksmbd.vfs import file_ids
 from ksmbd.wire import create_context as wire
 from ksmbd.wire import ipc
+from ksmbd.wire.access import FILE_READ_ATTRIBUTES
 from ksmbd.wire.create import CreateResponse
 from ksmbd.wire.create_context import AAPL, AaplReply, AaplResolved
 from ksmbd.wire.file_info import FileInfo
@@ -18,7 +20,7 @@ from ksmbd.wire.status import NtStatus
 from tests.support.apple import agree
 from tests.support.client import Client, ready
 from tests.support.engine import Engine
-from tests.support.mountd import DISK, share
+from tests.support.mountd import DISK, User, share
 
 APPLE = DISK | ipc.SHARE_AAPL
 SERVER = wire.AAPL_UNIX_BASED | wire.AAPL_OSX_COPYFILE | wire.AAPL_NFS_ACE
@@ -116,7 +118,8 @@ def test_elsewhere_the_context_is_one_nobody_knows(engine: Engine, data: bytes) 
 
 def resolve(client: Client, number: int) -> AaplResolved:
     data = struct.pack("<IIQ", 2, 0, number)
-    response = client.call(client.frames.create("", contexts=[(AAPL, data)]))
+    access = {"desired_access": FILE_READ_ATTRIBUTES}
+    response = client.call(client.frames.create("", contexts=[(AAPL, data)], **access))
     assert response.status is NtStatus.SUCCESS, response
     return AaplResolved.unpack(response.contexts()[AAPL])
 
@@ -202,6 +205,23 @@ def test_what_the_user_may_not_list_is_not_found(tree: Engine) -> None:
     number = number_of(mac, "dir\\below\\file")
     (tree.folder / "dir").chmod(0o300)
     assert resolve(mac, number) == NOT_THERE
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as two users")
+def test_what_another_user_has_listed_is_not_told(folder: Path) -> None:
+    """jane may open what is in the directory, and not list it."""
+    users = [User("joe"), User("jane", uid=1001, gid=1001)]
+    apple = share("data", str(folder), APPLE)
+    folder.chmod(0o755)
+    engine = Engine(folder, users=users, shares=[apple])
+    engine.make_directory("dir").chmod(0o711)
+    engine.make_file("dir/file").chmod(0o755)
+    joe, jane = agree(ready(engine)), agree(ready(engine, user="jane"))
+    number = number_of(joe, "dir\\file")
+    assert resolve(joe, number) == AaplResolved(NtStatus.SUCCESS, "dir\\file")
+    assert resolve(jane, number) == NOT_THERE
+    (folder / "dir").chmod(0o755)
+    assert resolve(jane, number) == AaplResolved(NtStatus.SUCCESS, "dir\\file")
 
 
 def test_a_search_is_not_endless(tree: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
