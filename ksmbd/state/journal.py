@@ -83,7 +83,11 @@ class Journal:
         self.writing = threading.RLock()
         try:
             self._db = self._open()
-            self._check(boot)
+            try:
+                self._check(boot)
+            except BaseException:
+                self._db.close()
+                raise
         except sqlite3.DatabaseError as damaged:
             aside = path.with_suffix(".damaged")
             log.error("%s: %s: kept as %s; persistent handles are lost", path, damaged, aside.name)
@@ -95,9 +99,13 @@ class Journal:
     def _open(self) -> sqlite3.Connection:
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
         db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = OFF")
-        db.executescript(_SCHEMA)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = OFF")
+            db.executescript(_SCHEMA)
+        except BaseException:
+            db.close()
+            raise
         return db
 
     def _check(self, boot: str) -> None:

@@ -91,7 +91,9 @@ class Reader:
 
 
 @pytest.fixture
-def make() -> Iterator[Callable[..., list[Reader]]]:
+def make(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[Reader]]]:
+    """Connections of a Python with a lock, whichever runs this: without it nothing is lent."""
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: True, raising=False)
     made: list[Loops] = []
     readers: list[Reader] = []
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -84,8 +85,11 @@ class Machine:
 
 
 @pytest.fixture
-def machine(folder: Path, tmp_path: Path) -> Machine:
-    return Machine(folder, tmp_path)
+def machine(folder: Path, tmp_path: Path) -> Iterator[Machine]:
+    made = Machine(folder, tmp_path)
+    yield made
+    if made.engine.server.persistence.journal is not None:
+        made.kill()
 
 
 def asked(guid: bytes = GUID, timeout: int = 0) -> Context:
@@ -415,7 +419,7 @@ def test_a_damaged_record_is_told_and_the_others_live(
 ) -> None:
     file = persistent(machine.client())
     machine.kill()
-    with sqlite3.connect(machine.path) as db:
+    with contextlib.closing(sqlite3.connect(machine.path)) as db, db:
         db.execute("INSERT INTO opens VALUES (7, '[1, 2]')")
         db.execute("INSERT INTO opens VALUES (8, 'nonsense')")
         fields = len(Record._fields)
