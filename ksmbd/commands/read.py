@@ -25,11 +25,17 @@ def read(work: Work, req: ReadRequest) -> Reply:
     ACCESS_DENIED           the open was granted neither READ_DATA nor EXECUTE
     FILE_LOCK_CONFLICT      another open, or a program, has an exclusive lock on the range
     END_OF_FILE             nothing, or less than MinimumCount, lies there
+    PIPE_BROKEN             a pipe ended while its answer was waited for
     PIPE_EMPTY              a pipe has no answer, and more commands follow in the compound
     """
     if req.length > work.connection.max_read_size or req.channel != CHANNEL_NONE:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"length {req.length}")
-    open = work.open(req.persistent_id, req.volatile_id)
+    try:
+        open = work.open(req.persistent_id, req.volatile_id)
+    except NtStatusError:
+        if isinstance(work.memo, Pipe):
+            raise NtStatusError(NtStatus.PIPE_BROKEN, work.memo.name) from None
+        raise
     if open.pipe is not None:
         work.needs_kworker()  # mountd is asked
         return _read_pipe(work, req, open.pipe)
@@ -60,6 +66,7 @@ def _read_pipe(work: Work, req: ReadRequest, pipe: Pipe) -> Reply:
         status, answer = pipe.read(req.length)
     except NtStatusError as refused:
         if refused.status is NtStatus.PIPE_EMPTY and work.is_last:
+            work.memo = pipe
             raise Wait(more, on_cancel=partial(pipe.give_up, more)) from None
         pipe.give_up(more)
         raise

@@ -47,6 +47,30 @@ def lsar_open_policy2(call: Call, r: NdrReader, w: NdrWriter) -> int:
     return _open_policy(call, r, w)
 
 
+def lsar_open_policy3(call: Call, r: NdrReader, w: NdrWriter) -> int:
+    """LsarOpenPolicy3, opnum 130, [MS-LSAD] 3.1.4.4.9: revision 1, no features.
+
+    NOT_SUPPORTED  InVersion is not 1; else as LsarOpenPolicy
+    """
+    r.unique(r.wstring)
+    _read_object_attributes(r)
+    r.u32()
+    version, arm = r.u32(), r.u32()
+    if version != 1 or arm != 1:
+        raise RpcError(NtStatus.NOT_SUPPORTED, f"version {version}")
+    r.u32(), r.u32()
+    for value in (1, 1, 1, 0):
+        w.u32(value)
+    w.raw(call.handles.open(Policy()))
+    return NtStatus.SUCCESS
+
+
+def _refuse_policy3(call: Call, w: NdrWriter) -> None:
+    for value in (1, 1, 0, 0):
+        w.u32(value)
+    no_handle(call, w)
+
+
 def _open_policy(call: Call, r: NdrReader, w: NdrWriter) -> int:
     _read_object_attributes(r)
     r.u32()  # DesiredAccess: there is nothing here to change
@@ -173,6 +197,7 @@ LSARPC: Final = Interface(
         44: Operation("LsarOpenPolicy2", lsar_open_policy2, no_handle),
         45: Operation("LsarGetUserName", lsar_get_user_name, null_pointer),
         46: Operation("LsarQueryInformationPolicy2", lsar_query_information_policy, null_pointer),
+        130: Operation("LsarOpenPolicy3", lsar_open_policy3, _refuse_policy3),
         **lsarpc_lookup.OPERATIONS,
         **lsarpc_rights.OPERATIONS,
     },

@@ -14,7 +14,7 @@ from ksmbd.wire.security import Sid
 from ksmbd.wire.status import NtStatus
 from mountd.rpc.errors import RpcError
 from mountd.rpc.handles import HANDLE_SIZE
-from mountd.rpc.interface import Call, Handler, Operation
+from mountd.rpc.interface import Call, Handler, Operation, refused
 from mountd.rpc.ndr import Fields, NdrReader, NdrWriter
 from mountd.rpc.principals import Principal, Principals, Use
 
@@ -63,7 +63,6 @@ class Variant(NamedTuple):
     """How one operation differs from its sisters."""
 
     fields: Fields  # of one translated entry
-    handle: bool = True  # starts with a policy handle
     options: bool = True  # ends with LookupOptions and ClientRevision
 
 
@@ -114,13 +113,6 @@ def _refuse(_call: Call, w: NdrWriter) -> None:
         w.u32(0)
 
 
-def _begin(call: Call, r: NdrReader, variant: Variant) -> None:
-    if variant.handle:
-        call.handles.get(r.raw(HANDLE_SIZE, 4), Policy)
-    elif call.caller.is_anonymous:
-        raise RpcError(NtStatus.ACCESS_DENIED, "lookup without a handle")
-
-
 def _end(r: NdrReader, variant: Variant) -> None:
     """Read what follows the names: the ignored entries, LookupLevel, MappedCount, options."""
     r.array(variant.fields)
@@ -134,13 +126,13 @@ def _end(r: NdrReader, variant: Variant) -> None:
 
 def _lookup_sids(variant: Variant) -> Handler:
     def lookup_sids(call: Call, r: NdrReader, w: NdrWriter) -> int:
-        """LsarLookupSids and its sisters, opnums 15, 57 and 76, [MS-LSAT] 3.1.4.9 to 3.1.4.11.
+        """LsarLookupSids and LsarLookupSids2, opnums 15 and 57, [MS-LSAT] 3.1.4.10 on.
 
         ACCESS_DENIED      the caller is anonymous, as Windows is set by default
         INVALID_PARAMETER  an unknown lookup level, or a null SID
         SOME_NOT_MAPPED    and NONE_MAPPED, with the entries: the SID as text for those
         """
-        _begin(call, r, variant)
+        call.handles.get(r.raw(HANDLE_SIZE, 4), Policy)
         count = r.u32()
         rows = r.conformant(SID_POINTERS, count) if r.u32() else []
         _end(r, variant)
@@ -157,13 +149,13 @@ def _lookup_sids(variant: Variant) -> Handler:
 
 def _lookup_names(variant: Variant) -> Handler:
     def lookup_names(call: Call, r: NdrReader, w: NdrWriter) -> int:
-        """LsarLookupNames and its sisters, opnums 14, 58, 68 and 77, [MS-LSAT] 3.1.4.5 on.
+        """LsarLookupNames and its sisters, opnums 14, 58 and 68, [MS-LSAT] 3.1.4.6 on.
 
         ACCESS_DENIED      the caller is anonymous
         INVALID_PARAMETER  an unknown lookup level
         SOME_NOT_MAPPED    and NONE_MAPPED, with the entries
         """
-        _begin(call, r, variant)
+        call.handles.get(r.raw(HANDLE_SIZE, 4), Policy)
         count = r.u32()
         if count > MAX_LOOKUP:
             raise WireError(f"{count} names")
@@ -184,6 +176,7 @@ OPERATIONS: Final[dict[int, Operation]] = {
     57: Operation("LsarLookupSids2", _lookup_sids(Variant(NAMES_EX)), _refuse),
     58: Operation("LsarLookupNames2", _lookup_names(Variant(SIDS_EX)), _refuse),
     68: Operation("LsarLookupNames3", _lookup_names(Variant(SIDS_EX2)), _refuse),
-    76: Operation("LsarLookupSids3", _lookup_sids(Variant(NAMES_EX, handle=False)), _refuse),
-    77: Operation("LsarLookupNames4", _lookup_names(Variant(SIDS_EX2, handle=False)), _refuse),
+    # of domain controllers, over TCP with a secure channel: [MS-LSAT] 2.1, as Windows and Samba
+    76: refused("LsarLookupSids3", NtStatus.ACCESS_DENIED, 4),
+    77: refused("LsarLookupNames4", NtStatus.ACCESS_DENIED, 4),
 }

@@ -162,7 +162,7 @@ class Principals:
     def _isolated(self, name: str) -> Principal | None:
         """Whom a name without a domain means: well-known, domain, user, alias, Unix group."""
         if not name:
-            return None
+            return self.by_sid(BUILTIN)  # as Windows since 2003
         well_known = WELL_KNOWN_NAMES.get(name.casefold())
         if well_known is not None:
             return well_known

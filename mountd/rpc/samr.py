@@ -11,6 +11,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from ksmbd.wire.access import (
+    ACCESS_SYSTEM_SECURITY,
+    GENERIC_ALL,
+    GENERIC_EXECUTE,
+    GENERIC_READ,
+    GENERIC_WRITE,
+    MAXIMUM_ALLOWED,
+)
 from ksmbd.wire.base import WireError
 from ksmbd.wire.security import Sid
 from ksmbd.wire.status import NtStatus
@@ -42,8 +50,25 @@ SIDS: Final[Fields] = (("sid", "sid"),)
 NUMBERS: Final[Fields] = (("number", "u32"),)
 
 
+# rights to a server, [MS-SAMR] 2.2.1.3
+ENUMERATE_DOMAINS: Final = 0x10
+LOOKUP_DOMAIN: Final = 0x20
+SERVER_ALL_ACCESS: Final = 0x000F003F
+SERVER_READ: Final = 0x00020010
+SERVER_WRITE: Final = 0x0002000E
+SERVER_EXECUTE: Final = 0x00020021
+SERVER_GENERIC: Final = (
+    (GENERIC_ALL, SERVER_ALL_ACCESS),
+    (GENERIC_READ, SERVER_READ),
+    (GENERIC_WRITE, SERVER_WRITE),
+    (GENERIC_EXECUTE, SERVER_EXECUTE),
+)
+
+
 class ServerHandle(NamedTuple):
     """What SamrConnect gave."""
+
+    granted: int  # rights to the server
 
 
 class Entry(NamedTuple):
@@ -65,51 +90,71 @@ class Name(NamedTuple):
     name: str | None
 
 
-def _connect(call: Call, w: NdrWriter) -> int:
-    """Give a server handle; ACCESS_DENIED to an anonymous caller."""
+def _connect(call: Call, wanted: int, w: NdrWriter) -> int:
+    """Give a server handle with the *wanted* rights, [MS-SAMR] 3.1.5.1.1.
+
+    ACCESS_DENIED  the caller is anonymous, or more is wanted than everybody has (administrators:
+                   than there is)
+    """
     if call.caller.is_anonymous:
         raise RpcError(NtStatus.ACCESS_DENIED, "anonymous")
+    allowed = SERVER_READ | SERVER_EXECUTE
+    if call.caller.admin:
+        allowed = SERVER_ALL_ACCESS | ACCESS_SYSTEM_SECURITY
+    granted = wanted
+    for generic, rights in SERVER_GENERIC:
+        if granted & generic:
+            granted = granted & ~generic | rights
+    if granted & MAXIMUM_ALLOWED:
+        granted = granted & ~MAXIMUM_ALLOWED | allowed
+    if granted & ~allowed:
+        raise RpcError(NtStatus.ACCESS_DENIED, f"{wanted:#x} of {allowed:#x}")
     w.align(4)
-    w.raw(call.handles.open(ServerHandle()))
+    w.raw(call.handles.open(ServerHandle(granted)))
     return NtStatus.SUCCESS
+
+
+def _server(call: Call, r: NdrReader, needed: int) -> None:
+    """Read a server handle, which must have been granted *needed*; else ACCESS_DENIED."""
+    server = call.handles.get(r.raw(HANDLE_SIZE, 4), ServerHandle)
+    if not server.granted & needed:
+        raise RpcError(NtStatus.ACCESS_DENIED, f"{needed:#x} of {server.granted:#x}")
 
 
 def samr_connect(call: Call, r: NdrReader, w: NdrWriter) -> int:
     """SamrConnect, opnum 0, [MS-SAMR] 3.1.5.1.4; its ServerName is a single character."""
     r.unique(r.u16)
-    r.u32()
-    return _connect(call, w)
+    return _connect(call, r.u32(), w)
 
 
 def samr_connect2(call: Call, r: NdrReader, w: NdrWriter) -> int:
     """SamrConnect2, opnum 57, [MS-SAMR] 3.1.5.1.3."""
     r.unique(r.wstring)
-    r.u32()
-    return _connect(call, w)
+    return _connect(call, r.u32(), w)
 
 
 def samr_connect4(call: Call, r: NdrReader, w: NdrWriter) -> int:
     """SamrConnect4, opnum 62, [MS-SAMR] 3.1.5.1.2."""
     r.unique(r.wstring)
-    r.u32(), r.u32()
-    return _connect(call, w)
+    r.u32()
+    return _connect(call, r.u32(), w)
 
 
 def samr_connect5(call: Call, r: NdrReader, w: NdrWriter) -> int:
     """SamrConnect5, opnum 64, [MS-SAMR] 3.1.5.1.1: revision 3, no features.
 
     NOT_SUPPORTED  InVersion is not 1
-    ACCESS_DENIED  the caller is anonymous
+    ACCESS_DENIED  as of _connect
     """
     r.unique(r.wstring)
-    r.u32()
+    wanted = r.u32()
     version, arm = r.u32(), r.u32()
     if version != 1 or arm != 1:
         raise RpcError(NtStatus.NOT_SUPPORTED, f"version {version}")
     r.u32(), r.u32()
     for value in (1, 1, 3, 0):
         w.u32(value)
-    return _connect(call, w)
+    return _connect(call, wanted, w)
 
 
 def _refuse_connect5(_call: Call, w: NdrWriter) -> None:
@@ -148,9 +193,10 @@ def _bytes(w: NdrWriter, data: bytes) -> None:
 def samr_lookup_domain(call: Call, r: NdrReader, w: NdrWriter) -> int:
     """SamrLookupDomainInSamServer, opnum 5, [MS-SAMR] 3.1.5.11.1.
 
+    ACCESS_DENIED   the handle was not given for that
     NO_SUCH_DOMAIN  neither this server's name nor Builtin
     """
-    call.handles.get(r.raw(HANDLE_SIZE, 4), ServerHandle)
+    _server(call, r, LOOKUP_DOMAIN)
     wanted = r.unicode().casefold()
     for sid, name in _domains(call):
         if name.casefold() == wanted:
@@ -165,15 +211,22 @@ def _domains(call: Call) -> tuple[tuple[Sid, str], tuple[Sid, str]]:
 
 
 def samr_enumerate_domains(call: Call, r: NdrReader, w: NdrWriter) -> int:
-    """SamrEnumerateDomainsInSamServer, opnum 6, [MS-SAMR] 3.1.5.2.1: machine and Builtin."""
-    call.handles.get(r.raw(HANDLE_SIZE, 4), ServerHandle)
+    """SamrEnumerateDomainsInSamServer, opnum 6, [MS-SAMR] 3.1.5.2.1: machine and Builtin.
+
+    ACCESS_DENIED  the handle was not given for that
+    """
+    _server(call, r, ENUMERATE_DOMAINS)
     start, room = r.u32(), r.u32()
     return _enumerate(w, start, room, [Entry(0, name) for _, name in _domains(call)])
 
 
 def samr_open_domain(call: Call, r: NdrReader, w: NdrWriter) -> int:
-    """SamrOpenDomain, opnum 7, [MS-SAMR] 3.1.5.1.5: NO_SUCH_DOMAIN for any but our two."""
-    call.handles.get(r.raw(HANDLE_SIZE, 4), ServerHandle)
+    """SamrOpenDomain, opnum 7, [MS-SAMR] 3.1.5.1.5.
+
+    ACCESS_DENIED   the server handle was not given for looking up
+    NO_SUCH_DOMAIN  any but our two
+    """
+    _server(call, r, LOOKUP_DOMAIN)
     r.u32()
     wanted = r.sid()
     for sid, name in _domains(call):

@@ -52,6 +52,8 @@ SHARE_INFO: Final[dict[int, Fields]] = SHARE_ENUM_LEVELS | {
     1006: (("max_uses", "u32"),),
     1501: _DESCRIPTOR,
 }
+# a level of the union that nobody tells: flags and another name of the directory
+OTHER_SHARE_LEVELS: Final = frozenset({1007})
 ADMIN_SHARE_LEVELS: Final = frozenset({2, 502, 503, 1501})
 
 _SERVER_101: Final[Fields] = (

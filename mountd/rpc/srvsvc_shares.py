@@ -31,6 +31,7 @@ from mountd.rpc.interface import (
 from mountd.rpc.ndr import Fields, NdrReader, NdrWriter
 from mountd.rpc.srvsvc_info import (
     ADMIN_SHARE_LEVELS,
+    OTHER_SHARE_LEVELS,
     SHARE_ENUM_LEVELS,
     SHARE_INFO,
     SHI1005_ACCESS_BASED_DIRECTORY_ENUM,
@@ -243,7 +244,7 @@ def _security(row: Mapping[str, Any]) -> bytes | None:
 def _refuse_info(call: Call, w: NdrWriter) -> None:
     """Write the union of a refused NetrShareGetInfo: no arm for a level nobody knows."""
     w.u32(call.level)
-    if call.level in SHARE_INFO:
+    if call.level in SHARE_INFO or call.level in OTHER_SHARE_LEVELS:
         w.null()
 
 

@@ -93,10 +93,13 @@ def test_who_waits_for_an_answer_can_give_up(client: Client, pipe: File) -> None
     assert client.call(pipe.frames.read(100)).data == b"data"
 
 
-def test_the_end_of_a_pipe_is_the_end_of_waiting(client: Client, pipe: File) -> None:
+@pytest.mark.parametrize("how", ["close", "tree_disconnect", "logoff"])
+def test_the_end_of_a_pipe_is_the_end_of_waiting(client: Client, pipe: File, how: str) -> None:
     client.pend(pipe.frames.read(100))
-    statuses = {reply.status for reply in client.send(pipe.frames.close())}
-    assert statuses == {OK, NtStatus.FILE_CLOSED}
+    statuses = {reply.status for reply in client.send(getattr(pipe.frames, how)())}
+    assert statuses == {OK, NtStatus.PIPE_BROKEN}
+    if how == "close":
+        assert client.status(pipe.frames.read(100)) is NtStatus.FILE_CLOSED
 
 
 def test_in_the_middle_of_a_compound_nobody_waits(client: Client, pipe: File) -> None:

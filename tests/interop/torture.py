@@ -69,14 +69,26 @@ SUITES: Final = (
     "smb2.secleak",
     "smb2.set-sparse-ioctl",
 )
-# Over the pipes of IPC$, as an administrator; what docs/rpc.md lists.  The suites of accounts and
-# of policy (rpc.samr, rpc.lsa) make, change and delete what a stand-alone file server has not.
+# Over the pipes of IPC$, as an administrator; what docs/rpc.md lists.  The others of accounts and
+# of policy (rpc.samr*, rpc.lsa*) begin by making accounts, trusts and secrets, or by joining a
+# domain, which a stand-alone file server has not; rpc.bind wants its RPC authenticated once more
+# than the session is, rpc.samba3's others SMB1, or what Samba does and Windows does not.
 OVER_RPC: Final = (
     "rpc.srvsvc",
     "rpc.wkssvc",
     "rpc.dssetup",
     "rpc.lsa-getuser",
     "rpc.lsa.lookupsids",
+    "rpc.lsa.lookupnames",
+    "rpc.samr.accessmask",
+    "rpc.samr.handletype",
+    "rpc.samba3.lsa",
+    "rpc.samba3.winreg",
+    "rpc.samba3.getaliasmembership-0",
+    "rpc.samba3.smb2-pipe-read-close",
+    "rpc.samba3.smb2-pipe-read-tdis",
+    "rpc.samba3.smb2-pipe-read-logoff",
+    "rpc.samba3.smb2-reauth1",
     "rpc.handles",
     "rpc.altercontext",
     "rpc.objectuuid",

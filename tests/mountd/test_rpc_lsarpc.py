@@ -13,6 +13,7 @@ from mountd.rpc.handles import CLOSED, MAX_HANDLES
 from mountd.rpc.lsarpc_lookup import DOMAINS, NAMES, NAMES_EX, SIDS, SIDS_EX, SIDS_EX2
 from mountd.rpc.ndr import NdrWriter
 from tests.mountd.rpc_support import (
+    ADMIN,
     ANONYMOUS,
     GUEST,
     LSARPC,
@@ -202,6 +203,29 @@ def test_anonymous_callers_look_up_nothing(name):
     domains, rows, mapped, status = lookup(client(ANONYMOUS), name, NAMES)
     assert (domains, rows, mapped, status) == (None, [], 0, NtStatus.ACCESS_DENIED)
     assert lookup(client(GUEST), "LsarLookupSids nine", NAMES)[2] == 8
+
+
+@pytest.mark.parametrize("opnum", [76, 77])
+def test_lookups_without_a_handle_are_for_domain_controllers(opnum):
+    r = Client(make_pipes(), "lsarpc", LSARPC, ADMIN).call(opnum)
+    assert (r.raw(16), finished(r)) == (bytes(16), NtStatus.ACCESS_DENIED)
+
+
+def open_policy3(version):
+    w = NdrWriter()
+    for word in (0, 24, 0, 0, 0, 0, 0, 1, version, version, 1, 0):
+        w.u32(word)
+    r = Client(make_pipes(), "lsarpc", LSARPC).call(130, w)
+    return r.raw(16), r.raw(20), finished(r)
+
+
+def test_open_policy3_tells_revision_1():
+    revision, handle, status = open_policy3(1)
+    assert (revision, status) == (struct.pack("<4I", 1, 1, 1, 0), NtStatus.SUCCESS)
+    assert handle != CLOSED
+    revision, handle, status = open_policy3(2)
+    assert (revision, handle) == (struct.pack("<4I", 1, 1, 0, 0), CLOSED)
+    assert status == NtStatus.NOT_SUPPORTED
 
 
 def test_a_closed_handle_is_a_fault():

@@ -25,9 +25,9 @@ DOMAIN = Sid(5, 21, 111, 222, 333)
         ("NT AUTHORITY\\SYSTEM", Sid(5, 18)),
         ("OTHER\\SYSTEM", None),
         ("OTHER\\alice", None),
-        ("", None),
-        ("\\", None),
-        ("@", None),
+        ("", Sid(5, 32)),
+        ("\\", Sid(5, 32)),
+        ("@", Sid(5, 32)),
         ("nope", None),
     ],
 )

@@ -14,6 +14,7 @@ from mountd.rpc.interface import Account
 from mountd.rpc.ndr import NdrWriter
 from mountd.rpc.samr import ENTRIES, NAMES, NUMBERS
 from tests.mountd.rpc_support import (
+    ADMIN,
     ANONYMOUS,
     GUEST,
     SAMR,
@@ -77,6 +78,50 @@ def test_anonymous_callers_do_not_connect(name):
     r = c.send(VECTORS["SamrConnect5"])
     assert [r.u32() for _ in range(4)] == [1, 1, 0, 0]
     assert (r.raw(20), finished(r)) == (CLOSED, NtStatus.ACCESS_DENIED)
+
+
+def connect2(caller, wanted):
+    c = Client(make_pipes(), "samr", SAMR, caller)
+    w = NdrWriter()
+    w.u32(0)
+    w.u32(wanted)
+    r = c.call(57, w)
+    given, status = r.raw(20), finished(r)
+    assert (given == CLOSED) == (status != NtStatus.SUCCESS)
+    return c, status
+
+
+@pytest.mark.parametrize(
+    ("caller", "wanted", "status"),
+    [
+        (USER, 0x02000000, NtStatus.SUCCESS),
+        (USER, 0x00020031, NtStatus.SUCCESS),
+        (USER, 0x80000000, NtStatus.SUCCESS),
+        (USER, 0x00000008, NtStatus.ACCESS_DENIED),  # to create domains
+        (USER, 0x10000000, NtStatus.ACCESS_DENIED),
+        (USER, 0x01000000, NtStatus.ACCESS_DENIED),
+        (ADMIN, 0x000F003F, NtStatus.SUCCESS),
+        (ADMIN, 0x51000000, NtStatus.SUCCESS),
+        (ADMIN, 0x00000040, NtStatus.ACCESS_DENIED),  # there is no such right
+    ],
+)
+def test_who_connects_asks_for_rights(caller, wanted, status):
+    assert connect2(caller, wanted)[1] == status
+
+
+@pytest.mark.parametrize(
+    ("wanted", "enumerates", "looks_up"),
+    [(0x10, True, False), (0x20, False, True), (0x02000000, True, True), (1, False, False)],
+)
+def test_a_server_handle_is_good_for_what_it_was_given_for(wanted, enumerates, looks_up):
+    c, _ = connect2(USER, wanted)
+    listed = entries(c.send(VECTORS["SamrEnumerateDomainsInSamServer"]))[-1]
+    assert listed == (NtStatus.SUCCESS if enumerates else NtStatus.ACCESS_DENIED)
+    allowed = NtStatus.SUCCESS if looks_up else NtStatus.ACCESS_DENIED
+    r = c.send(VECTORS["SamrLookupDomainInSamServer"])
+    r.unique(r.sid)
+    assert finished(r) == allowed
+    assert open_domain(c, Sid(5, 32))[1] == allowed
 
 
 def test_connect5_knows_one_version():
