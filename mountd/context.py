@@ -151,12 +151,14 @@ class RpcContext:
             if tree.since < known.since:
                 first[tree.session_id] = tree
         opens = Counter(open.session for open in self._questions.opens())
+        idle = self._questions.idle()
         return [
             SessionInfo(
                 tree.peer,
                 tree.account,
                 opens[tree.session_id & _WORD],
                 time_s=self._age(tree),
+                idle_s=idle.get(tree.session_id & _WORD, 0),
                 guest=tree.guest,
             )
             for tree in first.values()

@@ -18,6 +18,8 @@ from ksmbd.wire.ipc import (
     Message,
     OpensRequest,
     OpensResponse,
+    SessionsRequest,
+    SessionsResponse,
 )
 
 log = logging.getLogger("mountd")
@@ -100,6 +102,22 @@ class Questions:
             )
             found += [Opened(*row) for row in zip(*columns, strict=True)]
             if len(found) >= page.total or len(found) == start:
+                return found
+
+    def idle(self) -> dict[int, int]:
+        """Seconds since something came, by the low 32 bits of a session's id; {} as above."""
+        found: dict[int, int] = {}
+        start = 0
+        while True:
+            page = self._ask(
+                lambda handle, start=start: SessionsRequest(handle=handle, start=start),  # type: ignore[misc]
+                SessionsResponse,
+            )
+            if page is None or not page.sessions:
+                return found
+            found.update(zip(page.sessions, page.idle, strict=True))
+            start += len(page.sessions)
+            if start >= page.total:
                 return found
 
     def end(self, *, number: int = 0, client: str = "", user: str = "") -> int:

@@ -272,6 +272,7 @@ EVENTS: Final[dict[Event, Row]] = {
     Event.SHARE_LIST_REQUEST: Row(share_list, Lane.INLINE, _no_list),
     Event.STARTED: Row(started, Lane.INLINE),
     Event.OPENS_RESPONSE: Row(answered, Lane.INLINE),
+    Event.SESSIONS_RESPONSE: Row(answered, Lane.INLINE),
     Event.END_RESPONSE: Row(answered, Lane.INLINE),
     Event.FILE_SECURITY_RESPONSE: Row(answered, Lane.INLINE),
 }

@@ -406,7 +406,12 @@ class Mountd:
                 callbacks.shutting_down(message.reason)
             case ipc.StateChanged():
                 callbacks.state_changed(message)
-            case ipc.OpensRequest() | ipc.EndRequest() | ipc.FileSecurityRequest():
+            case (
+                ipc.OpensRequest()
+                | ipc.SessionsRequest()
+                | ipc.EndRequest()
+                | ipc.FileSecurityRequest()
+            ):
                 callbacks.administer(message, link.send)
             case ipc.Heartbeat():
                 log.debug("heartbeat %d", message.handle)

@@ -6,7 +6,7 @@ Runs on a kworker: to end a session is to close files, and to tell mountd.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
@@ -22,13 +22,20 @@ from ksmbd.wire.ipc import (
     Message,
     OpensRequest,
     OpensResponse,
+    SessionsRequest,
+    SessionsResponse,
 )
 
 log = logging.getLogger("ksmbd.conn")
 
+PAGE_SESSIONS: Final = 16 << 10  # in one SessionsResponse
 PAGE_BYTES: Final = 128 << 10  # of texts in one OpensResponse
 _WORD: Final = 0xFFFF_FFFF
 _MASK: Final = 0x7FFF_FFFF  # Samba's net takes a greater number for an option
+
+
+# seconds since something came, by the number of a connection
+Idle = Callable[[], Mapping[int, float]]
 
 
 class _Row(NamedTuple):
@@ -43,10 +50,15 @@ class _Row(NamedTuple):
     user: str
 
 
-def answer(server: Server, message: Message, reply: Callable[[Message], None]) -> None:
+def answer(
+    server: Server, message: Message, reply: Callable[[Message], None], idle: Idle = dict
+) -> None:
     """Do what *message* asks and send the answer; without one mountd's patience ends."""
     try:
-        reply(_ANSWERS[type(message)](server, message))
+        if isinstance(message, SessionsRequest):
+            reply(_sessions(server, message, idle()))
+        else:
+            reply(_ANSWERS[type(message)](server, message))
     except OSError as gone:
         log.debug("%s: %s", type(message).__name__, gone)
     except Exception:
@@ -103,6 +115,24 @@ def _row(open: Open) -> _Row:
 def _text(text: str) -> str:
     """What a frame can carry: bytes of a name that are no UTF-8 are told as ``?``."""
     return text.encode("utf-8", "replace").decode().replace("\0", "?")
+
+
+def _sessions(
+    server: Server, message: SessionsRequest, idle: Mapping[int, float]
+) -> SessionsResponse:
+    """A session is as idle as the least idle of its connections."""
+    with server.lock:
+        sessions = list(server.sessions.values())
+    page = sessions[message.start : message.start + PAGE_SESSIONS]
+    return SessionsResponse(
+        handle=message.handle,
+        total=len(sessions),
+        sessions=tuple(session.session_id & _WORD for session in page),
+        idle=tuple(
+            int(min((idle.get(number, 0.0) for number in list(session.channels)), default=0.0))
+            for session in page
+        ),
+    )
 
 
 def _end(server: Server, message: EndRequest) -> EndResponse:

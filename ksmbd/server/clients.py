@@ -151,6 +151,16 @@ class Clients:
                 log.info("%s: dropped: %s", client.transport.peer, why)
                 client.transport.close()
 
+    def idle(self) -> dict[int, float]:
+        """Seconds since something came from each connection, by its number, as ``sweep`` saw it."""
+        now = self._clock()
+        return {
+            client.connection.number: now - client.active
+            if client.reader.frames == client.frames
+            else 0.0
+            for client in self.all()
+        }
+
     def close_all(self) -> None:
         """Close every connection; later ones are closed at once."""
         with self._lock:

@@ -393,8 +393,8 @@ class Daemon:
             self.server.forget_shares()
 
     def administer(self, message: ipc.Message, reply: Callable[[ipc.Message], None]) -> None:
-        if self.server is not None:
-            self.pool.run(administration.answer, self.server, message, reply)
+        if self.server is not None and self.clients is not None:
+            self.pool.run(administration.answer, self.server, message, reply, self.clients.idle)
 
     def link_lost(self, hung: bool) -> None:
         """Sessions go on without mountd, unless ``ipc timeout`` says that they must not."""

@@ -496,6 +496,24 @@ class FileSecurityResponse(Message):
     security: blob = b""
 
 
+@message(Event.SESSIONS_REQUEST)
+class SessionsRequest(Message):
+    """mountd asks ksmbd: how long are sessions idle, from the *start*-th on?"""
+
+    handle: u32
+    start: u32 = 0
+
+
+@message(Event.SESSIONS_RESPONSE)
+class SessionsResponse(Message):
+    """As many sessions as one frame holds; the lists have one entry a session."""
+
+    handle: u32
+    total: u32
+    sessions: ids = ()  # the low 32 bits of their ids
+    idle: ids = ()  # seconds since something came from them
+
+
 MESSAGES: Final[dict[int, type[Message]]] = {
     kind.EVENT: kind
     for kind in (
@@ -525,6 +543,8 @@ MESSAGES: Final[dict[int, type[Message]]] = {
         EndResponse,
         FileSecurityRequest,
         FileSecurityResponse,
+        SessionsRequest,
+        SessionsResponse,
     )
 }
 

@@ -70,6 +70,8 @@ class Event(IntEnum):
     END_RESPONSE = 72
     FILE_SECURITY_REQUEST = 73
     FILE_SECURITY_RESPONSE = 74
+    SESSIONS_REQUEST = 75
+    SESSIONS_RESPONSE = 76
 
 
 HEADER: Final = struct.Struct("<III")  # event, bytes after the header, version

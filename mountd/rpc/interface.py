@@ -212,6 +212,7 @@ class Call:
     offered: Sequence[Interface] = ()  # the interfaces of the pipe
     level: int = 0  # the union's discriminant, noted by the handler for its refusal
     opnum: int = field(default=0)
+    wrong: int | None = None  # ParmErr, the number of a wrong parameter; None: nobody asks
 
 
 Handler = Callable[[Call, NdrReader, NdrWriter], int]

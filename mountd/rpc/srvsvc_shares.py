@@ -25,7 +25,6 @@ from mountd.rpc.interface import (
     Operation,
     Share,
     ShareChange,
-    null_pointer,
     require_admin,
 )
 from mountd.rpc.ndr import Fields, NdrReader, NdrWriter
@@ -48,6 +47,11 @@ STICKY_LEVELS: Final[Levels] = {
 ADD_LEVELS: Final = frozenset({2, 502, 503})
 SET_LEVELS: Final = frozenset({1, 2, 502, 503, 1004, 1005, 1006, 1501})
 ON_OUR_SIDE: Final = frozenset({"*", ""})  # shi503_servername of a server without scopes
+# ParmErr, [MS-SRVS] 2.2.2.11
+NAME_PARAMETER: Final = 1
+TYPE_PARAMETER: Final = 3
+PATH_PARAMETER: Final = 8
+SERVER_PARAMETER: Final = 503  # of which nothing is said there
 MAX_DESCRIPTOR: Final = 32 * 1024  # bytes
 
 
@@ -122,18 +126,26 @@ def net_share_add(call: Call, r: NdrReader, w: NdrWriter) -> int:
 
     INVALID_LEVEL      not one of 2, 502, 503
     ACCESS_DENIED      the caller is no administrator
-    INVALID_PARAMETER  no name or path, no disk share, or another server's
+    INVALID_PARAMETER  no name or path, no disk share, or another server's; ParmErr says which
     (others)           of the configuration: mountd/administration.py
     """
     r.unique(r.wstring)
     row = _read_info(call, r, ADD_LEVELS)
-    parameter = r.unique(r.u32)
+    call.wrong = _asks_which(r)
     require_admin(call)
     name, path = row["name"], row["path"]
-    if not name or not path or row["type"] != DISK or (row.get("server") or "") not in ON_OUR_SIDE:
-        raise RpcError(Win32.INVALID_PARAMETER, f"{name!r}, type {row['type']:#x}")
+    for parameter, right in (
+        (NAME_PARAMETER, name),
+        (TYPE_PARAMETER, row["type"] == DISK),
+        (PATH_PARAMETER, path),
+        (SERVER_PARAMETER, (row.get("server") or "") in ON_OUR_SIDE),
+    ):
+        if not right:
+            if call.wrong is not None:
+                call.wrong = parameter
+            raise RpcError(Win32.INVALID_PARAMETER, f"parameter {parameter} of {name!r}")
     call.context.add_share(name, path, _change(row))
-    w.unique_u32(None if parameter is None else 0)
+    w.unique_u32(call.wrong)
     return Win32.SUCCESS
 
 
@@ -152,13 +164,13 @@ def net_share_set_info(call: Call, r: NdrReader, w: NdrWriter) -> int:
     r.unique(r.wstring)
     name = r.wstring()
     row = _read_info(call, r, SET_LEVELS)
-    parameter = r.unique(r.u32)
+    call.wrong = _asks_which(r)
     require_admin(call)
     share = _the_share(call, name)
     if share.type & SPECIAL:
         raise RpcError(Win32.ACCESS_DENIED, f"{name} is the server's own")
     call.context.change_share(share.name, _change(row))
-    w.unique_u32(None if parameter is None else 0)
+    w.unique_u32(call.wrong)
     return Win32.SUCCESS
 
 
@@ -183,13 +195,18 @@ def net_share_del(call: Call, r: NdrReader, _w: NdrWriter) -> int:
 def net_share_check(call: Call, r: NdrReader, w: NdrWriter) -> int:
     """NetrShareCheck, opnum 20, [MS-SRVS] 3.1.4.14: is that directory shared, and as what?
 
+    Whoever has an account may ask, about the shares there are for them.
+
+    ACCESS_DENIED      the caller is anonymous
     DEVICE_NOT_SHARED  no share of ours has that path
     """
     r.unique(r.wstring)
     device = r.wstring().rstrip("\\").casefold()
+    if call.caller.is_anonymous:
+        raise RpcError(Win32.ACCESS_DENIED, "anonymous")
     for share in call.context.shares(call.caller):
-        if ShareRow(share).path.rstrip("\\").casefold() == device:
-            w.u32(share.type)
+        if device and ShareRow(share).path.rstrip("\\").casefold() == device:
+            w.u32(share.type & ~SPECIAL)
             return Win32.SUCCESS
     raise RpcError(Win32.DEVICE_NOT_SHARED, device)
 
@@ -206,6 +223,15 @@ def _read_info(call: Call, r: NdrReader, levels: frozenset[int]) -> Mapping[str,
     if row is None:
         raise RpcError(Win32.INVALID_PARAMETER, "no information")
     return row
+
+
+def _asks_which(r: NdrReader) -> int | None:
+    """Read ParmErr: no parameter is wrong so far, or nobody asks."""
+    return None if r.unique(r.u32) is None else 0
+
+
+def _refuse_change(call: Call, w: NdrWriter) -> None:
+    w.unique_u32(call.wrong)
 
 
 def _change(row: Mapping[str, Any]) -> ShareChange:
@@ -253,10 +279,10 @@ def _refuse_check(_call: Call, w: NdrWriter) -> None:
 
 
 OPERATIONS: Final[dict[int, Operation]] = {
-    14: Operation("NetrShareAdd", net_share_add, null_pointer),
+    14: Operation("NetrShareAdd", net_share_add, _refuse_change),
     15: Operation("NetrShareEnum", net_share_enum, refuse_enumeration(SHARE_ENUM_LEVELS)),
     16: Operation("NetrShareGetInfo", net_share_get_info, _refuse_info),
-    17: Operation("NetrShareSetInfo", net_share_set_info, null_pointer),
+    17: Operation("NetrShareSetInfo", net_share_set_info, _refuse_change),
     18: Operation("NetrShareDel", net_share_del),
     19: Operation("NetrShareDelSticky", net_share_del),
     20: Operation("NetrShareCheck", net_share_check, _refuse_check),

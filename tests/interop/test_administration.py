@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,11 @@ from smbprotocol.open import (
 from smbprotocol.session import Session
 from smbprotocol.tree import TreeConnect
 
+from mountd.rpc.ndr import NdrWriter
+from mountd.rpc.srvsvc_lists import SESSION_LEVELS
 from tests.interop.clients import program
+from tests.interop.rpc_pipe import RpcPipe
+from tests.mountd.rpc_support import SRVSVC
 from tests.support.live import PASSWORD, ROOT, LiveServer, open_share
 from tests.support.namespaces import own_network
 
@@ -119,6 +124,31 @@ def test_a_connection_is_ended(server: LiveServer, file: Open) -> None:
     wrong = control(server, "close", "connection", "999999")
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert "there is no connection" in wrong.stderr
+
+
+def test_net_session_enum_tells_how_long_a_session_is_idle(server: LiveServer, file: Open) -> None:
+    """The other session's last request is old; the asking one's is this."""
+    deadline = time.monotonic() + 30
+    with RpcPipe(server, "srvsvc", SRVSVC, "tester2") as pipe:
+        idle: dict[str, int] = {}
+        while not idle.get("tester") and time.monotonic() < deadline:
+            time.sleep(0.2)
+            idle = {row["user"]: row["idle"] for row in sessions(pipe)}
+    assert idle["tester"] >= 1
+    assert idle["tester2"] < idle["tester"]
+
+
+def sessions(pipe: RpcPipe) -> list[dict[str, Any]]:
+    """NetrSessionEnum, level 10."""
+    w = NdrWriter()
+    for number in (0, 0, 0, 10, 10, 1, 0, 0):
+        w.u32(number)
+    w.u32(0xFFFFFFFF)
+    w.null()
+    r = pipe.call(12, w)
+    assert (r.u32(), r.u32(), r.u32() != 0) == (10, 10, True)
+    found: list[dict[str, Any]] = r.array(SESSION_LEVELS[10])
+    return found
 
 
 def test_top_counts_what_a_client_does(server: LiveServer, file: Open) -> None:

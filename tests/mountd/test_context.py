@@ -128,7 +128,7 @@ def test_files_and_their_ends_are_asked_of_the_server(state: State) -> None:
         reply: Message
         if isinstance(message, ipc.OpensRequest):
             rows = [(5, 0x120089, 0, "/srv/a", "alice"), (6, 0x12019F, 2, "/srv/b", "bob")]
-            sessions = (1, 2)[message.start]
+            owner = (1, 2)[message.start]
             row = rows[message.start]
             reply = ipc.OpensResponse(
                 handle=message.handle,
@@ -136,10 +136,16 @@ def test_files_and_their_ends_are_asked_of_the_server(state: State) -> None:
                 numbers=(row[0],),
                 access=(row[1],),
                 locks=(row[2],),
-                sessions=(sessions,),
+                sessions=(owner,),
                 trees=(7,),
                 paths=(row[3],),
                 users=(row[4],),
+            )
+        elif isinstance(message, ipc.SessionsRequest):
+            pages = (((3, 4), (9, 0)), ((1,), (12,)))
+            sessions, idle = pages[bool(message.start)]
+            reply = ipc.SessionsResponse(
+                handle=message.handle, total=3, sessions=sessions, idle=idle
             )
         else:
             reply = ipc.EndResponse(handle=message.handle, count=1)
@@ -156,7 +162,7 @@ def test_files_and_their_ends_are_asked_of_the_server(state: State) -> None:
         Tree(1, 8, "a", "b", "", False, 0),
     ):
         state.sessions.add(tree, Limits(0, 0))
-    assert [session.opens for session in context.sessions()] == [1]
+    assert [(session.opens, session.idle_s) for session in context.sessions()] == [(1, 12)]
     assert [connection.opens for connection in context.connections()] == [1, 0]
     assert context.close_file(5)
     assert context.end_sessions("::1", "") == 1

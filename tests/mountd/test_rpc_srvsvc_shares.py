@@ -79,17 +79,15 @@ def information(level, **changes):
         row = SimpleNamespace(**(ROW | changes))
         w.pointer(lambda: w.struct(SHARE_INFO[level], row))
     w.flush()
-    w.unique_u32(0)
+    w.unique_u32(changes.get("asks", 0))
     return w
 
 
-def add(level=502, caller=ADMIN, daemon=None, **changes):
-    """NetrShareAdd; the status."""
+def add(level=502, caller=ADMIN, daemon=None, wrong=0, **changes):
+    """NetrShareAdd, which says that the parameter *wrong* is wrong; the status."""
     r = client(caller, daemon).call(14, information(level, **changes))
-    error = r.unique(r.u32)
-    status = finished(r)
-    assert error == (0 if status == Win32.SUCCESS else None)
-    return status
+    assert r.unique(r.u32) == wrong
+    return finished(r)
 
 
 def set_info(level, caller=ADMIN, daemon=None, net_name="data", **changes):
@@ -238,15 +236,16 @@ def test_a_share_is_added(level):
 @pytest.mark.parametrize(
     ("changes", "status"),
     [
-        ({"level": 1}, Win32.INVALID_LEVEL),
+        ({"level": 1, "wrong": None}, Win32.INVALID_LEVEL),
         ({"caller": USER}, Win32.ACCESS_DENIED),
-        ({"name": None}, Win32.INVALID_PARAMETER),
-        ({"path": ""}, Win32.INVALID_PARAMETER),
-        ({"type": 1}, Win32.INVALID_PARAMETER),
-        ({"type": 0x80000000}, Win32.INVALID_PARAMETER),
-        ({"level": 503, "server": "other"}, Win32.INVALID_PARAMETER),
+        ({"name": None, "wrong": 1}, Win32.INVALID_PARAMETER),
+        ({"path": "", "wrong": 8}, Win32.INVALID_PARAMETER),
+        ({"path": "", "asks": None, "wrong": None}, Win32.INVALID_PARAMETER),
+        ({"type": 1, "wrong": 3}, Win32.INVALID_PARAMETER),
+        ({"type": 0x80000000, "wrong": 3}, Win32.INVALID_PARAMETER),
+        ({"level": 503, "server": "other", "wrong": 503}, Win32.INVALID_PARAMETER),
         ({"descriptor": b"x", "descriptor_size": 1}, Win32.INVALID_SECURITY_DESCR),
-        ({"empty": True}, Win32.INVALID_PARAMETER),
+        ({"empty": True, "wrong": None}, Win32.INVALID_PARAMETER),
     ],
 )
 def test_what_is_not_added(changes, status):
@@ -280,13 +279,24 @@ def test_a_directory_is_known_by_its_path():
         ("c:\\SRV\\data", (0, Win32.SUCCESS)),
         ("C:\\srv\\data\\", (0, Win32.SUCCESS)),
         ("C:\\srv", (0, Win32.DEVICE_NOT_SHARED)),
-        ("", (IPC | SPECIAL, Win32.SUCCESS)),  # what IPC$ tells of itself
+        ("C:\\adm", (IPC, Win32.SUCCESS)),  # without STYPE_SPECIAL
+        ("", (0, Win32.DEVICE_NOT_SHARED)),
     ):
         w = NdrWriter()
         w.null()
         w.wstring(device)
-        r = client().call(20, w)
+        daemon = FakeDaemon()
+        daemon.share_list.append(Share("ADM$", IPC | SPECIAL, path="/adm"))
+        r = client(USER, daemon).call(20, w)
         assert (r.u32(), finished(r)) == expected
+
+
+def test_nobody_without_an_account_asks_what_is_shared():
+    w = NdrWriter()
+    w.null()
+    w.wstring("C:\\srv\\data")
+    r = client(ANONYMOUS).call(20, w)
+    assert (r.u32(), finished(r)) == (0, Win32.ACCESS_DENIED)
 
 
 @pytest.mark.parametrize("level", sorted(SET_LEVELS))

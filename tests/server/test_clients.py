@@ -226,6 +226,22 @@ def test_deadtime_ends_idle_connections_but_not_those_with_open_files(bench: Ben
     bench.talk(opened)
 
 
+def test_it_is_told_how_long_nothing_came(bench: Bench) -> None:
+    silent, busy = bench.connect(), bench.connect()
+    for connection in bench.server.connections:
+        connection.negotiated = connection.authenticated = True
+    bench.later(60)
+    bench.talk(busy)
+    first, second = (connection.number for connection in bench.server.connections)
+    told = bench.clients.idle()
+    assert told[first] >= 60
+    assert told[second] == 0
+    bench.later(30)
+    assert bench.clients.idle()[first] == told[first] + 30
+    bench.talk(silent)
+    assert bench.clients.idle()[first] == 0
+
+
 def test_the_sweep_runs_only_while_there_are_connections(bench: Bench) -> None:
     assert bench.timers.pending() == 0
     bench.connect()
