@@ -15,7 +15,9 @@ from control import actions
 from control.capture import Limits, capture
 from control.client import NotRunning, Refused
 from control.screen import Screen
+from control.share_acl import add_share_acl, share_acl
 from control.testparm import testparm
+from control.tools import Failed
 from control.top import ORDERS, live, watch
 from ksmbd import __version__
 from ksmbd.wire.ipc import RUN_DIR
@@ -110,7 +112,8 @@ def _commands(
     check.add_argument("file", metavar="FILE", nargs="?", help="default: the system's")
     check.add_argument("--all", action="store_true", help="the defaults, too")
     stats = commands.add_parser("stats", help="one line for scripts: version state port heartbeat")
-    yield from (status, pool, limits, close, top, record, metrics, check, stats)
+    acl = add_share_acl(commands)
+    yield from (status, pool, limits, close, top, record, metrics, check, acl, stats)
 
 
 def _capture(
@@ -223,6 +226,7 @@ COMMANDS: Final[dict[str, Callable[[Path, argparse.Namespace], str]]] = {
     "capture": _record,
     "metrics": lambda folder, _: actions.metrics(folder),
     "testparm": lambda _, chosen: testparm(chosen.file, everything=chosen.all),
+    "share-acl": share_acl,
     "stats": lambda folder, _: actions.stats(folder),
 }
 
@@ -242,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         made.error("--client goes with --debug")
     try:
         text = run(chosen)
-    except (NotRunning, Refused, ConfError, OSError) as error:
+    except (NotRunning, Refused, Failed, ConfError, OSError) as error:
         log.error("%s", error)
         return 1
     except KeyboardInterrupt:

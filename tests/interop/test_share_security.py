@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from mountd.rpc.ndr import NdrWriter
 from mountd.rpc.srvsvc_lists import SESSION_LEVELS
 from tests.interop.clients import Answer, SmbClient, account, program, run
 from tests.interop.rpc_pipe import RpcPipe
-from tests.interop.test_administration import open_file, settings
+from tests.interop.test_administration import control, open_file, settings
 from tests.mountd.rpc_support import SRVSVC, finished
 from tests.support.live import LiveServer, LiveShare
 
@@ -230,3 +231,29 @@ def test_a_session_tells_how_many_files_it_has_open(server: LiveServer) -> None:
         assert {row["user"]: row["opens"] for row in rows} == {"tester": 1, "tester2": 1}
     finally:
         file.connection.transport.close()
+
+
+def test_share_acl_changes_what_clients_may(server: LiveServer) -> None:
+    def share_acl(*words: str) -> str:
+        files = ["-C", str(server.configuration), "-P", str(server.accounts)]
+        done = control(server, "share-acl", "share", *words, *files)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    try:
+        share_acl("--replace", "Everyone:ALLOWED/0x0/READ")
+        eventually(lambda: "NT_STATUS_ACCESS_DENIED" in client(server).run("mkdir by-acl"))
+        client(server).ok("ls")
+        told = rpc(server, "netsharegetinfo share 502").text
+        assert "Permissions: 0x1200a9" in told, told
+    finally:
+        assert "Everyone:ALLOWED/0x0/FULL" in share_acl("--delete")
+    eventually(lambda: client(server).run("mkdir by-acl").status == 0)
+
+
+def eventually(holds: Callable[[], bool], patience_s: float = 30) -> None:
+    """mountd reads its files when it comes to it."""
+    deadline = time.monotonic() + patience_s
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
