@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from ksmbd.wire.security import Sid
-from mountd.rpc.interface import Context
+from mountd.rpc.interface import Account, Context
 
 DOMAIN_USERS_RID: Final = 513
 _FIXED_RIDS: Final = range(512, 528)  # groups of every domain: never a uid
@@ -121,6 +121,11 @@ class Principals:
         if found is None or found.domain != self.domain or found.sid.rid is None:
             return None
         return found.sid.rid, found.use
+
+    def accounts(self) -> list[tuple[int, Account]]:
+        """The accounts with a RID in the machine domain: who has a Unix user of that name."""
+        known = [(self.rid_of(account.name), account) for account in self._context.accounts()]
+        return [(found[0], account) for found, account in known if found is not None]
 
     def _domains(self) -> tuple[tuple[Sid, str], ...]:
         return (

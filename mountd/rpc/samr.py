@@ -292,9 +292,8 @@ def samr_enumerate_users(call: Call, r: NdrReader, w: NdrWriter) -> int:
         raise RpcError(NtStatus.ACCESS_DENIED, "guest")
     entries: list[Entry] = []
     if domain.sid != BUILTIN and (control == 0 or control & NORMAL_ACCOUNT):
-        machine = Principals(call.context)
-        rids = [(machine.rid_of(account.name), account.name) for account in call.context.accounts()]
-        entries = [Entry(rid[0], name) for rid, name in rids if rid is not None]
+        accounts = Principals(call.context).accounts()
+        entries = [Entry(rid, account.name) for rid, account in accounts]
     return _enumerate(w, start, room, entries)
 
 

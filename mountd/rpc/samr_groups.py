@@ -81,7 +81,7 @@ def samr_query_information_group(call: Call, r: NdrReader, w: NdrWriter) -> int:
         if level in (1, 3, 5):
             w.u32(GROUP_ATTRIBUTES)
         if level in (1, 5):
-            w.u32(len(call.context.accounts()))
+            w.u32(len(_account_sids(call)))
         if level in (1, 4, 5):
             w.unicode("")
 
@@ -233,12 +233,9 @@ class DisplayRow:
 
 def _users(call: Call) -> list[DisplayRow]:
     """The accounts that SamrEnumerateUsersInDomain names, too: with a RID in the domain."""
-    machine = Principals(call.context)
-    known = [(machine.rid_of(account.name), account) for account in call.context.accounts()]
     return [
-        DisplayRow(index, found[0], account.name, account.full_name, _control(account))
-        for index, (found, account) in enumerate(known, 1)
-        if found is not None
+        DisplayRow(index, rid, account.name, account.full_name, _control(account))
+        for index, (rid, account) in enumerate(Principals(call.context).accounts(), 1)
     ]
 
 

@@ -23,7 +23,7 @@ from mountd.rpc.errors import RpcError
 from mountd.rpc.handles import HANDLE_SIZE
 from mountd.rpc.interface import Account, Call
 from mountd.rpc.ndr import Fields, NdrReader, NdrWriter
-from mountd.rpc.principals import ALIASES, BUILTIN, DOMAIN_USERS_RID
+from mountd.rpc.principals import ALIASES, BUILTIN, DOMAIN_USERS_RID, Principals
 
 NEVER: Final = 0x7FFFFFFFFFFFFFFF  # a time or an age that never comes
 DELTA_NEVER: Final = -0x8000000000000000  # the same as a relative time
@@ -260,7 +260,7 @@ def _general(call: Call, domain: DomainHandle, w: NdrWriter) -> None:
     w.u32(SERVER_ENABLED)
     w.u32(ROLE_PRIMARY)
     w.u8(1)  # UasCompatibilityRequired
-    w.u32(0 if builtin else len(call.context.accounts()))
+    w.u32(0 if builtin else len(Principals(call.context).accounts()))
     w.u32(0 if builtin else 1)
     w.u32(len(ALIASES) if builtin else 0)
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from mountd.rpc.errors import RpcError, Win32
 from mountd.rpc.handles import CLOSED, HANDLE_SIZE
-from mountd.rpc.interface import Call, Context, Interface, Operation
+from mountd.rpc.interface import Call, Context, Interface, Operation, refused
 from mountd.rpc.ndr import NdrReader, NdrWriter
 from mountd.rpc.pdu import Syntax
 
@@ -250,6 +250,12 @@ def _no_version(_call: Call, w: NdrWriter) -> None:
     w.u32(0)
 
 
+def flush_key(call: Call, r: NdrReader, _w: NdrWriter) -> int:
+    """BaseRegFlushKey, opnum 11: there is never anything to write."""
+    _key(call, r)
+    return Win32.SUCCESS
+
+
 def refuse_change(_call: Call, _r: NdrReader, _w: NdrWriter) -> int:
     """Refuse to delete and to set: ACCESS_DENIED."""
     raise RpcError(Win32.ACCESS_DENIED, "the registry cannot be changed")
@@ -270,14 +276,26 @@ WINREG: Final = Interface(
         2: _open_root("HKLM"),
         4: _open_root("HKU"),
         5: Operation("BaseRegCloseKey", close_key, _no_handle),
+        6: refused("BaseRegCreateKey", Win32.ACCESS_DENIED, 6),  # a handle, its disposition
         7: Operation("BaseRegDeleteKey", refuse_change, refuses=Win32.ACCESS_DENIED),
         8: Operation("BaseRegDeleteValue", refuse_change, refuses=Win32.ACCESS_DENIED),
         9: Operation("BaseRegEnumKey", enum_key, _no_key),
         ENUM_VALUE: Operation("BaseRegEnumValue", enum_value, _no_value),
+        11: Operation("BaseRegFlushKey", flush_key),
+        12: refused("BaseRegGetKeySecurity", Win32.ACCESS_DENIED, 3),
+        13: refused("BaseRegLoadKey", Win32.ACCESS_DENIED),
         15: Operation("BaseRegOpenKey", open_key, _no_handle),
         16: Operation("BaseRegQueryInfoKey", query_info_key, _no_info),
         17: Operation("BaseRegQueryValue", query_value, _no_value),
+        18: refused("BaseRegReplaceKey", Win32.ACCESS_DENIED),
+        19: refused("BaseRegRestoreKey", Win32.ACCESS_DENIED),
+        20: refused("BaseRegSaveKey", Win32.ACCESS_DENIED),
+        21: refused("BaseRegSetKeySecurity", Win32.ACCESS_DENIED),
         22: Operation("BaseRegSetValue", refuse_change, refuses=Win32.ACCESS_DENIED),
+        23: refused("BaseRegUnLoadKey", Win32.ACCESS_DENIED),
         26: Operation("BaseRegGetVersion", get_version, _no_version),
+        27: _open_root("HKCC"),
+        31: refused("BaseRegSaveKeyEx", Win32.ACCESS_DENIED),
+        35: refused("BaseRegDeleteKeyEx", Win32.ACCESS_DENIED),
     },
 )

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import random
 import struct
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +17,17 @@ from mountd.rpc import pdu
 from mountd.rpc.association import MAX_UNREAD
 from mountd.rpc.errors import UNSPECIFIED, RpcError
 from mountd.rpc.pipe import PIPES
-from tests.mountd.rpc_support import ADMIN, USER, bind, make_pipes, request, vectors
+from mountd.rpc.srvsvc import SRVSVC
+from tests.mountd.rpc_support import (
+    ADMIN,
+    USER,
+    bind,
+    fragments,
+    make_pipes,
+    reply_stub,
+    request,
+    vectors,
+)
 
 VECTORS = vectors()
 FUZZ = settings(
@@ -136,3 +151,96 @@ def test_no_first_write_raises_anything_but_rpc_error(data):
     pipes.open(1, "srvsvc", USER)
     pipes.write(1, data)
     drain(pipes, 1)
+
+
+@contextmanager
+def no_bug_is_logged() -> Iterator[None]:
+    """Nothing at all is worth an error in mountd's log, whatever a client sends."""
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = records.append
+    logging.getLogger("mountd").addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger("mountd").removeHandler(handler)
+    assert [record.getMessage() for record in records] == []
+
+
+SYNTAXES = st.sampled_from([i.syntax for offered in PIPES.values() for i in offered] + [pdu.NDR32])
+CONTEXTS = st.lists(st.tuples(st.integers(0, 200), SYNTAXES, st.just((pdu.NDR32,))), max_size=6)
+
+
+@st.composite
+def conversations(draw):
+    """Binds, alterations and fragments, each a little wrong, in one stream of bytes."""
+    stream = bytearray()
+    for _ in range(draw(st.integers(1, 8))):
+        what = draw(st.integers(0, 3))
+        if what < 2:
+            kind = (pdu.PduType.BIND, pdu.PduType.ALTER_CONTEXT)[what]
+            frag = draw(st.sampled_from([0, 16, 1432, 4280, 65535]))
+            part = bytearray(bind(*draw(CONTEXTS), frag=frag, type=kind))
+        else:
+            cut = fragments(draw(OPNUMS), draw(stubs()) + b"1", draw(st.sampled_from([1, 8, 40])))
+            if draw(st.booleans()):
+                cut.insert(draw(st.integers(0, len(cut))), cut[draw(st.integers(0, len(cut) - 1))])
+            part = bytearray(b"".join(cut))
+        if draw(st.booleans()):
+            part[draw(st.integers(0, len(part) - 1))] = draw(st.integers(0, 255))
+        stream += part
+    return bytes(stream)
+
+
+@pytest.mark.parametrize("name", ["lsarpc", "srvsvc", "epmapper"])
+@FUZZ
+@given(begun=st.booleans(), stream=conversations(), size=st.sampled_from([1, 7, 24, 1000, 1 << 20]))
+def test_no_order_of_binds_and_fragments_raises_anything_but_rpc_error(name, begun, stream, size):
+    pipes = make_pipes()
+    pipes.open(1, name, ADMIN)
+    with no_bug_is_logged():
+        if begun:
+            pipes.transceive(1, bind((0, PIPES[name][0].syntax, (pdu.NDR32,))), 999)
+        for start in range(0, len(stream), size):
+            try:
+                pipes.write(1, stream[start : start + size])
+            except RpcError:
+                break
+            assert pipes.held <= MAX_UNREAD + (4 << 20)
+        drain(pipes, 1)
+    pipes.close(1)
+    assert pipes.held == 0
+
+
+def test_many_at_one_pipe_hinder_nobody():
+    """Whatever several do at once: RpcError or bytes, and the next pipe's client is answered."""
+    pipes = make_pipes()
+    answer = request(28, bytes(4))  # NetrRemoteTOD
+
+    def meddle(seed: int) -> None:
+        chance = random.Random(seed)
+        acts = (
+            lambda: pipes.write(1, answer[: chance.randrange(len(answer) + 1)]),
+            lambda: pipes.write(1, answer),
+            lambda: pipes.transceive(1, answer, chance.choice([0, 5, 4280])),
+            lambda: pipes.read(1, chance.choice([0, 1, 4280])),
+            lambda: pipes.peek(1),
+            lambda: pipes.close(1),
+            lambda: pipes.open(1, "srvsvc", USER),
+            lambda: pipes.transceive(1, bind((0, SRVSVC.syntax, (pdu.NDR32,))), 4280),
+        )
+        for _ in range(300):
+            try:
+                chance.choice(acts)()
+            except RpcError:
+                continue
+
+    with no_bug_is_logged(), ThreadPoolExecutor(6) as pool:
+        for done in [pool.submit(meddle, seed) for seed in range(6)]:
+            done.result(timeout=60)
+        pipes.open(2, "srvsvc", USER)
+        pipes.transceive(2, bind((0, SRVSVC.syntax, (pdu.NDR32,))), 4280)
+        assert reply_stub(pipes.transceive(2, answer, 4280).data)
+    pipes.close(1)
+    pipes.close(2)
+    assert pipes.held == 0

@@ -154,6 +154,21 @@ def open_domain(c, sid):
     return r.raw(20), finished(r)
 
 
+def test_an_account_without_a_unix_user_is_neither_listed_nor_counted():
+    daemon = FakeDaemon()
+    daemon.account_list.append(Account("ghost", 65534))
+    c = client(daemon=daemon)
+    listed = entries(c.call(13, on(MACHINE, 0, 0, 65535)))[1]
+    assert [name for _, name in listed] == ["alice", "bob"]
+    w = on(MACHINE)
+    w.u16(2)
+    r = c.call(8, w)
+    assert r.u32()
+    assert r.u16() == 2
+    r.raw(8 + 3 * 8 + 8 + 4 + 4 + 1, 8)
+    assert (r.u32(), r.u32()) == (2, 1)
+
+
 def test_only_our_two_domains_open():
     c = client()
     assert open_domain(c, Sid(5, 32)) == (handle(4), NtStatus.SUCCESS)

@@ -208,3 +208,25 @@ def test_what_is_not_there_is_no_operation(client: Client) -> None:
     with pytest.raises(Fault) as fault:
         client.call(33)
     assert fault.value.status == OP_RANGE_ERROR
+
+
+@pytest.mark.parametrize(
+    ("opnum", "words"),
+    [(6, 6), (12, 3), *((opnum, 0) for opnum in (13, 18, 19, 20, 21, 23, 31, 35))],
+)
+def test_what_would_change_the_registry_is_refused_with_its_results(
+    client: Client, opnum: int, words: int
+) -> None:
+    r = client.call(opnum)
+    assert (r.raw(4 * words), finished(r)) == (bytes(4 * words), Win32.ACCESS_DENIED)
+
+
+def test_a_key_has_nothing_to_write(client: Client) -> None:
+    w = NdrWriter()
+    w.raw(opened(client, 27))
+    assert finished(client.call(11, w)) == Win32.SUCCESS
+    wrong = NdrWriter()
+    wrong.raw(b"x" * HANDLE_SIZE)
+    with pytest.raises(Fault) as fault:
+        client.call(11, wrong)
+    assert fault.value.status == CONTEXT_MISMATCH
