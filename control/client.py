@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 SOCKET_NAME: Final = "control.sock"  # in the run directory
-TIMEOUT_S: Final = 10.0
+TIMEOUT_S: Final = 30.0  # ten thousand open files are told in seconds, on a busy machine
 PIECE: Final = 256 << 10  # bytes received at a time; more than the buffer of a file object
 MAX_ANSWER: Final = 64 << 20  # bytes; a status with ten thousand open files has some megabytes
 
