@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from discovery import addresses, service
+from discovery import addresses, bonjour, service
 from discovery.addresses import Address
 from discovery.bonjour import Bonjour
 from discovery.device import Device
@@ -47,7 +47,21 @@ def test_addresses_that_cannot_be_asked_for_leave_all_as_it_is(
     asyncio.run(asyncio.wait_for(run(), 60))
 
 
-def test_a_name_that_mdns_does_not_take_is_an_oserror() -> None:
+class Silent:
+    """The library's own side, without a network."""
+
+    def __init__(self, **_: object) -> None:
+        self.closed = False
+
+    async def async_unregister_all_services(self) -> None:
+        assert not self.closed
+
+    async def async_close(self) -> None:
+        self.closed = True
+
+
+def test_a_name_that_mdns_does_not_take_is_an_oserror(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bonjour, "AsyncZeroconf", Silent)
     device = Device(UUID(int=1), "a name" * 20, "Lab", "", "MacSamba", 445)
 
     async def show() -> None:
