@@ -380,7 +380,7 @@ def _granted(
     """The access the open gets; *besides* is needed for the disposition and not granted."""
     st = entry.stat
     assert st is not None
-    granted = rights.granted(tree, entry, st, want.access, besides, contexts.decided)
+    granted = rights.granted(tree, entry, want.access, besides, contexts.decided)
     beyond = FILE_ALL_ACCESS & ~tree.maximal_access  # read-only, or what its descriptor withholds
     if beyond:
         if want.access & MAXIMUM_ALLOWED:

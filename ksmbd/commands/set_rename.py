@@ -254,7 +254,7 @@ def _check_replace(work: Work, open: Open, target: Entry, flags: int) -> None:
     if st.attributes & ATTR_READONLY and not flags & file_info.IGNORE_READONLY_ATTRIBUTE:
         raise NtStatusError(NtStatus.ACCESS_DENIED, "the target is read-only")
     decided: list[audit.Decision] = []
-    rights.granted(open.tree, target, st, DELETE, 0, decided.append)
+    rights.granted(open.tree, target, DELETE, 0, decided.append)
     inode = _inode_of(work, target)
     if inode is not None and inode is not open.inode:
         work.server.caching.demand(inode, Cause.HANDLE, None)

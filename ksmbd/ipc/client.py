@@ -361,7 +361,7 @@ class Mountd:
         if link is not None and link.fileno() in happened:
             self._receive(link, callbacks)
         elif link is not None and interval:
-            self._check_alive(link, interval, callbacks)
+            self._check_alive(interval, callbacks)
         if listener.fileno() in happened:
             self._accept(listener, callbacks)
 
@@ -456,7 +456,7 @@ class Mountd:
                 )
             )
 
-    def _check_alive(self, link: Link, interval: float, callbacks: Callbacks) -> None:
+    def _check_alive(self, interval: float, callbacks: Callbacks) -> None:
         now = self._clock()
         if now - self._heard >= self._ipc_timeout:
             log.warning("no sign of life from mountd for %g s", now - self._heard)

@@ -131,7 +131,6 @@ def _require(tree: TreeConnect, entry: Entry, needed: tuple[int, ...]) -> None:
     desired = 0
     for access in needed:
         desired |= access
-    assert entry.stat is not None
     if desired & FILE_ALL_ACCESS & ~tree.maximal_access:
         raise NtStatusError(NtStatus.ACCESS_DENIED, f"{tree.share.name} does not give it")
-    rights.granted(tree, entry, entry.stat, desired, 0)
+    rights.granted(tree, entry, desired, 0)

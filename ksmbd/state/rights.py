@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from ksmbd.state.tree import TreeConnect
     from ksmbd.vfs.entry import Entry
     from ksmbd.vfs.root import ShareRoot
-    from ksmbd.vfs.stat import Stat
 
 
 # What the kernel judges by r and by w of the file itself
@@ -70,7 +69,6 @@ def _parent(tree: TreeConnect, root: ShareRoot, path: str) -> SecurityDescriptor
 def granted(
     tree: TreeConnect,
     entry: Entry,
-    st: Stat,
     desired: int,
     besides: int,
     decided: Callable[[audit.Decision], None] = audit.record,

@@ -37,8 +37,7 @@ def tree(client: Client) -> TreeConnect:
 
 def granted(tree: TreeConnect, name: str, desired: int, besides: int = 0) -> int:
     with tree.root.resolve(name) as entry:
-        assert entry.stat is not None
-        return rights.granted(tree, entry, entry.stat, desired, besides)
+        return rights.granted(tree, entry, desired, besides)
 
 
 def of_root(path: Path, mode: int) -> Path:
