@@ -1,4 +1,4 @@
-# make install | run | test | deb | bench | lint | clean      (README.md says more)
+# make install | compiled | run | test | deb | bench | lint | clean      (README.md says more)
 # make install PREFIX=/usr/local [DESTDIR=...]               into the system, as root
 
 SHELL := /bin/bash
@@ -21,6 +21,13 @@ PREFIX ?=
 DESTDIR ?=
 SYSTEM_PYTHON ?= /usr/bin/python3
 
+# make run | test | install COMPILED=yes: the hot modules as machine code, see docs/performance.md
+COMPILED ?=
+BUILT := build/compiled
+COMPILED_FROM = Makefile pyproject.toml install/compiled.py \
+    $(shell find ksmbd mountd control discovery -name '*.py')
+WITH_COMPILED = $(if $(COMPILED),PYTHONSAFEPATH=1 PYTHONPATH='$(CURDIR)/$(BUILT):$(CURDIR)')
+
 # the tests' Kerberos libraries are C extensions, which have no wheels
 BUILD_PACKAGES := gcc libc6-dev
 # smbclient, rpcclient, smbtorture and testparm; the guest of tests/vm and the Samba of bench/
@@ -28,16 +35,22 @@ BUILD_PACKAGES := gcc libc6-dev
 TEST_PACKAGES := smbclient samba-common-bin samba-testsuite acl attr cpio git iproute2 \
     krb5-kdc krb5-admin-server krb5-user libkrb5-dev tshark
 
-.PHONY: install run test deb bench lint clean
+.PHONY: install compiled run test deb bench lint clean
 .DEFAULT_GOAL := install
 
 ifeq ($(PREFIX)$(DESTDIR),)
 install: $(VENV)/installed
 else
-install:
+install: $(if $(COMPILED),compiled)
 	@$(SYSTEM_PYTHON) -B -m install.layout --prefix '$(or $(PREFIX),/usr)' \
-	    --destdir '$(DESTDIR)' --python '$(SYSTEM_PYTHON)'
+	    --destdir '$(DESTDIR)' --python '$(SYSTEM_PYTHON)' $(if $(COMPILED),--compiled '$(BUILT)')
 endif
+
+compiled: $(BUILT)/ksmbd/compiled.json
+
+$(BUILT)/ksmbd/compiled.json: $(COMPILED_FROM) | $(VENV)/compile-installed
+	@$(BIN)/python -m install.compiled $(BUILT)
+
 deb:
 	@$(PYTHON3) -B -m install.deb
 run: export PORT := $(PORT)
@@ -45,12 +58,12 @@ run: export BIND := $(BIND)
 run: export SHARE := $(SHARE)
 run: export SMB_USER := $(SMB_USER)
 run: export SMB_PASSWORD := $(SMB_PASSWORD)
-run: $(VENV)/installed
-	@exec $(BIN)/python -m control.quickstart
+run: $(VENV)/installed $(if $(COMPILED),compiled)
+	@$(WITH_COMPILED) exec $(BIN)/python -m control.quickstart
 
-test: $(VENV)/test-installed
+test: $(VENV)/test-installed $(if $(COMPILED),compiled)
 	@mkdir -p .cache
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(WITH_COMPILED) $(BIN)/python -m pytest $(if $(COMPILED),--import-mode=append) $(ARGS)
 
 bench: $(VENV)/installed
 	@.ci/apt gcc
@@ -81,4 +94,11 @@ $(VENV)/test-installed: $(VENV)/installed
 	@[ -f "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] || \
 	    .ci/apt python3-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+$(VENV)/compile-installed: $(VENV)/installed
+	@.ci/apt $(BUILD_PACKAGES)
+	@[ -f "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] || \
+	    .ci/apt python3-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[compile]'
 	@touch $@

@@ -16,13 +16,22 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from bench import bulk, cpu, load
 from bench.chart import Bar, chart
-from bench.contenders import CONTENDERS, OURS, REFERENCE, TOY, by_interpreter
+from bench.contenders import (
+    BUILT,
+    COMPILED,
+    CONTENDERS,
+    OURS,
+    REFERENCE,
+    TOY,
+    available,
+    by_interpreter,
+)
 from bench.report import Measurement, cell, markdown, tsv
 from bench.rows import HUGE, ROWS, Bulk, Row
 from tests.support.peers import Peer
@@ -154,11 +163,20 @@ def memory(peers: Mapping[str, Peer]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def bars(found: Sequence[Measurement], base: str) -> list[Bar]:
-    """OURS to *base*, row by row where both have a figure."""
+def pairs(servers: Collection[str]) -> list[tuple[str, str]]:
+    """Who is compared with whom: ours with each other one, and what is compiled with all."""
+    others = [name for name in servers if name not in (OURS, COMPILED)]
+    made = [(base, OURS) for base in others if OURS in servers]
+    if COMPILED in servers:
+        made += [(base, COMPILED) for base in (*others, OURS) if base in servers]
+    return made
+
+
+def bars(found: Sequence[Measurement], base: str, ours: str = OURS) -> list[Bar]:
+    """*ours* to *base*, row by row where both have a figure."""
     made = []
     for row in dict.fromkeys(one.row for one in found):
-        left, right = cell(found, row, base), cell(found, row, OURS)
+        left, right = cell(found, row, base), cell(found, row, ours)
         if left and right and left.value and left.server_us:
             made.append(Bar(row, right.value / left.value, right.server_us / left.server_us))
     return made
@@ -170,12 +188,12 @@ def write(found: Sequence[Measurement], peers: Mapping[str, Peer], plan: Plan) -
     python = f"Python {sys.version.split()[0]}"
     text = f"{os.cpu_count()} processors, Linux {platform.release()}, {python}, "
     text += f"{plan.rounds} rounds of {plan.seconds:g} s\n"
-    for base in peers:
-        if base != OURS and OURS in peers:
-            worked = [one for one in found if base == REFERENCE or cell(found, one.row, base)]
-            text += f"\n{markdown(worked, base, OURS)}"
-            title = f"ksmbd to {base}: rate, and below it 1 / CPU per operation"
-            (OUT / f"bench-{base}.svg").write_text(chart(title, bars(found, base)))
+    for base, ours in pairs(peers):
+        worked = [one for one in found if base == REFERENCE or cell(found, one.row, base)]
+        text += f"\n{markdown(worked, base, ours)}"
+        title = f"{ours} to {base}: rate, and below it 1 / CPU per operation"
+        name = f"bench-{base}.svg" if ours == OURS else f"bench-{ours}-{base}.svg"
+        (OUT / name).write_text(chart(title, bars(found, base, ours)))
     text += f"\nMemory, MiB:\n\n{memory(peers)}"
     (OUT / "bench.md").write_text(text)
     (OUT / "bench.tsv").write_text(tsv(found))
@@ -191,7 +209,7 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[Plan, argparse.Namesp
     parser.add_argument("--entries", type=int, default=10_000)
     parser.add_argument("--huge", type=int, default=100_000, help="entries of the larger folder")
     parser.add_argument("--only", default="", help="rows whose name this expression finds")
-    parser.add_argument("--servers", default=",".join(CONTENDERS), help="default: %(default)s")
+    parser.add_argument("--servers", default=",".join(available()), help="default: %(default)s")
     parser.add_argument(
         *("--python",),
         metavar="NAME=PROGRAM",
@@ -222,8 +240,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan, chosen = parse(arguments)
     with tempfile.TemporaryDirectory(prefix="bench-") as name, contextlib.ExitStack() as stack:
         peers: dict[str, Peer] = {}
+        wanted = chosen.servers.split(",")
+        if COMPILED in wanted and not BUILT.exists():
+            print(f"{BUILT} is not there: make compiled", file=sys.stderr)
+            return 1
         contenders = CONTENDERS | {who: by_interpreter(python) for who, python in chosen.python}
-        for server in chosen.servers.split(","):
+        for server in wanted:
             peer = contenders[server](Path(name) / server)
             peers[server] = stack.enter_context(peer)
         found = run(peers, plan)

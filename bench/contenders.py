@@ -16,6 +16,8 @@ from tests.support.peers import Peer
 from tests.support.samba import SambaServer, free_port
 
 OURS, REFERENCE, TOY = "ksmbd", "samba", "impacket"
+COMPILED: Final = "ksmbd-compiled"  # the same sources after ``make compiled``
+BUILT: Final = Path(__file__).parents[1] / "build" / "compiled"
 # what the tests' Samba is stricter in than Debian's
 AS_SHIPPED: Final = {"strict locking": "auto", "posix locking": "yes"}
 # all clients are one user on one host here
@@ -107,12 +109,23 @@ def by_interpreter(python: str) -> Callable[[Path], Peer]:
     )
 
 
+def _compiled(folder: Path) -> LiveServer:
+    environment = {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(BUILT)}
+    return LiveServer(folder, shares=shares(folder), globals_=MANY_CLIENTS, environment=environment)
+
+
 def _reference(folder: Path) -> SambaServer:
     return SambaServer(folder, shares=shares(folder), globals_=AS_SHIPPED)
+
+
+def available() -> list[str]:
+    """Those that need nothing to be made before."""
+    return [name for name in CONTENDERS if name != COMPILED or BUILT.exists()]
 
 
 CONTENDERS: Final[dict[str, Callable[[Path], Peer]]] = {
     REFERENCE: _reference,
     OURS: _ours,
+    COMPILED: _compiled,
     TOY: ImpacketServer,
 }

@@ -144,7 +144,9 @@ def render(report: Row) -> str:
 
 def summary(report: Row) -> str:
     mountd = "connected" if report["mountd"] else "away"
-    line = f"ksmbd {report['version']}: {report['state']}, port {report['port']}, mountd {mountd}"
+    modules = report.get("compiled")
+    version = f"{report['version']} ({modules} modules compiled)" if modules else report["version"]
+    line = f"ksmbd {version}: {report['state']}, port {report['port']}, mountd {mountd}"
     if "started" in report:
         line += f", up {duration(report['now'] - report['started'])}"
     if "python" in report:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ksmbd import __version__
+from ksmbd.compiled import MANIFEST
 
 ROOT: Final = Path(__file__).parents[1]
 PACKAGES: Final = ("ksmbd", "mountd", "control", "discovery")
@@ -66,11 +67,13 @@ def modules(prefix: str) -> str:
     return f"{prefix}/share/ksmbd"
 
 
-def files(prefix: str, python: str) -> Iterator[File]:
-    """Everything but the links."""
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            yield File(f"{modules(prefix)}/{path.relative_to(ROOT)}", path.read_bytes())
+def files(prefix: str, python: str, tree: Path = ROOT) -> Iterator[File]:
+    """Everything but the links; the packages from *tree*, which may be compiled."""
+    found = [path for package in PACKAGES for path in (tree / package).rglob("*.py")]
+    if tree != ROOT:
+        found += [*tree.rglob("*.so"), tree / "ksmbd" / MANIFEST]
+    for path in sorted(found):
+        yield File(f"{modules(prefix)}/{path.relative_to(tree)}", path.read_bytes())
     for name, module in PROGRAMS.items():
         text = PROGRAM.format(python=python, module=module)
         yield File(f"{prefix}/sbin/{name}", text.encode(), 0o755)
@@ -96,10 +99,10 @@ def system_files(prefix: str) -> Iterator[File]:
     yield File(f"{modules(prefix)}/settle", (ROOT / "install/settle").read_bytes(), 0o755)
 
 
-def stage(root: Path, prefix: str, python: str) -> None:
+def stage(root: Path, prefix: str, python: str, tree: Path = ROOT) -> None:
     """Lay everything below *root*; what administrators may have changed stays as it is."""
     shutil.rmtree(root / modules(prefix).lstrip("/"), ignore_errors=True)
-    for file in files(prefix, python):
+    for file in files(prefix, python, tree):
         path = root / file.path.lstrip("/")
         if file.path.startswith("/etc/") and path.exists():
             continue
@@ -120,11 +123,21 @@ def missing(python: str) -> list[str]:
     return told.stdout.split()
 
 
+def fits(tree: Path, python: str) -> bool:
+    """Whether *python* can load what was compiled in *tree*."""
+    told = subprocess.run(
+        [python, "-I", "-c", "import sysconfig; print(sysconfig.get_config_var('EXT_SUFFIX'))"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return any(tree.rglob(f"*{told.stdout.strip()}"))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make install", description=__doc__)
     parser.add_argument("--prefix", default="/usr/local")
     parser.add_argument("--destdir", default="", help="put it below this folder, for packagers")
     parser.add_argument("--python", default="/usr/bin/python3", help="what runs the programs")
+    parser.add_argument("--compiled", type=Path, default=ROOT, help="what make compiled has made")
     chosen = parser.parse_args(arguments)
     if not chosen.prefix.startswith("/"):
         parser.error("the prefix is an absolute path")
@@ -132,7 +145,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{chosen.python} has no module {', '.join(lacking)}", file=sys.stderr)
         print("on Debian: apt install python3-cryptography", file=sys.stderr)
         return 1
-    stage(Path(chosen.destdir or "/"), chosen.prefix.rstrip("/"), chosen.python)
+    if chosen.compiled != ROOT and not fits(chosen.compiled, chosen.python):
+        print(f"{chosen.compiled} is compiled for another Python", file=sys.stderr)
+        print(f"make clean, then make compiled PYTHON3={chosen.python}", file=sys.stderr)
+        return 1
+    root, prefix = Path(chosen.destdir or "/"), chosen.prefix.rstrip("/")
+    stage(root, prefix, chosen.python, chosen.compiled)
     if chosen.destdir:
         return 0
     print(f"ksmbd {__version__} is in {chosen.prefix}")

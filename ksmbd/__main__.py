@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import ksmbd
-from ksmbd import debug
+from ksmbd import compiled, debug
 from ksmbd.server import descriptors, memory
 from ksmbd.server.loops import MAX_READERS
 from ksmbd.server.pool import DEFAULT_WORKERS
@@ -75,7 +75,8 @@ def parser() -> argparse.ArgumentParser:
         help="log more of: " + " ".join((debug.ALL, *debug.COMPONENTS)) + "; may be repeated",
     )
     add("-v", "--verbose", action="store_true", help="log more of everything")
-    add("-V", "--version", action="version", version=f"ksmbd version : {ksmbd.__version__}")
+    version = f"ksmbd version : {ksmbd.__version__}{compiled.about()}"
+    add("-V", "--version", action="version", version=version)
     return made
 
 
@@ -103,6 +104,9 @@ def serve(arguments: Sequence[str] | None = None) -> int:
     for component in dict.fromkeys(chosen.debug):
         if not chosen.verbose:
             debug.toggle(component)
+    if stale := compiled.stale():
+        log.error("changed since they were compiled, compile again: %s", " ".join(stale))
+        return 1
     try:
         return Daemon(options(chosen)).run()
     except StartError as error:

@@ -11,6 +11,8 @@ from shutil import rmtree
 import pytest
 from hypothesis import settings
 
+from ksmbd import compiled
+from tests.support.compiled import keep_patches_honest
 from tests.support.engine import ENGINES
 from tests.support.live import ROOT, LiveServer
 from tests.support.peers import Peer
@@ -19,6 +21,11 @@ from tests.support.samba import SambaServer
 # How long an example takes says how busy the machine is, and nothing about the server.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+
+
+def pytest_configure() -> None:
+    if compiled.count():
+        keep_patches_honest()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

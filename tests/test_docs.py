@@ -34,7 +34,7 @@ SPAN = re.compile(r"`([^`\n]+)`")
 REFERENCE = re.compile(r"(?P<path>[\w.-]+(?:/[\w.-]+)+/?)(?:::(?P<test>\w+)|:(?P<name>[\w.]+))?")
 LINK = re.compile(r"\[[^\]\n]*\]\((?P<target>[^)\s]+)\)")
 FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir()} | {".ci"}
-MADE_WHEN_NEEDED = (".venv/", ".run/", ".cache/", "bench/out/")
+MADE_WHEN_NEEDED = (".venv/", ".run/", ".cache/", "bench/out/", "build/")
 
 
 def names(text: Path) -> str:

@@ -24,7 +24,6 @@ from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from time import time_ns
 from typing import Final, NamedTuple
-from weakref import WeakKeyDictionary
 
 import ksmbd
 from ksmbd.crypto.sealing import Unsealer
@@ -49,6 +48,7 @@ log = logging.getLogger("ksmbd.conn")
 ROOM: Final = 32 << 20  # bytes of frames that wait to be written
 SMB_PORT: Final = 445  # the server's in packets, whatever it is: Wireshark knows it
 CLOSE_S: Final = 1.0  # for the thread to end, when the server does
+_MANY: Final = 64  # connections
 _OVERHEAD: Final = 256  # bytes that a frame takes besides its own, about
 
 _SESSION_ID_AT: Final = {
@@ -134,7 +134,9 @@ class Capture:
         self._frames = 0  # by self._lock; taken so far
         self._dropped = 0  # by self._lock; frames for which there was no room
         self._closed = False  # only ever becomes true
-        self._streams: WeakKeyDictionary[Connection, Stream] = WeakKeyDictionary()
+        # By self._lock; by connection number.  Those that have ended go from time to time.
+        self._streams: dict[int, tuple[Connection, Stream]] = {}
+        self._many = _MANY  # by self._lock; look for those that have ended when there are so many
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         # Not before nobody can write to it any more, when its number may be another's.
         weakref.finalize(self, os.close, self._wake)
@@ -183,7 +185,15 @@ class Capture:
 
     def stream(self, connection: Connection, port: int) -> Stream:
         """What *connection*, from that port of its client, is in this capture."""
-        return self._streams.setdefault(connection, Stream(connection, port))
+        with self._lock:
+            streams = self._streams
+            if connection.number not in streams:
+                if len(streams) >= self._many:
+                    for number in [n for n, (made, _) in streams.items() if made.closed]:
+                        del streams[number]
+                    self._many = 2 * len(streams) + _MANY
+                streams[connection.number] = connection, Stream(connection, port)
+            return streams[connection.number][1]
 
     def _ring(self) -> None:
         """Have the thread look at the queue."""

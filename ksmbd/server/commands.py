@@ -26,7 +26,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, Final
 
 import ksmbd
-from ksmbd import debug, interpreter
+from ksmbd import compiled, debug, interpreter
 from ksmbd.server import limits
 from ksmbd.server.capture import Selection
 from ksmbd.server.control import Command, ControlError, HandOver
@@ -98,6 +98,7 @@ class Commands:
         daemon = self._daemon
         row: dict[str, Any] = {
             "version": ksmbd.__version__,
+            "compiled": compiled.count(),
             "state": daemon.state,
             "port": daemon.port,
             "mountd": daemon.mountd.connected,

@@ -122,11 +122,11 @@ class Outbox:
         rest: list[Buffer] = []
         while not rest:
             with self._guard:
-                if not self._backlog:
-                    self._sending = False
-                    break
-                rest = self._take_backlog()
-            rest = self._write_at_once(rest)
+                self._sending = bool(self._backlog)
+                left = self._take_backlog()
+            if not left:
+                break
+            rest = self._write_at_once(left)
         return rest
 
     def flush(self) -> None:
@@ -298,10 +298,10 @@ class Outbox:
         while True:
             if not rest:
                 with self._guard:
-                    if not self._backlog:
-                        self._sending = False
-                        break
+                    self._sending = bool(self._backlog)
                     rest = self._take_some()
+                if not rest:
+                    break
             before = sum(map(len, rest))
             rest = self._write(rest)
             taken += before - sum(map(len, rest))

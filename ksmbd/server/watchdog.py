@@ -57,7 +57,7 @@ class Watchdog:
         self._seen: dict[Held, int] = {}  # the thread's own: armed at the last tick
         self._awake = threading.Event()
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None  # by self._lock
+        self._looker: threading.Thread | None = None  # by self._lock
         self._closed = False
 
     def arm(self, role: Role) -> None:
@@ -75,18 +75,18 @@ class Watchdog:
         """Begin to look; for a reader that has just armed and sees ``asleep``."""
         self.asleep = False
         with self._lock:
-            if self._thread is None and not self._closed:
-                self._thread = threading.Thread(
+            if self._looker is None and not self._closed:
+                self._looker = threading.Thread(
                     target=self._loop, name="ksmbd/watchdog", daemon=True
                 )
-                self._thread.start()
+                self._looker.start()
         self._awake.set()
 
     def close(self) -> None:
         """End the thread."""
         with self._lock:
             self._closed = True
-            thread = self._thread
+            thread = self._looker
         self._awake.set()
         if thread is not None:
             thread.join()

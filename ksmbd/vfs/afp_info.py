@@ -59,7 +59,8 @@ class AfpInfoHandle(StreamHandle):
         stored = self._found()
         if isinstance(stored, Handle):  # there was no room for it, or it is not ours
             room = bytearray(SIZE)
-            stored = bytes(room[: stored.readinto(memoryview(room), 0)])
+            size = stored.readinto(memoryview(room), 0)
+            stored = bytes(room[:size])
         return (stored + _FRESH[len(stored) :])[:SIZE]
 
     def readinto(self, buffer: memoryview, offset: int) -> int:

@@ -152,7 +152,8 @@ class Handle:
         """Write all of *data* where the file ends, wherever that is by then."""
         rest = memoryview(data)
         while rest:
-            rest = rest[os.pwritev(self.fd, [rest], 0, os.RWF_APPEND) :]
+            count = os.pwritev(self.fd, [rest], 0, os.RWF_APPEND)
+            rest = rest[count:]
         return len(data)
 
     def sync(self) -> None:

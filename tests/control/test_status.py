@@ -88,6 +88,11 @@ def test_a_server_that_tells_of_no_channels_has_no_such_table() -> None:
     assert "Connected shares: 1" in render(report)
 
 
+def test_a_compiled_server_says_so() -> None:
+    assert render(REPORT | {"compiled": 71}).startswith("ksmbd 1.2 (71 modules compiled): running")
+    assert render(REPORT | {"compiled": 0}).startswith("ksmbd 1.2: running")
+
+
 def test_before_mountd_has_come_there_is_one_line() -> None:
     report = {"version": "1.2", "state": "startup", "port": 0, "mountd": False}
     assert render(report) == "ksmbd 1.2: startup, port 0, mountd away"

@@ -119,6 +119,18 @@ def test_of_a_session_only_its_own_frames_are_taken(engine: Engine) -> None:
     assert not other.wants_frame(client.connection, b"\xffSMB")
 
 
+def test_connections_that_have_ended_are_forgotten(engine: Engine, running: Any) -> None:
+    capture = running(ANY).capture
+    stays, _ = engine.connection()
+    known = capture.stream(stays, 1)
+    for _ in range(300):
+        ended, _ = engine.connection()
+        capture.stream(ended, 1)
+        ended.closed = True
+    assert len(capture._streams) < 150
+    assert capture.stream(stays, 1) is known
+
+
 def test_what_finds_no_room_is_counted_and_its_place_is_known(engine: Engine, running: Any) -> None:
     client = ready(engine)
     made = running(ANY, now=False, room=1000)

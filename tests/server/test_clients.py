@@ -18,6 +18,9 @@ from ksmbd.server.reader import Reader
 from ksmbd.server.timers import Timers
 from ksmbd.server.watchdog import Watchdog
 from ksmbd.state.buffers import Buffers
+from tests.support.compiled import stands_in_for
+
+pytestmark = stands_in_for("ksmbd.state.connection")
 
 SOON = 30.0
 PEER = "local"  # of a socket pair

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import ksmbd
-from ksmbd import interpreter
+from ksmbd import compiled, interpreter
 from ksmbd.ipc.requests import ShareEntry
 from ksmbd.server.commands import Commands
 from ksmbd.server.control import ControlError
@@ -64,6 +64,7 @@ def test_before_mountd_has_come_the_status_is_short(daemon: FakeDaemon) -> None:
     assert ask(daemon, "status") == {
         "version": ksmbd.__version__,
         "python": interpreter.describe(),
+        "compiled": compiled.count(),
         "state": "running",
         "port": 4450,
         "mountd": True,

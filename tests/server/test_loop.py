@@ -17,6 +17,9 @@ from ksmbd.server.reader import FRAMES_A_TURN, MAX_QUEUED, Reader
 from ksmbd.server.tcp import LARGE, RECEIVE_BUFFER, TcpTransport
 from ksmbd.server.watchdog import Watchdog
 from ksmbd.state.buffers import Buffers
+from tests.support.compiled import stands_in_for
+
+pytestmark = stands_in_for("ksmbd.state.connection")
 
 SOON = 30.0
 

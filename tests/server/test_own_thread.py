@@ -14,6 +14,9 @@ from ksmbd.server import own_thread
 from ksmbd.server.loop import NAME, TURNS_ALONE, Loop
 from ksmbd.server.loops import Loops
 from ksmbd.server.watchdog import Role, Watchdog
+from tests.support.compiled import stands_in_for
+
+pytestmark = stands_in_for("ksmbd.server.loop")
 
 PATIENCE_S = 20.0
 

@@ -18,6 +18,9 @@ from ksmbd.server.tcp import LARGE, TcpTransport
 from ksmbd.server.watchdog import Watchdog
 from ksmbd.state.buffers import Buffers
 from ksmbd.wire.status import Disconnect
+from tests.support.compiled import stands_in_for
+
+pytestmark = stands_in_for("ksmbd.state.connection")
 
 SOON = 30.0
 READER = NAME

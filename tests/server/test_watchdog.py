@@ -58,4 +58,4 @@ def test_a_closed_watchdog_starts_no_thread() -> None:
     watchdog = Watchdog()
     watchdog.close()
     watchdog.wake()
-    assert watchdog._thread is None
+    assert watchdog._looker is None

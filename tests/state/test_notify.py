@@ -29,6 +29,9 @@ from ksmbd.wire.change_notify import (
     CHANGE_VALID,
 )
 from ksmbd.wire.status import NtStatus
+from tests.support.compiled import stands_in_for
+
+pytestmark = stands_in_for("ksmbd.vfs.handle")
 
 ROOT = cast(ShareRoot, SimpleNamespace(location="/srv", vetoed=None))
 

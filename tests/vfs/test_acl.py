@@ -131,7 +131,7 @@ def test_without_a_stored_descriptor_the_mode_speaks(file: File, keep: acl.Keep)
     assert found.owner == ME.user
     assert found.group == DOMAIN.gid_to_sid(GID)
     assert found.control == SELF_RELATIVE | DACL_PRESENT
-    assert found.dacl == posix_acl.dacl(UID, GID, posix_acl.from_mode(0o644), None, DOMAIN, POSIX)
+    assert found.dacl == posix_acl.dacl(UID, GID, posix_acl.from_mode(0o644), None, DOMAIN, False)
     assert acl.stored(file, DOMAIN, STORED) is None
 
 
@@ -146,7 +146,7 @@ def test_an_o_path_descriptor_will_do(file: File, kept: str) -> None:
 
 def test_a_mode_set_by_dacl_reads_back_for_all_modes(file: File) -> None:
     for mode in range(0o1000):
-        wanted = posix_acl.dacl(UID, GID, posix_acl.from_mode(mode), None, DOMAIN, POSIX)
+        wanted = posix_acl.dacl(UID, GID, posix_acl.from_mode(mode), None, DOMAIN, False)
         acl.store(file, with_dacl()._replace(dacl=wanted), DACL, DOMAIN, POSIX)
         assert file.mode == mode
         assert dacl_of(file, POSIX) == wanted.aces

@@ -124,19 +124,20 @@ def test_a_server_that_dies_while_it_moves_loses_nothing(
     share = make_share()
     handle = stream(share)
     handle.write(b"kept", 0)
-    child = os.fork()
-    if not child:
-        store = streams._store
+    store = streams._store
 
-        def dies(*given: Any, **more: Any) -> None:
-            if step == "after":
-                store(*given, **more)
-            os._exit(9)
+    def dies(*given: Any, **more: Any) -> None:
+        if step == "after":
+            store(*given, **more)
+        os._exit(9)
 
-        streams._store = dies
-        with contextlib.suppress(BaseException):
-            handle.write(b"lost", MIB)
-        os._exit(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams, "_store", dies)
+        child = os.fork()
+        if not child:
+            with contextlib.suppress(BaseException):
+                handle.write(b"lost", MIB)
+            os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     assert len(stored(disk)) == 1
     assert is_ticket(value(disk / "f")) == (step == "after")
