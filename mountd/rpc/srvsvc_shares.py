@@ -205,7 +205,7 @@ def net_share_check(call: Call, r: NdrReader, w: NdrWriter) -> int:
     if call.caller.is_anonymous:
         raise RpcError(Win32.ACCESS_DENIED, "anonymous")
     for share in call.context.shares(call.caller):
-        if device and ShareRow(share).path.rstrip("\\").casefold() == device:
+        if ShareRow(share).path.rstrip("\\").casefold() == device:
             w.u32(share.type & ~SPECIAL)
             return Win32.SUCCESS
     raise RpcError(Win32.DEVICE_NOT_SHARED, device)
