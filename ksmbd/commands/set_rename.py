@@ -94,7 +94,7 @@ def _rename(work: Work, open: Open, name: str, root_directory: int, flags: int) 
         _check_parent(work, open, target)
         if target.exists and not case_alone:
             _check_replace(work, open, target, flags)
-        elif not target.exists:
+        if not case_alone:
             right = FILE_ADD_SUBDIRECTORY if open.is_directory else FILE_ADD_FILE
             rights.require_in_parent(open.tree, target, right)
         replaced = _losing_its_name(work, open, target)
@@ -349,8 +349,7 @@ def _link(work: Work, open: Open, name: str, root_directory: int, flags: int) ->
         _check_parent(work, open, target)
         if target.exists:
             _check_replace(work, open, target, flags)
-        else:
-            rights.require_in_parent(open.tree, target, FILE_ADD_FILE)
+        rights.require_in_parent(open.tree, target, FILE_ADD_FILE)
         replaced = _losing_its_name(work, open, target)
         handle.root.link(handle, target, replace=bool(flags & _REPLACE))
         if target.exists:

@@ -140,7 +140,7 @@ def maximal(tree: TreeConnect, open: Open) -> int:
 
 
 def require_in_parent(tree: TreeConnect, entry: Entry, right: int) -> None:
-    """ACCESS_DENIED unless *right* is held in the directory a new file would be made in.
+    """ACCESS_DENIED unless *right* is held in the directory in which *entry* is to be made.
 
     What the directory's audit ACEs want to hear of is the refusal: a file that is made has some
     of its own.
@@ -148,7 +148,13 @@ def require_in_parent(tree: TreeConnect, entry: Entry, right: int) -> None:
     token = tree.the_token
     if token.privileged:
         return
-    sd = acl.descriptor(Descriptor(entry.parent), tree.session.domain, tree.share.acl_xattr)
+    if entry.parent >= 0:
+        sd = acl.descriptor(Descriptor(entry.parent), tree.session.domain, tree.share.acl_xattr)
+    else:  # what is there is replaced; the share's root is nobody's entry
+        above = _parent(tree, tree.root, entry.path)
+        if above is None:
+            return
+        sd = above
     try:
         access.granted(sd, token, right)
     except PermissionError:

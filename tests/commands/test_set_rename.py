@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from ksmbd.vfs.sid import EVERYONE
 from ksmbd.wire import file_info, ipc
 from ksmbd.wire.access import (
     ATTR_READONLY,
     DELETE,
     FILE_ADD_FILE,
+    FILE_ADD_SUBDIRECTORY,
     FILE_ALL_ACCESS,
     FILE_DELETE_ON_CLOSE,
     FILE_DIRECTORY_FILE,
@@ -27,6 +29,7 @@ from ksmbd.wire.status import NtStatus
 from ksmbd.wire.text import utf16
 from tests.support.apple import agree
 from tests.support.client import Client, File, ready
+from tests.support.descriptors import allow, deny, set_dacl
 from tests.support.engine import Engine, give_to_joe
 from tests.support.mountd import DISK, share
 
@@ -433,6 +436,29 @@ def test_nothing_moves_into_a_directory_that_is_to_be_deleted(
     client.status(directory.frames.set_info(FileInfo.DISPOSITION, b"\1"))
     refused = client.status(file.frames.set_info(set_class, naming("dir\\new")))
     assert refused is NtStatus.DELETE_PENDING
+
+
+@pytest.mark.parametrize("set_class", CLASSES)
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize(
+    ("denied", "status"),
+    [(FILE_ADD_FILE, NtStatus.ACCESS_DENIED), (FILE_ADD_SUBDIRECTORY, NtStatus.SUCCESS)],
+)
+def test_what_takes_the_place_of_another_file_is_added_to_its_folder(
+    engine: Engine, set_class: int, there: bool, denied: int, status: NtStatus
+) -> None:
+    """[MS-FSA] 2.1.5.15.11: to be allowed to delete the file that is there is not enough."""
+    flags = DISK | ipc.SHARE_ACL_XATTR | ipc.SHARE_ACL_ALONE
+    client = ready(Engine(engine.folder, shares=[share("data", str(engine.folder), flags)]))
+    file = client.open("file")
+    folder = client.open("dir", create_options=FILE_DIRECTORY_FILE)
+    if there:
+        client.call(client.open("dir\\file").frames.close())
+    everything = allow(EVERYONE, FILE_ALL_ACCESS)
+    set_dacl(client, folder, deny(EVERYONE, denied), everything)
+    client.call(folder.frames.close())
+    data = naming("dir\\file", replace=True)
+    assert client.status(file.frames.set_info(set_class, data)) is status
 
 
 def test_a_vetoed_name_is_given_to_nothing(folder: Path) -> None:
