@@ -67,7 +67,7 @@ def switch_checks_off(monkeypatch: pytest.MonkeyPatch) -> None:
     In the test alone; there is no such switch in the server.
     """
 
-    def all_of(_tree: object, _entry: object, _st: object, desired: int, *_: object) -> int:
+    def all_of(_tree: object, _entry: object, desired: int, *_: object) -> int:
         return FILE_ALL_ACCESS if desired & MAXIMUM_ALLOWED else desired
 
     monkeypatch.setattr(rights, "granted", all_of)
