@@ -241,7 +241,7 @@ def test_too_many_queued_works_pause_until_fewer_are_left(bench: Bench) -> None:
 
 def test_large_frames_of_several_connections_arrive_together(bench: Bench) -> None:
     clients = [bench.connect() for _ in range(4)]
-    body = b"q..1" + bytes(4) + bytes(LARGE * 20)
+    body = b"q..1" + bytes(4) + bytes(LARGE * 10)
     frame = struct.pack(">I", len(body)) + body
     halves = [frame[: len(frame) // 2], frame[len(frame) // 2 :]]
     for half in halves:

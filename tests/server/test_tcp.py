@@ -12,7 +12,14 @@ from errno import ECONNRESET, EPIPE
 
 import pytest
 
-from ksmbd.server.tcp import ASK_AFTER_LARGE, FRAME_PATIENCE_S, LARGE, TcpTransport, address_text
+from ksmbd.server.tcp import (
+    ASK_AFTER_LARGE,
+    FRAME_PATIENCE_S,
+    LARGE,
+    RECEIVE_BUFFER,
+    TcpTransport,
+    address_text,
+)
 from ksmbd.state import oplock
 from ksmbd.state.buffers import Buffers
 from ksmbd.wire.base import Buffer
@@ -96,6 +103,17 @@ def test_a_frame_cut_at_every_byte_is_put_together(pair: Pair) -> None:
         assert received == bodies
 
 
+def test_writes_of_64_kib_come_two_at_a_time() -> None:
+    """One call for both: with a buffer of its own, each would take two."""
+    body = bytes(112) + os.urandom(64 << 10)
+    source = Gulp(framed(body, body, body, body))
+    transport = TcpTransport(source, Buffers())  # type: ignore[arg-type]
+    transport.limit = lambda: 1 << 20
+    for _ in range(4):
+        assert bytes(next_of(transport) or b"") == body
+    assert source.calls == 2
+
+
 def test_one_byte_at_a_time_is_a_frame_in_the_end() -> None:
     """No thread, no timing: the socket holds exactly one byte at each receive."""
     stream = framed(b"hello, world", b"again")
@@ -133,9 +151,23 @@ class Dribble:
         return 1
 
 
+class Gulp(Dribble):
+    """A socket that gives whatever there is room for."""
+
+    calls = 0
+
+    def recv_into(self, buffer: memoryview, count: int = 0, flags: int = 0) -> int:
+        self.calls += 1
+        size = min(len(buffer), len(self.stream))
+        buffer[:size] = self.stream[:size]
+        self.stream = self.stream[size:]
+        return size
+
+
 def test_a_large_frame_cut_anywhere_keeps_its_bytes() -> None:
-    body = bytes(range(256)) * 160  # 40 KiB
+    body = bytes(range(256)) * (LARGE // 256 + 1)
     transport = TcpTransport(Dribble(framed(b"small", body, b"after")), Buffers())  # type: ignore[arg-type]
+    transport.limit = lambda: 1 << 20
     assert [bytes(next_of(transport) or b"") for _ in range(3)] == [b"small", body, b"after"]
 
 
@@ -155,6 +187,7 @@ def test_a_large_frame_lies_in_a_pooled_buffer_which_is_reused() -> None:
     buffers = Buffers()
     body = b"x" * (LARGE + 1)
     transport = TcpTransport(Dribble(framed(body, body)), buffers)  # type: ignore[arg-type]
+    transport.limit = lambda: 1 << 20
     first = next_of(transport)
     assert isinstance(first, memoryview)
     buffer = first.obj
@@ -179,7 +212,7 @@ def test_a_buffer_that_somebody_still_looks_at_is_not_reused(pair: Pair) -> None
 
 def test_after_a_large_frame_little_is_received_ahead(pair: Pair) -> None:
     pair.transport.limit = lambda: 1 << 20
-    large = b"L" * 100_000
+    large = b"L" * 2 * RECEIVE_BUFFER
     thread = threading.Thread(target=lambda: pair.client.sendall(framed(large, large, b"tail")))
     thread.start()
     for _ in range(2):
