@@ -25,7 +25,8 @@ from ksmbd.wire.text import upcase
 NAME: Final = "AFP_AfpInfo"
 RESOURCE: Final = "AFP_Resource"
 SIZE: Final = 60
-FINDER_INFO: Final = slice(16, 48)
+_FINDER: Final = 16  # bytes before the Finder information
+_FINDER_END: Final = _FINDER + 32
 _FOLDED: Final = upcase(NAME)
 _FOLDED_RESOURCE: Final = upcase(RESOURCE)
 _SIGNATURE: Final = b"AFP"
@@ -80,10 +81,10 @@ class AfpInfoHandle(StreamHandle):
         given = bytes(data[:SIZE])
         if not given.startswith(_SIGNATURE) or (offset and len(given) < SIZE):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        if len(given) > FINDER_INFO.start:
+        if len(given) > _FINDER:
             with self.lock:
                 whole = given + self.held()[len(given) :]
-                value = whole if any(whole[FINDER_INFO]) else b""
+                value = whole if any(whole[_FINDER:_FINDER_END]) else b""
                 stored = self._found()
                 if isinstance(stored, bytes):
                     moved = self._replace(stored, value)
@@ -142,7 +143,7 @@ def summary(root: ShareRoot, directory: int, name: str, st: Stat) -> Summary:
     info = value_in(directory, name, stream_xattr(NAME))
     if len(info) < SIZE:
         return Summary(resource, bytes(12) + _UNKNOWN_DATE)
-    finder = info[FINDER_INFO]
+    finder = info[_FINDER:_FINDER_END]
     kind_and_creator = bytes(8) if st.is_directory else finder[:8]
     added = struct.pack(">I", (st.birth // 1_000_000_000 - _EPOCH_2000) & 0xFFFF_FFFF)
     return Summary(resource, kind_and_creator + finder[8:10] + finder[24:26] + added)
