@@ -86,9 +86,9 @@ hang_it() {
 }
 hang_is_explained() { journal_has -u ksmbd --grep 'Aborted' && journal_has -u ksmbd --grep '^Thread 0x'; }
 option_is_kept() { ksmbd-control status | grep 'at most 12'; }
-stop_it() {
-    umount -l /mnt; systemctl stop ksmbd || return
-    [ "$(systemctl is-active ksmbd ksmbd-mountd | sort -u)" = inactive ] && ! ss -Hltn | grep ':445 '
+both_rest() { [ "$(systemctl is-active ksmbd ksmbd-mountd | sort -u)" = inactive ]; }
+stop_it() {         # mountd stops beside it, and systemctl waits for what it was asked to stop only
+    umount -l /mnt; systemctl stop ksmbd && until_true both_rest && ! ss -Hltn | grep ':445 '
 }
 neighbourhood() { systemctl start ksmbd-discovery && systemctl is-active ksmbd-discovery; }
 purge() { dpkg -P ksmbd && [ ! -e /etc/ksmbd ] && [ ! -e /usr/share/ksmbd ] && [ ! -e /usr/sbin/ksmbd ]; }
