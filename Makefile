@@ -1,4 +1,4 @@
-# make install | compiled | run | test | deb | bench | lint | clean      (README.md says more)
+# make install | compiled | run | test | deb | bench | inside | lint | clean      (README.md says more)
 # make install PREFIX=/usr/local [DESTDIR=...]               into the system, as root
 
 SHELL := /bin/bash
@@ -35,7 +35,7 @@ BUILD_PACKAGES := gcc libc6-dev
 TEST_PACKAGES := smbclient samba-common-bin samba-testsuite acl attr cpio git iproute2 \
     krb5-kdc krb5-admin-server krb5-user libkrb5-dev tshark
 
-.PHONY: install compiled run test deb bench lint clean
+.PHONY: install compiled run test deb bench inside lint clean
 .DEFAULT_GOAL := install
 
 ifeq ($(PREFIX)$(DESTDIR),)
@@ -68,6 +68,9 @@ test: $(VENV)/test-installed $(if $(COMPILED),compiled)
 bench: $(VENV)/installed
 	@.ci/apt gcc
 	@exec $(BIN)/python -m bench $(ARGS)
+
+inside: $(VENV)/test-installed $(if $(COMPILED),compiled)
+	@$(WITH_COMPILED) exec $(BIN)/python -m bench.inside $(ARGS)
 
 lint: $(VENV)/test-installed
 	$(BIN)/ruff check .

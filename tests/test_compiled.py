@@ -105,6 +105,7 @@ def test_sources_that_were_changed_since_are_named(tmp_path: Path) -> None:
 
 FEW = [
     *(f"ksmbd/server/{name}.py" for name in ("dispatch", "reader", "checks", "outbox", "watchdog")),
+    "ksmbd/server/tcp.py",
     *(f"ksmbd/state/{name}.py" for name in ("work", "outbound", "connection", "credits")),
     *(f"ksmbd/commands/{name}.py" for name in ("echo", "read", "write")),
 ]
@@ -136,6 +137,15 @@ def run_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_version_says_how_much_is_compiled(few: Path) -> None:
     told = run_in(few, "ksmbd", "--version").stdout
     assert told == f"ksmbd version : {ksmbd.__version__} ({len(FEW)} modules compiled)\n"
+
+
+@pytest.mark.timeout(600)
+def test_the_time_inside_is_taken_of_both_builds(few: Path) -> None:
+    """Machine code refuses a stand-in for its own TcpTransport."""
+    told = run_in(few, "bench.inside", "echo", "write-4k", "--seconds", "0.05").stdout
+    build, *rows = told.splitlines()
+    assert build.endswith(f" ({len(FEW)} modules compiled)")
+    assert [row.split()[0] for row in rows] == ["echo", "write-4k"]
 
 
 @pytest.mark.timeout(600)
