@@ -1,7 +1,8 @@
 """Runs one Work: the compound loop, waiting, and the only place where an exception becomes an
 NTSTATUS.
 
-    receive   by the reader, for each frame: what is it, who runs it
+    receive   by the reader, for each frame: what is it
+    is_direct by the reader, too: who runs it
     run       by the reader or a kworker: each command of the compound, then the reply
     resume    by a kworker: the command that waited, then the rest
 """
@@ -9,6 +10,7 @@ NTSTATUS.
 from __future__ import annotations
 
 import logging
+import os
 import struct
 from typing import Final
 
@@ -26,6 +28,7 @@ from ksmbd.wire.error import pack_contexts
 from ksmbd.wire.header import (
     COMPRESSION_PROTOCOL_ID,
     HEADER_SIZE,
+    SIGNED,
     SMB1_PROTOCOL_ID,
     SMB2_PROTOCOL_ID,
     TRANSFORM_PROTOCOL_ID,
@@ -40,6 +43,13 @@ log = logging.getLogger("ksmbd.smb")
 _SMALLEST: Final = HEADER_SIZE + 2  # a header and a StructureSize
 _DIRECT_PAYLOAD: Final = 64 << 10  # bytes; a longer READ or WRITE is not a small one
 _DIRECT_FRAME: Final = _DIRECT_PAYLOAD + (4 << 10)
+# A WRITE up to this length is copied to the page cache in less than two threads cost that hand
+# it over, contend for the interpreter's lock and have each its own cold caches.
+_DIRECT_WRITE: Final = (1 << 20) + (4 << 10)  # bytes of its frame
+# Where there are more processors than client and reader keep busy, what is to be verified or
+# decrypted is worth another thread: that takes longer than all copying.
+_FEW_PROCESSORS: Final = len(os.sched_getaffinity(0)) <= 2
+_FLAGS: Final = 16  # where the lowest byte of Flags is
 _DIRECT_COMMANDS: Final = 4  # in a compound; more are not short
 _IDS: Final = struct.Struct("<20xIQ")  # NextCommand, MessageId
 _GLANCE: Final = struct.Struct("<4s8xH6xI")  # ProtocolId, Command, NextCommand
@@ -55,10 +65,13 @@ _NO_MORE: Final = bytes(4)  # NextCommand
 def is_direct(frame: Buffer, alone: bool = True) -> bool:
     """Whether the reader may run this frame itself: some short commands that never wait long.
 
-    *alone*: no other connection waits meanwhile.
+    *alone*: no other connection waits meanwhile; then a longer WRITE, too.  Of a long sealed frame
+    that is only guessed, and ``run`` looks again.
     """
     size = len(frame)
-    if size < _SMALLEST or size > _DIRECT_FRAME:
+    if size > _DIRECT_FRAME:
+        return alone and size <= _DIRECT_WRITE and _is_write(frame)
+    if size < _SMALLEST:
         return False
     at = 0
     for _ in range(_DIRECT_COMMANDS):
@@ -77,6 +90,16 @@ def is_direct(frame: Buffer, alone: bool = True) -> bool:
         if at + _SMALLEST > size:
             return False
     return False
+
+
+def _is_write(frame: Buffer) -> bool:
+    """Whether a long frame is one WRITE, as nearly all are, that wants no second processor."""
+    protocol, command, step = _GLANCE.unpack_from(frame)
+    if protocol == TRANSFORM_PROTOCOL_ID:
+        return _FEW_PROCESSORS
+    if protocol != SMB2_PROTOCOL_ID or command != Command.WRITE or step:
+        return False
+    return _FEW_PROCESSORS or not frame[_FLAGS] & SIGNED
 
 
 def in_order(frame: Buffer) -> bool:
@@ -167,6 +190,9 @@ def run(work: Work) -> None:
         if unsealing.is_sealed(work):
             unsealing.unseal(work)
             work.connection.announce(work, _message_ids(work.frame))
+            if work.direct and not is_direct(work.frame):
+                _hand_over(work)
+                return
         while not work.is_last:
             _next(work)
             if not _command(work):
@@ -179,6 +205,21 @@ def run(work: Work) -> None:
         log.exception("%s: a bug in the server", work.connection.peer)
         work.connection.drop("a bug in the server")
     _finish(work)
+
+
+def _hand_over(work: Work) -> None:
+    """To a kworker: there was something else in a long sealed frame than the reader takes on."""
+    work.direct = False
+    if work.observed is not None:
+        work.observed.parks()
+    work.server.scheduler.run(_taken_over, work)
+
+
+def _taken_over(work: Work) -> None:
+    if work.observed is not None:
+        work.observed.go_on(work, run, work)
+    else:
+        run(work)
 
 
 def _finish(work: Work) -> None:

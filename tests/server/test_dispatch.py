@@ -21,6 +21,7 @@ from ksmbd.wire.header import (
     HEADER_SIZE,
     PRIORITY_MASK,
     SERVER_TO_REDIR,
+    SIGNED,
     TRANSFORM_PROTOCOL_ID,
     Command,
 )
@@ -29,6 +30,8 @@ from tests.support.client import Client, ready
 from tests.support.engine import Engine
 
 Handler = Callable[[Work, Any], Reply]
+
+FLAGS = 16  # the lowest byte of a header's Flags
 
 
 @pytest.fixture
@@ -231,11 +234,43 @@ def test_short_commands_are_direct(client: Client) -> None:
         assert dispatch.is_direct(client.pack(frame))
 
 
-def test_long_reads_and_writes_are_not_direct(client: Client) -> None:
+def test_a_long_read_is_not_direct(client: Client) -> None:
     assert dispatch.is_direct(client.pack(client.frames.read(65536)))
-    assert dispatch.is_direct(client.pack(client.frames.write(bytes(65536))))
     assert not dispatch.is_direct(client.pack(client.frames.read(65537)))
-    assert not dispatch.is_direct(client.pack(client.frames.write(bytes(70000))))
+
+
+@pytest.mark.parametrize("size", [65537, 70_000, 1 << 20])
+def test_a_longer_write_is_direct_while_no_other_connection_waits(
+    client: Client, size: int
+) -> None:
+    write = client.pack(client.frames.write(bytes(size)))
+    assert dispatch.is_direct(write, True)
+    assert dispatch.is_direct(write, False) is (len(write) <= 68 << 10)
+
+
+def test_the_longest_writes_are_not_direct(client: Client) -> None:
+    assert dispatch.is_direct(client.pack(client.frames.write(bytes(1 << 20))))
+    assert not dispatch.is_direct(client.pack(client.frames.write(bytes(2 << 20))))
+
+
+def test_what_is_long_and_no_single_write_is_not_direct(client: Client) -> None:
+    frames = client.frames
+    assert not dispatch.is_direct(client.pack(frames.set_info(4, bytes(100_000))))
+    assert not dispatch.is_direct(client.pack(frames.write(bytes(100_000)), frames.close()))
+    assert not dispatch.is_direct(b"\xffSMB" + bytes(100_000))
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_what_is_verified_or_decrypted_is_direct_where_processors_are_few(
+    client: Client, few: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "_FEW_PROCESSORS", few)
+    write = client.pack(client.frames.write(bytes(100_000)))
+    write[FLAGS] &= ~SIGNED & 0xFF
+    assert dispatch.is_direct(write)
+    write[FLAGS] |= SIGNED
+    assert dispatch.is_direct(write) is few
+    assert dispatch.is_direct(TRANSFORM_PROTOCOL_ID + bytes(100_000)) is few
 
 
 def test_what_waits_in_a_line_is_run_in_the_order_in_which_it_came(client: Client) -> None:

@@ -20,6 +20,7 @@ from ksmbd.wire.write import WriteResponse
 from tests.support import engine as support
 from tests.support.client import Client, ready
 from tests.support.engine import Engine
+from tests.support.sealing import sealing
 
 
 @pytest.fixture
@@ -86,6 +87,21 @@ def test_what_waits_counts_once_when_it_is_answered(observer: Observer, engine: 
     assert requests(total(observer), Command.LOCK) == 1
     client.send(one.frames.lock((0, 1, UNLOCK)))
     assert requests(total(observer), Command.LOCK) == 3
+
+
+def test_what_a_reader_hands_over_counts_once(observer: Observer, engine: Engine) -> None:
+    client = sealing(engine)
+    file = client.open("new")
+    pdu = client.pack(file.frames.write(bytes(100_000)), file.frames.flush())
+    observing = observer._observing
+    work = observing.receive(client.connection, memoryview(pdu))
+    assert work is not None
+    work.direct = True
+    with engine.acting():
+        observing.run(work)
+        assert requests(total(observer), Command.WRITE) == 0
+    seen = total(observer)
+    assert [requests(seen, command) for command in (Command.WRITE, Command.FLUSH)] == [1, 1]
 
 
 def test_a_work_that_nobody_watches_has_nothing_hung_on_it(engine: Engine) -> None:

@@ -96,11 +96,52 @@ def test_a_long_frame_is_opened_in_its_own_buffer_by_whoever_runs_it(engine: Eng
     work = dispatch.receive(client.connection, memoryview(buffer)[: len(pdu)])
     assert work is not None
     assert unsealing.is_sealed(work)
-    assert not dispatch.is_direct(work.frame)
     with engine.acting():
         dispatch.run(work)
     assert work.frame.obj is buffer
     assert (engine.folder / "new").read_bytes() == data
+
+
+def run_by_the_reader(client: SealingClient, *frames: Frame) -> int:
+    """How many works are left to kworkers when a reader has run one of *frames*."""
+    engine = client.engine
+    pdu = client.pack(*frames)
+    work = dispatch.receive(client.connection, memoryview(pdu + bytes(TAG_SIZE))[: len(pdu)])
+    assert work is not None
+    work.direct = True
+    with engine.acting():
+        dispatch.run(work)
+        return len(engine.scheduler.queue)
+
+
+def test_a_reader_opens_a_long_frame_and_keeps_it_if_it_is_a_write(engine: Engine) -> None:
+    client = sealing(engine)
+    file = client.open("new")
+    assert run_by_the_reader(client, file.frames.write(bytes(100_000))) == 0
+    assert client.receive()[0].status is OK
+
+
+def test_a_reader_leaves_anything_else_in_a_long_frame_to_a_kworker(engine: Engine) -> None:
+    client = sealing(engine)
+    file = client.open("new")
+    data = os.urandom(100_000)
+    assert run_by_the_reader(client, file.frames.write(data), file.frames.flush()) == 1
+    assert [response.status for response in client.receive()] == [OK, OK]
+    assert (engine.folder / "new").read_bytes() == data
+
+
+def test_a_reader_that_finds_a_wrong_tag_has_nothing_written(engine: Engine) -> None:
+    client = sealing(engine)
+    file = client.open("new")
+    pdu = client.pack(file.frames.write(b"x" * 100_000))
+    pdu[-1] ^= 1
+    work = dispatch.receive(client.connection, memoryview(pdu + bytes(TAG_SIZE))[: len(pdu)])
+    assert work is not None
+    work.direct = True
+    with engine.acting():
+        dispatch.run(work)
+    assert client.closed
+    assert (engine.folder / "new").read_bytes() == b""
 
 
 @pytest.mark.parametrize("spare", [0, TAG_SIZE - 1])
