@@ -24,7 +24,7 @@ from typing import Final
 from install.layout import PACKAGES, ROOT
 from ksmbd.compiled import MANIFEST, digest
 
-# What a request passes on its way.  wire/ makes its classes from their annotations, modules with
+# What a request passes on its way.  Most of wire/ makes its classes from annotations, modules with
 # exceptions of their own are beyond mypyc, and what it makes of vfs/credentials.py has one identity
 # for all threads: these stay as they are.  tests/test_compiled.py has what mypyc does otherwise
 # than Python, and that nothing here rests on it.
@@ -38,6 +38,7 @@ HOT: Final = {
     "vfs": "handle path directory entry stamps attributes stat names followed reader posix_acl"
     " ntacl sid inherit streams quota_file afp_info",
     "crypto": "signing sealing",
+    "wire": "header",
 }
 LEVEL: Final = 2  # of optimisation
 # Each file of C by a process of its own: setuptools would compile one after the other.

@@ -35,6 +35,8 @@ from ksmbd.wire.status import NtStatus, NtStatusError
 from ksmbd.wire.text import filetime_from_ns, upcase, utf16
 
 _MODE: Final = file_info.MODE_VALID
+_NORMALIZED_NAME: Final = int(FileInfo.NORMALIZED_NAME)
+_POSIX: Final = int(FileInfo.POSIX)
 _STREAM_FIXED: Final = 32  # bytes
 
 
@@ -65,7 +67,7 @@ def _links(open: Open, st: Stat) -> tuple[int, bool]:
     pending = inode is not None and inode.delete_pending
     links = st.nlink if not st.is_directory else 1
     gone = inode is not None and inode.deleted
-    return max(links - (1 if pending and not gone else 0), 0), pending
+    return (links - 1 if pending and not gone and links else links), pending
 
 
 def _size(st: Stat) -> tuple[int, int]:
@@ -264,18 +266,18 @@ def query_file(work: Work, open: Open, req: QueryInfoRequest) -> tuple[Buffer, N
     if open.pipe is not None:
         return query_pipe.query_pipe(open, open.pipe, req)
     info_class, length = req.file_info_class, req.output_buffer_length
-    if info_class == FileInfo.FULL_EA:
-        return _full_ea(work, open, req)
-    if info_class == FileInfo.STREAM:
-        return _streams(open, length)
     query = FILE_QUERIES.get(info_class)
     if query is None:
+        if info_class == FileInfo.FULL_EA:
+            return _full_ea(work, open, req)
+        if info_class == FileInfo.STREAM:
+            return _streams(open, length)
         status = NtStatus.NOT_SUPPORTED if info_class in KNOWN else NtStatus.INVALID_INFO_CLASS
         raise NtStatusError(status, f"file class {info_class}")
-    if info_class == FileInfo.NORMALIZED_NAME and work.connection.dialect < SMB_3_1_1:
+    if info_class == _NORMALIZED_NAME and work.connection.dialect < SMB_3_1_1:
         raise NtStatusError(NtStatus.NOT_SUPPORTED, "normalized names before 3.1.1")
     open.require(query.access)
-    if info_class == FileInfo.POSIX and not open.posix:
+    if info_class == _POSIX and not open.posix:
         raise NtStatusError(NtStatus.NOT_SUPPORTED, "not opened with the POSIX extensions")
     if length < query.fixed:
         raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, f"{length} bytes", b"")

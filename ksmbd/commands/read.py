@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 from ksmbd.state.buffers import HEADROOM
 from ksmbd.state.open import Open
@@ -14,6 +15,8 @@ from ksmbd.vfs.handle import MAX_OFFSET
 from ksmbd.wire.access import FILE_EXECUTE, FILE_READ_DATA
 from ksmbd.wire.read import CHANNEL_NONE, ReadRequest, ReadResponse
 from ksmbd.wire.status import NtStatus, NtStatusError
+
+SHORT: Final = 8 << 10  # bytes; so few need no pooled buffer
 
 
 def read(work: Work, req: ReadRequest) -> Reply:
@@ -45,18 +48,24 @@ def read(work: Work, req: ReadRequest) -> Reply:
     if req.offset + req.length > MAX_OFFSET:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, f"offset {req.offset:#x}")
     check_read_locks(open, req.offset, req.length)
+    if req.length <= SHORT:
+        return _read_short(work, open, req)
 
     room = work.server.buffers.take(req.length)
     try:
         count = _read_into(work, open, memoryview(room)[HEADROOM : HEADROOM + req.length], req)
-        if count < req.minimum_count or (count == 0 and req.length):
-            raise NtStatusError(NtStatus.END_OF_FILE, f"{count} bytes at {req.offset}")
     except (NtStatusError, OSError, Wait):
         work.server.buffers.give(room)
         raise
-    open.position = req.offset + count
     data = memoryview(room)[HEADROOM : HEADROOM + count]
     return Reply(ReadResponse(data_length=count), data, room=room)
+
+
+def _read_short(work: Work, open: Open, req: ReadRequest) -> Reply:
+    """To copy a few bytes once more takes less than to borrow a buffer and give it back."""
+    room = bytearray(req.length)
+    count = _read_into(work, open, memoryview(room), req)
+    return Reply(ReadResponse(data_length=count), room if count == req.length else room[:count])
 
 
 def _read_pipe(work: Work, req: ReadRequest, pipe: Pipe) -> Reply:
@@ -75,11 +84,16 @@ def _read_pipe(work: Work, req: ReadRequest, pipe: Pipe) -> Reply:
 
 
 def _read_into(work: Work, open: Open, room: memoryview, req: ReadRequest) -> int:
-    """The number of bytes read.  What the disk must be waited for is left to a kworker."""
-    if work.direct:
-        count = open.file.readinto_cached(room, req.offset)
-        if count is not None:
-            return count
-        if open.file.tells_cached:
-            work.needs_kworker()
-    return open.file.readinto(room, req.offset)
+    """The number of bytes read.  What the disk must be waited for is left to a kworker.
+
+    END_OF_FILE   nothing, or less than MinimumCount, lies there
+    """
+    file = open.file
+    cached = file.readinto_cached(room, req.offset) if work.direct else None
+    if cached is None and work.direct and file.tells_cached:
+        work.needs_kworker()
+    count = file.readinto(room, req.offset) if cached is None else cached
+    if count < req.minimum_count or (count == 0 and req.length):
+        raise NtStatusError(NtStatus.END_OF_FILE, f"{count} bytes at {req.offset}")
+    open.position = req.offset + count
+    return count

@@ -37,7 +37,7 @@ KEY_LENGTHS: Final = {  # by CipherId
 }
 _CCM: Final = frozenset((AES_128_CCM, AES_256_CCM))
 
-# wire.header.TransformHeader without an object for each message
+# TRANSFORM_HEADER, [MS-SMB2] 2.2.41, without an object for each message
 _HEADER: Final = struct.Struct("<4s16s16sIHHQ")
 TAG_SIZE: Final = 16
 _TAG: Final = slice(4, 4 + TAG_SIZE)  # the header's Signature

@@ -5,7 +5,6 @@ One function per section, called in that order by dispatch for each command of a
 
 from __future__ import annotations
 
-import struct
 from typing import Final, NoReturn
 
 from ksmbd.commands.table import NOTHING, TREE, Spec
@@ -26,7 +25,6 @@ from ksmbd.wire.header import (
 )
 from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError
 
-_STRUCTURE_SIZE: Final = struct.Struct("<H")
 _UNCOMMON: Final = RELATED_OPERATIONS | SIGNED
 _VALID: Final = SessionState.VALID
 _CREDIT: Final = 65536  # bytes that one credit pays for
@@ -34,21 +32,19 @@ _CLEAR: Final = frozenset((Command.NEGOTIATE, Command.SESSION_SETUP))  # even on
 
 
 def header(work: Work) -> None:
-    """3.3.5.2.6: what makes a header senseless whatever its command.
+    """3.3.5.2.6 and 3.3.5.2.3: what makes a header senseless whatever its command.
 
+    Its message ids must be in the window, and are used up now.
     Raises Disconnect: this peer does not speak SMB2.
     """
-    if work.header.flags & SERVER_TO_REDIR:
-        raise Disconnect("a response where a request belongs")
-    if not work.connection.negotiated and work.header.command != Command.NEGOTIATE:
-        raise Disconnect(f"command {work.header.command} before NEGOTIATE")
-
-
-def sequence(work: Work) -> None:
-    """3.3.5.2.3: the message ids must be in the window, and are used up now."""
+    request = work.header
     connection = work.connection
-    charge = work.header.credit_charge if connection.supports_multi_credit else 1
-    connection.consume(work.header.message_id, charge or 1)
+    if request.flags & SERVER_TO_REDIR:
+        raise Disconnect("a response where a request belongs")
+    if not connection.negotiated and request.command != Command.NEGOTIATE:
+        raise Disconnect(f"command {request.command} before NEGOTIATE")
+    charge = request.credit_charge if connection.supports_multi_credit else 1
+    connection.consume(request.message_id, charge or 1)
 
 
 def common(work: Work, spec: Spec) -> bool:
@@ -219,15 +215,16 @@ def body(work: Work, spec: Spec) -> Wire:
 
     INVALID_PARAMETER   another size, or a message too short for it
     """
-    if len(work.message) < HEADER_SIZE + 2:
+    message = work.message
+    if len(message) < HEADER_SIZE + 2:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "no body")
-    (size,) = _STRUCTURE_SIZE.unpack_from(work.message, HEADER_SIZE)
+    size = message[HEADER_SIZE] | message[HEADER_SIZE + 1] << 8
     request = spec.request
     if size != request.STRUCTURE_SIZE:
         if spec.or_request is None or size != spec.or_request.STRUCTURE_SIZE:
             raise NtStatusError(NtStatus.INVALID_PARAMETER, f"StructureSize {size}")
         request = spec.or_request
-    return request.unpack(work.message, HEADER_SIZE)
+    return request.unpack(message, HEADER_SIZE)
 
 
 def credit_charge(work: Work, spec: Spec) -> None:

@@ -59,35 +59,45 @@ _DIRECT: Final = frozenset(command for command, spec in COMMANDS.items() if spec
 _IN_ORDER: Final = frozenset((Command.CHANGE_NOTIFY, Command.LOCK))
 # Alone in their frame these wait for nobody: a CANCEL has nothing to find.
 _NEVER_WAITS: Final = frozenset((Command.CLOSE, Command.ECHO, Command.QUERY_INFO))
-_NO_MORE: Final = bytes(4)  # NextCommand
+# Plain numbers: to look one up in its enumeration takes longer than to compare it.
+_CANCEL: Final = int(Command.CANCEL)
+_CREATE: Final = int(Command.CREATE)
+_QUERY_DIRECTORY: Final = int(Command.QUERY_DIRECTORY)
+_READ: Final = int(Command.READ)
+_WRITE: Final = int(Command.WRITE)
+_SMB2: Final = SMB2_PROTOCOL_ID[0]
 
 
-def is_direct(frame: Buffer, alone: bool = True) -> bool:
-    """Whether the reader may run this frame itself: some short commands that never wait long.
+def is_direct(work: Work, alone: bool = True) -> bool:
+    """Whether the reader may run this work itself: some short commands that never wait long.
 
     *alone*: no other connection waits meanwhile; then a longer WRITE, too.  Of a long sealed frame
     that is only guessed, and ``run`` looks again.
     """
+    frame = work.frame
     size = len(frame)
     if size > _DIRECT_FRAME:
         return alone and size <= _DIRECT_WRITE and _is_write(frame)
-    if size < _SMALLEST:
-        return False
+    request = work.header
+    command = request.command
+    step = request.next_command
     at = 0
     for _ in range(_DIRECT_COMMANDS):
-        protocol, command, step = _GLANCE.unpack_from(frame, at)
-        if command not in _DIRECT or protocol != SMB2_PROTOCOL_ID:
+        if command not in _DIRECT:
             return False
-        if command == Command.READ:
+        if command == _READ:
             length = at + HEADER_SIZE + 4
             if size >= length + 4 and _U32.unpack_from(frame, length)[0] > _DIRECT_PAYLOAD:
                 return False
-        elif command == Command.QUERY_DIRECTORY and not alone:
+        elif command == _QUERY_DIRECTORY and not alone:
             return False
         if not step:
             return True
         at += step
         if at + _SMALLEST > size:
+            return False
+        protocol, command, step = _GLANCE.unpack_from(frame, at)
+        if protocol != SMB2_PROTOCOL_ID:
             return False
     return False
 
@@ -97,7 +107,7 @@ def _is_write(frame: Buffer) -> bool:
     protocol, command, step = _GLANCE.unpack_from(frame)
     if protocol == TRANSFORM_PROTOCOL_ID:
         return _FEW_PROCESSORS
-    if protocol != SMB2_PROTOCOL_ID or command != Command.WRITE or step:
+    if protocol != SMB2_PROTOCOL_ID or command != _WRITE or step:
         return False
     return _FEW_PROCESSORS or not frame[_FLAGS] & SIGNED
 
@@ -119,39 +129,48 @@ def receive(connection: Connection, frame: memoryview) -> Work | None:
     A short encrypted frame is opened here, so that it is known what it is; a long one by whoever
     runs it.  Raises Disconnect for what is no SMB2, and for what was encrypted wrongly.
     """
-    protocol = bytes(frame[:4])
-    if protocol == SMB2_PROTOCOL_ID:
-        if len(frame) < _SMALLEST:
-            raise Disconnect(f"a frame of {len(frame)} bytes")
-        if frame[12] == Command.CANCEL and frame[13] == 0:
-            _cancel(connection, frame)
+    work = Work(connection, frame)
+    if not frame or frame[0] != _SMB2:
+        protocol = bytes(frame[:4])
+        if protocol != TRANSFORM_PROTOCOL_ID:
+            _not_ours(connection, frame, protocol)
             return None
-        work = Work(connection, frame)
-        if frame[12] not in _NEVER_WAITS or frame[20:24] != _NO_MORE:
-            connection.announce(work, _message_ids(frame))
-        return work
-    if protocol == TRANSFORM_PROTOCOL_ID:
-        return _sealed(connection, frame)
+        work.sealed = work.seal = unsealing.find_session(connection, frame)
+        if len(frame) > _DIRECT_FRAME:
+            return work
+        unsealing.unseal(work)
+    request = _begin(work)
+    command = request.command
+    if command == _CANCEL:
+        _cancel(connection, work.frame, request, work.sealed)
+        return None
+    if request.next_command:
+        connection.announce(work, _message_ids(work.frame))
+    elif command not in _NEVER_WAITS:
+        connection.announce(work, [request.message_id])
+    return work
+
+
+def _begin(work: Work) -> Header:
+    """The first header of a work in clear.  Disconnect if it is none."""
+    frame = work.frame
+    if len(frame) < _SMALLEST:
+        raise Disconnect(f"a frame of {len(frame)} bytes")
+    try:
+        work.header = request = Header.parse(frame)
+    except WireError as malformed:
+        raise Disconnect(str(malformed)) from None
+    return request
+
+
+def _not_ours(connection: Connection, frame: memoryview, protocol: bytes) -> None:
+    """Neither SMB2 nor sealed.  Raises Disconnect for all but the beginning of SMB1's clients."""
     if protocol == SMB1_PROTOCOL_ID:
         smb1_negotiate.negotiate(connection, frame)
-        return None
-    if protocol == COMPRESSION_PROTOCOL_ID:
+    elif protocol == COMPRESSION_PROTOCOL_ID:
         raise Disconnect("compressed, which was not negotiated")
-    raise Disconnect(f"protocol id {protocol.hex()}")
-
-
-def _sealed(connection: Connection, frame: memoryview) -> Work | None:
-    work = Work(connection, frame)
-    work.sealed = work.seal = session = unsealing.find_session(connection, frame)
-    if len(frame) > _DIRECT_FRAME:
-        return work
-    unsealing.unseal(work)
-    frame = work.frame
-    if frame[12] == Command.CANCEL and frame[13] == 0:
-        _cancel(connection, frame, session)
-        return None
-    connection.announce(work, _message_ids(frame))
-    return work
+    else:
+        raise Disconnect(f"protocol id {protocol.hex()}")
 
 
 def _message_ids(frame: memoryview) -> list[int]:
@@ -166,12 +185,10 @@ def _message_ids(frame: memoryview) -> list[int]:
             return found
 
 
-def _cancel(connection: Connection, frame: memoryview, sealed: Session | None = None) -> None:
+def _cancel(
+    connection: Connection, frame: memoryview, request: Header, sealed: Session | None
+) -> None:
     """[MS-SMB2] 3.3.5.16: no reply, no credit, no message id of its own."""
-    try:
-        request = Header.parse(frame)
-    except WireError as malformed:
-        raise Disconnect(str(malformed)) from None
     by_async_id = checks.is_async(request)
     if by_async_id:
         work = connection.find_request(async_id=request.async_id)
@@ -189,8 +206,9 @@ def run(work: Work) -> None:
     try:
         if unsealing.is_sealed(work):
             unsealing.unseal(work)
+            _begin(work)
             work.connection.announce(work, _message_ids(work.frame))
-            if work.direct and not is_direct(work.frame):
+            if work.direct and not is_direct(work):
                 _hand_over(work)
                 return
         while not work.is_last:
@@ -237,13 +255,17 @@ def _next(work: Work) -> None:
     """Move the cursor to the next command of the compound, [MS-SMB2] 3.3.5.2.7."""
     offset = work.next_offset
     frame = work.frame
-    try:
-        work.header = request = Header.parse(frame, offset)
-    except WireError as malformed:
-        raise Disconnect(str(malformed)) from None
-    step = request.next_command
+    if offset:
+        try:
+            work.header = Header.parse(frame, offset)
+        except WireError as malformed:
+            raise Disconnect(str(malformed)) from None
+        work.async_id = 0
+        work.interim_sent = False
+        work.memo = work.wake = None
+    step = work.header.next_command
     if step == 0:
-        work.message = frame[offset:]
+        work.message = frame[offset:] if offset else frame
         work.is_last = True
         return
     end = offset + step
@@ -255,19 +277,14 @@ def _next(work: Work) -> None:
 
 def _command(work: Work) -> bool:
     """Check, handle, answer one command; False if it waits."""
-    request = work.header
     checks.header(work)
-    checks.sequence(work)
-    work.async_id = 0
-    work.interim_sent = False
-    work.memo = work.wake = None
     try:
         spec = _checked(work)
     except (NtStatusError, WireError) as refused:
         if isinstance(refused, NtStatusError):
             reply = _refused(work, refused)
         else:
-            log.debug("command %#x: %s", request.command, refused)
+            log.debug("command %#x: %s", work.header.command, refused)
             reply = refusal(NtStatus.INVALID_PARAMETER)
         _answer(work, reply)
         return True
@@ -308,7 +325,8 @@ def _call(work: Work, spec: Spec) -> Reply:
     """The handler's reply, or the refusal that stands for its exception."""
     try:
         if spec.needs != NOTHING:
-            credentials.become(work.tree.credentials if work.tree else None)
+            tree = work.tree
+            credentials.become(None if tree is None else tree.credentials)
         return spec.handle(work, work.request)
     except (Wait, Disconnect):
         raise
@@ -340,7 +358,7 @@ def _answer(work: Work, reply: Reply) -> None:
     connection = work.connection
     status = reply.status
     failed = status and status & 0xC0000000 == 0xC0000000
-    if failed and (request.command == Command.CREATE or work.compound_open is None):
+    if failed and (request.command == _CREATE or work.compound_open is None):
         work.compound_open = None
         work.compound_status = status
     size = len(reply.data)

@@ -85,15 +85,12 @@ class Outbox:
         self._backlog: deque[Buffer] = deque()  # by self._guard
         self._backlog_size = 0  # by self._guard; bytes in _backlog
         self._sending = False  # set by the holder of _turn, cleared by self._guard too
-        self._slow = False  # by self._guard; whoever holds _turn ends it
+        # Whether the peer does not keep up with its replies; by self._guard, and whoever holds
+        # _turn ends it.
+        self.slow = False
         self._since = 0.0  # by self._guard; when slow began
         self._dead = False  # by self._guard
         self.holding = False  # written by the reader only; others may see it late
-
-    @property
-    def slow(self) -> bool:
-        """Whether the peer does not keep up with its replies."""
-        return self._slow
 
     def send(self, parts: Sequence[Buffer]) -> None:
         """Write *parts* in order, or have them written; the caller may reuse them afterwards."""
@@ -106,12 +103,13 @@ class Outbox:
             with self._guard:
                 parts = [*self._take_backlog(), *parts]
         first = list(parts)
-        short = sum(map(len, first)) <= SHORT
-        rest = self._write_at_once(first) if short else self._write(first)
+        size = len(first[0]) if len(first) == 1 else sum(map(len, first))
+        short = size <= SHORT
+        rest = self._write_at_once(first, size) if short else self._write(first)
         if not rest:
             rest = self._write_backlog()
         if not rest:
-            self._end_slow() if self._slow else self._turn.release()
+            self._end_slow() if self.slow else self._turn.release()
         elif short:
             self._leave(rest)
         else:
@@ -122,11 +120,11 @@ class Outbox:
         rest: list[Buffer] = []
         while not rest:
             with self._guard:
-                self._sending = bool(self._backlog)
+                if not self._backlog:
+                    self._sending = False
+                    return rest
                 left = self._take_backlog()
-            if not left:
-                break
-            rest = self._write_at_once(left)
+            rest = self._write_at_once(left, sum(map(len, left)))
         return rest
 
     def flush(self) -> None:
@@ -163,7 +161,7 @@ class Outbox:
         size = sum(map(len, parts))
         waited = False
         while True:
-            if size <= SHORT or waited or self._slow:
+            if size <= SHORT or waited or self.slow:
                 if self._defer(b"".join(parts)):
                     return False
             elif self._dead:
@@ -218,11 +216,10 @@ class Outbox:
             parts = parts[len(batch) :]
         return []
 
-    def _write_at_once(self, parts: list[Buffer]) -> list[Buffer]:
-        """Write without waiting; returns what the kernel did not take."""
-        if self._dead or not parts:
+    def _write_at_once(self, parts: list[Buffer], size: int) -> list[Buffer]:
+        """Write *size* bytes without waiting; returns what the kernel did not take."""
+        if self._dead or not size:
             return []
-        size = sum(map(len, parts))
         if size <= MOST:
             data = parts[0] if len(parts) == 1 else b"".join(parts)
             sent = quick_send(self._fd, data if type(data) is bytes else bytes(data))
@@ -268,14 +265,14 @@ class Outbox:
 
     def _begin_slow(self) -> None:
         """Caller holds the guard."""
-        if not self._slow:
-            self._slow = True
+        if not self.slow:
+            self.slow = True
             self._since = self._clock()
 
     def _end_slow(self) -> None:
         """All is written: give the send lock back."""
         with self._guard:
-            self._slow = False
+            self.slow = False
         self._turn.release()
         self.written()
 

@@ -23,4 +23,4 @@ _send.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int)
 def quick_send(fd: int, data: bytes) -> int:
     """The number of bytes the kernel took at once; 0 if none, for whatever reason."""
     sent: int = _send(fd, data, len(data), _FLAGS)
-    return max(sent, 0)
+    return sent if sent > 0 else 0

@@ -45,8 +45,8 @@ _NOTHING: Final = memoryview(b"")
 class Dispatch(Protocol):
     """``ksmbd.server.dispatch``, or a test."""
 
-    def is_direct(self, frame: Buffer, alone: bool, /) -> bool:
-        """Whether the reader may run the frame itself; *alone*: nobody else waits meanwhile."""
+    def is_direct(self, work: Work, alone: bool, /) -> bool:
+        """Whether the reader may run the work itself; *alone*: nobody else waits meanwhile."""
 
     def in_order(self, frame: Buffer, /) -> bool:
         """Whether it is to be run after others like it that came before."""
@@ -175,7 +175,7 @@ class Reader:
             frame = None  # a large one may be reused as soon as the work is done
             if work is None:
                 continue
-            if self._is_direct(work.frame):
+            if self._is_direct(work):
                 if not self._run_here(work, role):
                     return False
                 work = None
@@ -211,13 +211,13 @@ class Reader:
             self._deaf = not wanted
             self._loop.listen(self.fd, wanted)
 
-    def _is_direct(self, frame: Buffer) -> bool:
+    def _is_direct(self, work: Work) -> bool:
         if not self._direct or self._queued:
             return False
         if self._cool:
             self._cool -= 1
             return False
-        return self.dispatch.is_direct(frame, self._has_thread or len(self._loop) == 1)
+        return self.dispatch.is_direct(work, self._has_thread or len(self._loop) == 1)
 
     def _make(self, frame: Buffer) -> Work | None:
         if type(frame) is not memoryview:

@@ -159,6 +159,8 @@ class TcpTransport:
         self._patient = patient
         if patient:
             self._wake_at(1)
+        elif self._start == self._end:
+            self._lend()
 
     def receive(self) -> bool:
         """Take what the socket has; False at the end of the stream, or of the connection."""
@@ -198,10 +200,10 @@ class TcpTransport:
             length = self._length()
             start = self._start + PREFIX
             if length <= have - PREFIX:
-                self._start = start + length
+                self._start = end = start + length
                 self.deadline = 0.0
-                self._outbox.holding = self._whole_frame_follows()
-                return self._buffer[start : self._start]
+                self._outbox.holding = end != self._end and self._whole_frame_follows()
+                return self._buffer[start:end]
             if length > LARGE:
                 self._begin_large(length)
                 return None
@@ -210,7 +212,10 @@ class TcpTransport:
         elif self._large is not None:
             return self._finished()
         elif not have:
-            self._lend()
+            if self._patient:  # who reads is about to wait for more, with this buffer
+                self._start = self._end = 0
+            else:
+                self._lend()
             return None
         elif self._start + PREFIX > RECEIVE_BUFFER:
             self._compact()

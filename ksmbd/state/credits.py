@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 MAX_CREDITS: Final = 8192
+MOST_GRANTED: Final = 0xFFFF  # in one reply
 
 
 class CreditWindow:
@@ -56,7 +57,10 @@ class CreditWindow:
         A client that skips an id holds the window down until it uses that id.
         """
         possible = self.maximum - (self.high - self.low)
-        wanted = requested if requested or self.available else 1
-        granted = max(0, min(wanted, possible, 0xFFFF))
+        granted = requested if requested or self.available else 1
+        if granted > possible:
+            granted = possible if possible > 0 else 0
+        if granted > MOST_GRANTED:
+            granted = MOST_GRANTED
         self.high += granted
         return granted

@@ -20,6 +20,7 @@ from ksmbd.wire.error import ErrorResponse
 from ksmbd.wire.header import (
     ASYNC_COMMAND,
     HEADER_SIZE,
+    NO_SIGNATURE,
     PRIORITY_MASK,
     RELATED_OPERATIONS,
     SERVER_TO_REDIR,
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 # ProcessId+TreeId or AsyncId, SessionId, Signature
 _HEADER: Final = struct.Struct("<4sHHIHHIIQQQ16s")
 _LENGTH: Final = struct.Struct(">I")
-_NO_SIGNATURE: Final = bytes(16)
 _ROOM_BODY: Final = 16  # bytes of the fixed part that HEADROOM leaves place for: READ's
 _SCATTER: Final = 32 << 10  # payloads above this are not copied behind their header
 _KEPT_FLAGS: Final = PRIORITY_MASK | RELATED_OPERATIONS
@@ -108,7 +108,7 @@ def _single(answer: Answer) -> list[Buffer]:
         return [head, reply.data]
     if answer.signer is None:
         length = _LENGTH.pack(HEADER_SIZE + body.SIZE + size)
-        return [b"".join((length, _HEADER.pack(*_fields(answer, 0)), body.pack(), reply.data))]
+        return [b"".join((length, _head(answer, 0), body.pack(), reply.data))]
     frame = bytearray(4 + HEADER_SIZE + body.SIZE + size)
     _LENGTH.pack_into(frame, 0, len(frame) - 4)
     message = memoryview(frame)[4:]
@@ -184,11 +184,11 @@ def _element(message: memoryview, answer: Answer, next_command: int) -> None:
 
 
 def _finish(message: memoryview, answer: Answer, next_command: int) -> None:
-    _HEADER.pack_into(message, 0, *_fields(answer, next_command))
+    message[:HEADER_SIZE] = _head(answer, next_command)
 
 
-def _fields(answer: Answer, next_command: int) -> tuple[object, ...]:
-    """The values of the reply's header, in its order."""
+def _head(answer: Answer, next_command: int) -> bytes:
+    """The reply's header."""
     request = answer.header
     flags = SERVER_TO_REDIR | request.flags & _KEPT_FLAGS
     if answer.async_id:
@@ -198,10 +198,10 @@ def _fields(answer: Answer, next_command: int) -> tuple[object, ...]:
         ids = request.process_id | request.tree_id << 32
     if answer.signer is not None:
         flags |= SIGNED
-    return (
+    return _HEADER.pack(
         SMB2_PROTOCOL_ID, HEADER_SIZE, request.credit_charge, answer.reply.status,
         request.command, answer.credits, flags, next_command, request.message_id, ids,
-        request.session_id, _NO_SIGNATURE,
+        request.session_id, NO_SIGNATURE,
     )  # fmt: skip
 
 
@@ -235,7 +235,7 @@ def notify(
     start = 4 + TRANSFORM_SIZE
     _HEADER.pack_into(
         frame, start, SMB2_PROTOCOL_ID, HEADER_SIZE, 0, 0, command, 0, SERVER_TO_REDIR, 0,
-        UNSOLICITED, 0, 0, _NO_SIGNATURE,
+        UNSOLICITED, 0, 0, NO_SIGNATURE,
     )  # fmt: skip
     body.pack_into(frame, start + HEADER_SIZE)
     if seal is None or seal.sealer is None:

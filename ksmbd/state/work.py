@@ -106,7 +106,6 @@ class Work:
     """One PDU.  Used by one thread at a time: the reader, then a kworker, then another."""
 
     __slots__ = (
-        "_lock",
         "abandoned",
         "after",
         "answers",
@@ -175,10 +174,10 @@ class Work:
         self.keep_preauth: Connection | Session | PreauthSession | None = None
         self.memo: Any = None  # a waiting handler's notes for its next run
         self.wake: Wake | None = None
-        self._lock = threading.Lock()
-        self.parking: Parking | None = None  # by self._lock
-        self.cancelled: set[int] = set()  # by self._lock; message ids
-        self.abandoned = False  # by self._lock; the client is gone
+        # By the connection's lock:
+        self.parking: Parking | None = None
+        self.cancelled: set[int] | None = None  # message ids
+        self.abandoned = False  # the client is gone
 
     # -- what handlers use ---------------------------------------------------------------
 
@@ -294,31 +293,33 @@ class Work:
 
     def park(self, parking: Parking) -> bool:
         """Become parked; False if the client has cancelled this command already."""
-        with self._lock:
-            cancelled = self.header.message_id in self.cancelled and parking.wait.cancellable
-            if self.abandoned or cancelled:
+        with self.connection.lock:
+            if self.given_up() and (self.abandoned or parking.wait.cancellable):
                 return False
             self.parking = parking
             return True
 
     def unpark(self) -> None:
-        with self._lock:
+        with self.connection.lock:
             self.parking = None
 
     def given_up(self) -> bool:
         """Whether the client has cancelled this command, or is gone: what takes long may end."""
-        return self.abandoned or self.header.message_id in self.cancelled
+        cancelled = self.cancelled
+        return self.abandoned or (cancelled is not None and self.header.message_id in cancelled)
 
     def is_parked(self, command: int) -> bool:
         """Whether it is a *command* that waits."""
-        with self._lock:
+        with self.connection.lock:
             return self.parking is not None and self.header.command == command
 
     def cancel(
         self, message_id: int, resume: Callable[[Parking, Wake], None] | None = None
     ) -> None:
         """[MS-SMB2] 3.3.5.16: end that command's waiting, now or as soon as it would begin."""
-        with self._lock:
+        with self.connection.lock:
+            if self.cancelled is None:
+                self.cancelled = set()
             self.cancelled.add(message_id)
             parking = self.parking
             if parking is not None and self.header.message_id != message_id:
@@ -328,7 +329,7 @@ class Work:
 
     def abandon(self) -> None:
         """The connection is lost: wait for nothing any more."""
-        with self._lock:
+        with self.connection.lock:
             self.abandoned = True
             parking = self.parking
         if parking is not None:

@@ -71,7 +71,8 @@ def become(credentials: Credentials | None) -> None:
     process itself or, if even that fails, as an unknown mixture, and the caller must not go
     on with the file system.
     """
-    if credentials == _thread.acting:
+    acting = _thread.acting
+    if credentials is acting or credentials == acting:
         return
     if os.geteuid() != 0:
         return

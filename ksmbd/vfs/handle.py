@@ -119,9 +119,10 @@ class Handle:
         """readinto() as far as memory serves it; None if it would wait, or nobody can say."""
         if self.dev in _without_nowait or offset > MAX_OFFSET - len(buffer):
             return None
-        done = 0
+        length = len(buffer)
         try:
-            while done < len(buffer):
+            done = os.preadv(self.fd, [buffer], offset, os.RWF_NOWAIT)
+            while 0 < done < length:
                 count = os.preadv(self.fd, [buffer[done:]], offset + done, os.RWF_NOWAIT)
                 if not count:
                     break
@@ -138,14 +139,14 @@ class Handle:
 
     def write(self, data: Buffer, offset: int) -> int:
         """Write all of *data* at *offset*; beyond the end of the file a hole stays between."""
-        rest = memoryview(data)
-        if offset + len(rest) > MAX_OFFSET:
+        total = len(data)
+        if offset + total > MAX_OFFSET:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-        total = len(rest)
-        while rest:
-            count = os.pwrite(self.fd, rest, offset)
-            offset += count
-            rest = rest[count:]
+        done = os.pwrite(self.fd, data, offset) if total else 0
+        if done < total:  # the disk is full, or a signal came
+            view = memoryview(data)
+            while done < total:
+                done += os.pwrite(self.fd, view[done:], offset + done)
         return total
 
     def append(self, data: Buffer) -> int:

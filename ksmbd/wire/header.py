@@ -1,19 +1,18 @@
-"""The SMB2 packet header, the encryption transform header, and the walk over a compound.
-
-[MS-SMB2] 2.2.1 and 2.2.41.
-"""
+"""The SMB2 packet header, [MS-SMB2] 2.2.1, what stands in it, and the walk over a compound."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import Final, Self
+from typing import Final
 
-from ksmbd.wire.base import Buffer, Wire, WireError, bytes4, bytes16, u16, u32, u64, wire
+from ksmbd.wire.base import Buffer, WireError
 
 HEADER_SIZE: Final = 64
 SESSION_ID_OFFSET: Final = 40  # of the 8-byte SessionId in the header
 SIGNATURE_OFFSET: Final = 48  # of the 16-byte Signature in the header
+NO_SIGNATURE: Final = bytes(16)
 
 SMB1_PROTOCOL_ID: Final = b"\xffSMB"
 SMB2_PROTOCOL_ID: Final = b"\xfeSMB"
@@ -33,6 +32,11 @@ UNSOLICITED: Final = 0xFFFF_FFFF_FFFF_FFFF  # MessageId of a break notification
 ANY_SESSION: Final = 0xFFFF_FFFF_FFFF_FFFF  # SessionId and FileId of a related operation
 ANY_TREE: Final = 0xFFFF_FFFF
 NO_FILE: Final = 0xFFFF_FFFF_FFFF_FFFF  # both halves of a FileId that names no open
+
+
+# ProtocolId StructureSize CreditCharge Status Command Credits Flags NextCommand MessageId ProcessId
+# TreeId SessionId Signature
+_HEADER: Final = struct.Struct("<4sHHIHHIIQIIQ16s")
 
 
 class Command(IntEnum):
@@ -59,33 +63,89 @@ class Command(IntEnum):
     OPLOCK_BREAK = 18
 
 
-@wire()
-class Header(Wire):
-    """SMB2 Packet Header - SYNC, [MS-SMB2] 2.2.1.2; ``async_id`` gives the ASYNC form, 2.2.1.1."""
+class Header:
+    """SMB2 Packet Header - SYNC, [MS-SMB2] 2.2.1.2; ``async_id`` gives the ASYNC form, 2.2.1.1.
 
-    protocol_id: bytes4 = SMB2_PROTOCOL_ID
-    structure_size: u16 = HEADER_SIZE
-    credit_charge: u16 = 0
-    status: u32 = 0  # in a 3.x request: ChannelSequence in the low 16 bits
-    command: u16
-    credits: u16 = 0  # requested by a client, granted by a server
-    flags: u32 = 0
-    next_command: u32 = 0  # bytes from this header to the next; 0 in the last
-    message_id: u64 = 0
-    process_id: u32 = 0
-    tree_id: u32 = 0
-    session_id: u64 = 0
-    signature: bytes16 = bytes(16)
+    Each command has one, so it is written out where other structures are declared: compiled, its
+    fields are plain numbers.
+    """
 
-    @classmethod
-    def parse(cls, buf: Buffer, offset: int = 0) -> Self:
+    __slots__ = (
+        "command",
+        "credit_charge",
+        "credits",
+        "flags",
+        "message_id",
+        "next_command",
+        "process_id",
+        "protocol_id",
+        "session_id",
+        "signature",
+        "status",
+        "structure_size",
+        "tree_id",
+    )
+
+    def __init__(
+        self,
+        protocol_id: bytes = SMB2_PROTOCOL_ID,
+        structure_size: int = HEADER_SIZE,
+        credit_charge: int = 0,
+        status: int = 0,
+        command: int = 0,
+        credits: int = 0,
+        flags: int = 0,
+        next_command: int = 0,
+        message_id: int = 0,
+        process_id: int = 0,
+        tree_id: int = 0,
+        session_id: int = 0,
+        signature: bytes = NO_SIGNATURE,
+    ) -> None:
+        """The fields in their order."""
+        self.protocol_id = protocol_id
+        self.structure_size = structure_size
+        self.credit_charge = credit_charge
+        self.status = status  # in a 3.x request: ChannelSequence in the low 16 bits
+        self.command = command
+        self.credits = credits  # requested by a client, granted by a server
+        self.flags = flags
+        self.next_command = next_command  # bytes from this header to the next; 0 in the last
+        self.message_id = message_id
+        self.process_id = process_id
+        self.tree_id = tree_id
+        self.session_id = session_id
+        self.signature = signature
+
+    @staticmethod
+    def parse(buf: Buffer, offset: int = 0) -> Header:
         """Unpack and check ProtocolId and StructureSize. WireError if either is wrong."""
-        header = cls.unpack(buf, offset)
-        if header.protocol_id != SMB2_PROTOCOL_ID or header.structure_size != HEADER_SIZE:
-            raise WireError(
-                f"no SMB2 header: {header.protocol_id.hex()} size {header.structure_size}"
-            )
-        return header
+        try:
+            (
+                protocol_id, size, credit_charge, status, command, credits, flags, next_command,
+                message_id, process_id, tree_id, session_id, signature,
+            ) = _HEADER.unpack_from(buf, offset)  # fmt: skip
+        except struct.error:
+            raise WireError("Header: short buffer") from None
+        if protocol_id != SMB2_PROTOCOL_ID or size != HEADER_SIZE:
+            raise WireError(f"no SMB2 header: {protocol_id.hex()} size {size}")
+        return Header(
+            protocol_id, size, credit_charge, status, command, credits, flags, next_command,
+            message_id, process_id, tree_id, session_id, signature,
+        )  # fmt: skip
+
+    def pack(self) -> bytes:
+        return _HEADER.pack(
+            self.protocol_id, self.structure_size, self.credit_charge, self.status, self.command,
+            self.credits, self.flags, self.next_command, self.message_id, self.process_id,
+            self.tree_id, self.session_id, self.signature,
+        )  # fmt: skip
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Header) and self.pack() == other.pack()
+
+    def __repr__(self) -> str:
+        return f"<Header {self.pack().hex(' ', 8)}>"
 
     @property
     def channel_sequence(self) -> int:
@@ -107,27 +167,6 @@ TRANSFORM_SIZE: Final = 52
 TRANSFORM_ENCRYPTED: Final = 0x0001  # Flags (3.1.1) or EncryptionAlgorithm AES-128-CCM (3.0)
 TRANSFORM_AAD_OFFSET: Final = 20  # bytes 20..51, from Nonce on, are authenticated
 NONCE_OFFSET: Final = 20
-
-
-@wire()
-class TransformHeader(Wire):
-    """SMB2 TRANSFORM_HEADER, [MS-SMB2] 2.2.41."""
-
-    protocol_id: bytes4 = TRANSFORM_PROTOCOL_ID
-    signature: bytes16 = bytes(16)
-    nonce: bytes16 = bytes(16)  # the first 11 (CCM) or 12 (GCM) bytes are used
-    original_message_size: u32
-    reserved: u16 = 0
-    flags: u16 = TRANSFORM_ENCRYPTED
-    session_id: u64
-
-    @classmethod
-    def parse(cls, buf: Buffer, offset: int = 0) -> Self:
-        """Unpack and check ProtocolId and Flags. WireError if either is wrong."""
-        header = cls.unpack(buf, offset)
-        if header.protocol_id != TRANSFORM_PROTOCOL_ID or header.flags != TRANSFORM_ENCRYPTED:
-            raise WireError(f"no transform header: {header.protocol_id.hex()} {header.flags:#x}")
-        return header
 
 
 def elements(message: Buffer) -> Iterator[memoryview]:

@@ -46,7 +46,8 @@ def is_utf8(name: str) -> bool:
 
 def filetime_from_ns(ns: int) -> int:
     """FILETIME of *ns* since 1970, rounded down; before 1601 is 0, far future the largest."""
-    return min(max(ns // 100 + EPOCH_1970, 0), MAX_FILETIME)
+    ticks = ns // 100 + EPOCH_1970
+    return ticks if 0 <= ticks <= MAX_FILETIME else 0 if ticks < 0 else MAX_FILETIME
 
 
 def ns_from_filetime(ft: int) -> int:

@@ -8,9 +8,10 @@ import pytest
 
 from ksmbd.crypto.sealing import KEY_LENGTHS, TAG_SIZE, Sealer, Unsealer, nonce_length
 from ksmbd.wire.base import Buffer
-from ksmbd.wire.header import TRANSFORM_SIZE, TransformHeader
+from ksmbd.wire.header import TRANSFORM_SIZE
 from ksmbd.wire.status import Disconnect
 from tests.crypto import vectors
+from tests.support.transform import TransformHeader
 
 CIPHERS = sorted(KEY_LENGTHS)
 MESSAGE = b"\xfeSMB" + bytes(range(200))

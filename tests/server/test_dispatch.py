@@ -28,6 +28,7 @@ from ksmbd.wire.header import (
 from ksmbd.wire.status import Disconnect, NtStatus, NtStatusError
 from tests.support.client import Client, ready
 from tests.support.engine import Engine
+from tests.support.frames import Frame
 
 Handler = Callable[[Work, Any], Reply]
 
@@ -222,6 +223,16 @@ def test_the_receive_buffer_is_given_back_once_the_reply_is_out(client: Client) 
 # -- who runs it -------------------------------------------------------------------------
 
 
+def is_direct(client: Client, *frames: Frame, alone: bool = True) -> bool:
+    return decided(client, client.pack(*frames), alone=alone)
+
+
+def decided(client: Client, pdu: bytearray, *, alone: bool = True) -> bool:
+    work = dispatch.receive(client.connection, memoryview(pdu))
+    assert work is not None
+    return dispatch.is_direct(work, alone)
+
+
 def test_short_commands_are_direct(client: Client) -> None:
     frames = client.frames
     for frame in (
@@ -231,12 +242,12 @@ def test_short_commands_are_direct(client: Client) -> None:
         frames.write(b"x"),
         frames.read(),
     ):
-        assert dispatch.is_direct(client.pack(frame))
+        assert is_direct(client, frame)
 
 
 def test_a_long_read_is_not_direct(client: Client) -> None:
-    assert dispatch.is_direct(client.pack(client.frames.read(65536)))
-    assert not dispatch.is_direct(client.pack(client.frames.read(65537)))
+    assert is_direct(client, client.frames.read(65536))
+    assert not is_direct(client, client.frames.read(65537))
 
 
 @pytest.mark.parametrize("size", [65537, 70_000, 1 << 20])
@@ -244,20 +255,19 @@ def test_a_longer_write_is_direct_while_no_other_connection_waits(
     client: Client, size: int
 ) -> None:
     write = client.pack(client.frames.write(bytes(size)))
-    assert dispatch.is_direct(write, True)
-    assert dispatch.is_direct(write, False) is (len(write) <= 68 << 10)
+    assert decided(client, write)
+    assert decided(client, write, alone=False) is (len(write) <= 68 << 10)
 
 
 def test_the_longest_writes_are_not_direct(client: Client) -> None:
-    assert dispatch.is_direct(client.pack(client.frames.write(bytes(1 << 20))))
-    assert not dispatch.is_direct(client.pack(client.frames.write(bytes(2 << 20))))
+    assert is_direct(client, client.frames.write(bytes(1 << 20)))
+    assert not is_direct(client, client.frames.write(bytes(2 << 20)))
 
 
 def test_what_is_long_and_no_single_write_is_not_direct(client: Client) -> None:
     frames = client.frames
-    assert not dispatch.is_direct(client.pack(frames.set_info(4, bytes(100_000))))
-    assert not dispatch.is_direct(client.pack(frames.write(bytes(100_000)), frames.close()))
-    assert not dispatch.is_direct(b"\xffSMB" + bytes(100_000))
+    assert not is_direct(client, frames.set_info(4, bytes(100_000)))
+    assert not is_direct(client, frames.write(bytes(100_000)), frames.close())
 
 
 @pytest.mark.parametrize("few", [True, False])
@@ -267,10 +277,11 @@ def test_what_is_verified_or_decrypted_is_direct_where_processors_are_few(
     monkeypatch.setattr(dispatch, "_FEW_PROCESSORS", few)
     write = client.pack(client.frames.write(bytes(100_000)))
     write[FLAGS] &= ~SIGNED & 0xFF
-    assert dispatch.is_direct(write)
+    assert decided(client, write)
     write[FLAGS] |= SIGNED
-    assert dispatch.is_direct(write) is few
-    assert dispatch.is_direct(TRANSFORM_PROTOCOL_ID + bytes(100_000)) is few
+    assert decided(client, write) is few
+    sealed = Work(client.connection, memoryview(TRANSFORM_PROTOCOL_ID + bytes(100_000)))
+    assert dispatch.is_direct(sealed) is few
 
 
 def test_what_waits_in_a_line_is_run_in_the_order_in_which_it_came(client: Client) -> None:
@@ -282,12 +293,10 @@ def test_what_waits_in_a_line_is_run_in_the_order_in_which_it_came(client: Clien
 
 
 def test_a_listing_is_direct_only_while_no_other_connection_waits(client: Client) -> None:
-    listing = client.pack(client.frames.query_directory())
-    assert dispatch.is_direct(listing, True)
-    assert not dispatch.is_direct(listing, False)
-    assert not dispatch.is_direct(
-        client.pack(client.frames.echo(), client.frames.query_directory()), False
-    )
+    listing = client.frames.query_directory()
+    assert is_direct(client, listing)
+    assert not is_direct(client, listing, alone=False)
+    assert not is_direct(client, client.frames.echo(), listing, alone=False)
 
 
 def test_commands_that_ask_mountd_or_the_disk_are_not_direct(client: Client) -> None:
@@ -298,34 +307,38 @@ def test_commands_that_ask_mountd_or_the_disk_are_not_direct(client: Client) -> 
         frames.logoff(),
         frames.flush(),
     ):
-        assert not dispatch.is_direct(client.pack(frame))
+        assert not is_direct(client, frame)
 
 
 def test_a_short_compound_is_direct_if_all_its_commands_are(client: Client) -> None:
     frames = client.frames
-    assert dispatch.is_direct(client.pack(frames.create(), frames.query_info(), frames.close()))
-    assert not dispatch.is_direct(client.pack(frames.create(), frames.flush()))
-    assert not dispatch.is_direct(client.pack(frames.echo(), frames.read(65537)))
-    assert not dispatch.is_direct(client.pack(*(frames.echo() for _ in range(5))))
+    assert is_direct(client, frames.create(), frames.query_info(), frames.close())
+    assert not is_direct(client, frames.create(), frames.flush())
+    assert not is_direct(client, frames.echo(), frames.read(65537))
+    assert not is_direct(client, *(frames.echo() for _ in range(5)))
 
 
 def test_a_compound_that_leaves_its_frame_is_not_direct(client: Client) -> None:
     frames = client.frames
     pdu = client.pack(frames.echo(), frames.echo())
-    assert dispatch.is_direct(pdu)
+    assert decided(client, pdu)
     for step in (1, 72 + 64, len(pdu), 0xFFFF_FFF8):
         struct.pack_into("<I", pdu, 20, step)
-        assert not dispatch.is_direct(pdu)
+        assert not decided(client, pdu)
 
 
-def test_other_protocols_are_not_direct(client: Client) -> None:
-    frames = client.frames
-    assert not dispatch.is_direct(TRANSFORM_PROTOCOL_ID + bytes(100))
-    for length in (0, 4, 13, 64, 65, 70):
-        dispatch.is_direct(client.pack(frames.read())[:length])
+@pytest.mark.parametrize("protocol", [b"\xfeSMC", b"\xfdSMC", b"\xfcSMB", b"\xffSMC", bytes(4)])
+def test_other_protocols_end_the_connection(client: Client, protocol: bytes) -> None:
+    pdu = client.pack(client.frames.echo())
+    pdu[:4] = protocol
+    with pytest.raises(Disconnect):
+        dispatch.receive(client.connection, memoryview(pdu))
 
 
 def test_what_is_direct_never_depends_on_bytes_beyond_the_frame(client: Client) -> None:
-    frame = client.pack(client.frames.read())
-    assert dispatch.is_direct(frame[:66])
-    assert not dispatch.is_direct(frame[:65])
+    pdu = client.pack(client.frames.read())
+    assert decided(client, pdu[:66])
+    assert decided(client, pdu[:70])
+    for length in (4, 13, 64, 65):
+        with pytest.raises(Disconnect):
+            dispatch.receive(client.connection, memoryview(pdu)[:length])

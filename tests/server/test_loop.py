@@ -42,8 +42,8 @@ class FakeDispatch:
         self.gate = threading.Event()
         self.gate.set()
 
-    def is_direct(self, frame: Any, alone: bool) -> bool:
-        return bytes(frame[:1]) == b"d"
+    def is_direct(self, work: Any, alone: bool) -> bool:
+        return bytes(work.frame[:1]) == b"d"
 
     def in_order(self, frame: Any) -> bool:
         return False

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from ksmbd.wire.header import HEADER_SIZE, Header
 from tests.support.arena import REQUESTS, Arena, Subject, arena
 from tests.support.client import Client
-from tests.support.frames import Frame
+from tests.support.frames import HEADER_FIELDS, Frame
 
 # Values a number of so many bytes is set to, besides its neighbours.
 WIDTHS: Final = {"B": 1, "H": 2, "I": 4, "Q": 8, "b": 1, "i": 4, "q": 8}
@@ -86,6 +86,9 @@ def values(current: int, size: int, seed: str) -> list[int]:
 
 def numbers(structure: Any) -> Iterator[tuple[str, int]]:
     """The integer fields of a wire structure with their sizes in bytes."""
+    if isinstance(structure, Header):
+        yield from ((name, WIDTHS[c]) for name, c in HEADER_FIELDS.items() if c in WIDTHS)
+        return
     codes = type(structure)._in.format.lstrip("<")
     plain = codes.removeprefix("2x")
     fields = [field.name for field in dataclasses.fields(structure)]

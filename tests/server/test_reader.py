@@ -53,8 +53,8 @@ class FakeDispatch:
         self.held[name] = threading.Event()
         return self.held[name]
 
-    def is_direct(self, frame: Any, alone: bool) -> bool:
-        return bytes(frame[:1]) == b"d"
+    def is_direct(self, work: Any, alone: bool) -> bool:
+        return bytes(work.frame[:1]) == b"d"
 
     def in_order(self, frame: Any) -> bool:
         return bytes(frame[:1]) == b"l"

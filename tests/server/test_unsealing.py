@@ -79,12 +79,12 @@ def test_a_short_frame_is_opened_at_once_and_may_be_run_by_the_reader(engine: En
     work = dispatch.receive(client.connection, memoryview(echo(client)))
     assert work is not None
     assert not unsealing.is_sealed(work)
-    assert dispatch.is_direct(work.frame)
+    assert dispatch.is_direct(work)
     file = client.open("new")
     flush = client.pack(file.frames.flush())
     work = dispatch.receive(client.connection, memoryview(flush))
     assert work is not None
-    assert not dispatch.is_direct(work.frame)
+    assert not dispatch.is_direct(work)
 
 
 def test_a_long_frame_is_opened_in_its_own_buffer_by_whoever_runs_it(engine: Engine) -> None:

@@ -167,7 +167,7 @@ def test_what_cannot_be_cancelled_goes_on_waiting(work: Work) -> None:
 
 def test_one_of_many_threads_ends_the_waiting(work: Work) -> None:
     for _ in range(50):
-        work.cancelled.clear()
+        work.cancelled = None
         parking, resumed, _ = park(work)
         barrier = threading.Barrier(3)
 

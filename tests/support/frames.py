@@ -59,7 +59,22 @@ from ksmbd.wire.write import WriteRequest
 
 SHARE_ALL: Final = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE
 CLIENT_GUID: Final = bytes(range(16))
-HEADER_FIELDS: Final = frozenset(field.name for field in dataclasses.fields(Header))
+# the fields of a header, in their order, with struct's codes
+HEADER_FIELDS: Final = {
+    "protocol_id": "4s",
+    "structure_size": "H",
+    "credit_charge": "H",
+    "status": "I",
+    "command": "H",
+    "credits": "H",
+    "flags": "I",
+    "next_command": "I",
+    "message_id": "Q",
+    "process_id": "I",
+    "tree_id": "I",
+    "session_id": "Q",
+    "signature": "16s",
+}
 
 Lock = tuple[int, int, int]  # offset, length, flags
 

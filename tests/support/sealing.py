@@ -16,7 +16,6 @@ from ksmbd.wire.header import (
     TRANSFORM_PROTOCOL_ID,
     Command,
     Header,
-    TransformHeader,
     elements,
 )
 from ksmbd.wire.negotiate import (
@@ -36,6 +35,7 @@ from tests.support.client import DIALECTS, Client, LogOn
 from tests.support.engine import PEER, Engine
 from tests.support.frames import Frame, standard_contexts
 from tests.support.replies import Response
+from tests.support.transform import TransformHeader
 
 CIPHERS: Final = (AES_128_CCM, AES_128_GCM, AES_256_CCM, AES_256_GCM)
 # Every way to encrypt: dialect and cipher.

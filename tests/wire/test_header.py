@@ -10,9 +10,9 @@ from ksmbd.wire.header import (
     SERVER_TO_REDIR,
     Command,
     Header,
-    TransformHeader,
     elements,
 )
+from tests.support.transform import TransformHeader
 from tests.wire.vectors import check
 
 SYNC = (
@@ -23,6 +23,18 @@ ASYNC = (
     "fe534d42 4000 0100 03010000 0f00 0100 03000000 00000000 0700000000000000"
     " 8877665544332211 1100000000040000" + " 00" * 16
 )
+
+
+def is_packed_as(header: Header, hexbytes: str) -> None:
+    """It packs to the bytes, they are parsed to it, and every truncation is refused."""
+    raw = bytes.fromhex(hexbytes)
+    assert header.pack().hex(" ") == raw.hex(" ")
+    assert Header.parse(raw) == header
+    assert Header.parse(b"\xaa\xbb\xcc" + raw, 3) == header
+    assert header != Header(command=Command.ECHO)
+    for length in range(len(raw)):
+        with pytest.raises(WireError):
+            Header.parse(raw[:length])
 
 
 def test_sync_header() -> None:
@@ -36,8 +48,7 @@ def test_sync_header() -> None:
         session_id=0x0000_0400_0000_0011,
         signature=bytes(range(16)),
     )
-    check(header, SYNC)
-    assert Header.parse(bytes.fromhex(SYNC)) == header
+    is_packed_as(header, SYNC)
 
 
 def test_async_header_keeps_the_id_in_process_and_tree_id() -> None:
@@ -51,7 +62,7 @@ def test_async_header_keeps_the_id_in_process_and_tree_id() -> None:
         session_id=0x0000_0400_0000_0011,
     )
     header.async_id = 0x1122334455667788
-    check(header, ASYNC)
+    is_packed_as(header, ASYNC)
     assert Header.parse(bytes.fromhex(ASYNC)).async_id == 0x1122334455667788
 
 
