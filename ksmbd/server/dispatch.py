@@ -43,11 +43,12 @@ log = logging.getLogger("ksmbd.smb")
 _SMALLEST: Final = HEADER_SIZE + 2  # a header and a StructureSize
 _DIRECT_PAYLOAD: Final = 64 << 10  # bytes; a longer READ or WRITE is not a small one
 _DIRECT_FRAME: Final = _DIRECT_PAYLOAD + (4 << 10)
-# A WRITE up to this length is copied to the page cache in less than two threads cost that hand
-# it over, contend for the interpreter's lock and have each its own cold caches.
-_DIRECT_WRITE: Final = (1 << 20) + (4 << 10)  # bytes of its frame
-# Where there are more processors than client and reader keep busy, what is to be verified or
-# decrypted is worth another thread: that takes longer than all copying.
+# So much is copied to or from the page cache in less time than two threads cost that hand it over,
+# contend for the interpreter's lock and have each its own cold caches.
+_LONG: Final = 1 << 20  # bytes of payload
+_LONG_FRAME: Final = _LONG + (4 << 10)
+# Where there are more processors than client and reader keep busy, several READs are worth as many
+# threads, and so is what is to be verified or decrypted: that takes longer than all copying.
 _FEW_PROCESSORS: Final = len(os.sched_getaffinity(0)) <= 2
 _FLAGS: Final = 16  # where the lowest byte of Flags is
 _DIRECT_COMMANDS: Final = 4  # in a compound; more are not short
@@ -68,16 +69,18 @@ _WRITE: Final = int(Command.WRITE)
 _SMB2: Final = SMB2_PROTOCOL_ID[0]
 
 
-def is_direct(work: Work, alone: bool = True) -> bool:
+def is_direct(work: Work, alone: bool = True, beside: bool = False) -> bool:
     """Whether the reader may run this work itself: some short commands that never wait long.
 
-    *alone*: no other connection waits meanwhile; then a longer WRITE, too.  Of a long sealed frame
-    that is only guessed, and ``run`` looks again.
+    *alone*: no other connection waits meanwhile; then a longer READ or WRITE, too.  Of a long
+    sealed frame that is only guessed, and ``run`` looks again.
+    *beside*: others of the connection are queued.  What is short comes after them; a long READ or
+    WRITE would be run beside them by a kworker just so.
     """
     frame = work.frame
     size = len(frame)
     if size > _DIRECT_FRAME:
-        return alone and size <= _DIRECT_WRITE and _is_write(frame)
+        return alone and size <= _LONG_FRAME and _is_write(frame)
     request = work.header
     command = request.command
     step = request.next_command
@@ -87,12 +90,15 @@ def is_direct(work: Work, alone: bool = True) -> bool:
             return False
         if command == _READ:
             length = at + HEADER_SIZE + 4
-            if size >= length + 4 and _U32.unpack_from(frame, length)[0] > _DIRECT_PAYLOAD:
-                return False
+            if size >= length + 4:
+                (wanted,) = _U32.unpack_from(frame, length)
+                if wanted > _DIRECT_PAYLOAD:
+                    single = not at and not step
+                    return alone and single and _FEW_PROCESSORS and wanted <= _LONG
         elif command == _QUERY_DIRECTORY and not alone:
             return False
         if not step:
-            return True
+            return not beside
         at += step
         if at + _SMALLEST > size:
             return False

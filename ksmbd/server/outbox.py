@@ -63,8 +63,11 @@ class Outbox:
         patience_s: float = PATIENCE_S,
         stall_s: float = STALL_S,
         run: Callable[[Callable[[], None]], object] | None = None,
+        much: Callable[[], None] | None = None,
     ) -> None:
         """*lost* is called, with the reason, when the connection can no longer be written.
+
+        *much* is called for each reply that is not SHORT.
 
         *run* has a kworker call something; without it a thread is started for that.
         """
@@ -79,6 +82,7 @@ class Outbox:
         timeval = _TIMEVAL.pack(int(seconds), int(fraction * 1e6))
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
         self._run = run or self._start
+        self._much = much or _nobody_waits
         self.written: Callable[[], None] = _nobody_waits  # called when slow comes to an end
         self._turn = threading.Lock()
         self._guard = threading.Lock()
@@ -105,7 +109,11 @@ class Outbox:
         first = list(parts)
         size = len(first[0]) if len(first) == 1 else sum(map(len, first))
         short = size <= SHORT
-        rest = self._write_at_once(first, size) if short else self._write(first)
+        if short:
+            rest = self._write_at_once(first, size)
+        else:
+            self._much()
+            rest = self._write(first)
         if not rest:
             rest = self._write_backlog()
         if not rest:
@@ -146,9 +154,9 @@ class Outbox:
 
     def _hold(self, parts: Sequence[Buffer]) -> bool:
         """Keep a small reply until the next; False if it must go now."""
-        data = b"".join(parts)
-        if len(data) > HELD:
+        if sum(map(len, parts)) > HELD:
             return False
+        data = b"".join(parts)
         with self._guard:
             if self._dead or self._sending or len(self._backlog) >= MOST_HELD:
                 return False
@@ -311,7 +319,7 @@ class Outbox:
 
 
 def _nobody_waits() -> None:
-    """No reader was paused."""
+    """Nobody wants to know."""
 
 
 def _without(parts: list[Buffer], sent: int) -> list[Buffer]:

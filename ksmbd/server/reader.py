@@ -45,8 +45,11 @@ _NOTHING: Final = memoryview(b"")
 class Dispatch(Protocol):
     """``ksmbd.server.dispatch``, or a test."""
 
-    def is_direct(self, work: Work, alone: bool, /) -> bool:
-        """Whether the reader may run the work itself; *alone*: nobody else waits meanwhile."""
+    def is_direct(self, work: Work, alone: bool, beside: bool, /) -> bool:
+        """Whether the reader may run the work itself.
+
+        *alone*: nobody else waits meanwhile; *beside*: others of its connection are queued.
+        """
 
     def in_order(self, frame: Buffer, /) -> bool:
         """Whether it is to be run after others like it that came before."""
@@ -212,12 +215,13 @@ class Reader:
             self._loop.listen(self.fd, wanted)
 
     def _is_direct(self, work: Work) -> bool:
-        if not self._direct or self._queued:
+        if not self._direct:
             return False
         if self._cool:
             self._cool -= 1
             return False
-        return self.dispatch.is_direct(work, self._has_thread or len(self._loop) == 1)
+        alone = self._has_thread or len(self._loop) == 1
+        return self.dispatch.is_direct(work, alone, self._queued > 0)
 
     def _make(self, frame: Buffer) -> Work | None:
         if type(frame) is not memoryview:

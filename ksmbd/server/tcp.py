@@ -101,10 +101,11 @@ class TcpTransport:
         self._large: memoryview | None = None  # the frame that is being received
         self._have = 0  # bytes of it
         self.expecting = False  # whether more is probably there already
-        self.brings_much = False  # a frame of MUCH or more has begun; for the reader to clear
+        # A frame of MUCH or more has begun, or a long reply was sent; for the reader to clear.
+        self.brings_much = False
         self._woken_at = 1  # SO_RCVLOWAT
         _configure(sock)
-        self._outbox = Outbox(sock, self.peer, self._lost, run=run)
+        self._outbox = Outbox(sock, self.peer, self._lost, run=run, much=self._much)
         self.send: Callable[[Sequence[Buffer]], None] = self._outbox.send
 
     @property
@@ -345,6 +346,10 @@ class TcpTransport:
         have = self._end - self._start
         self._buffer[:have] = self._buffer[self._start : self._end]
         self._start, self._end = 0, have
+
+    def _much(self) -> None:
+        """By whoever sends a long reply; a mark that comes late does no harm."""
+        self.brings_much = True
 
     def _lost(self, why: str) -> None:
         if not self.closed:

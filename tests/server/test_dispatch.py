@@ -223,14 +223,14 @@ def test_the_receive_buffer_is_given_back_once_the_reply_is_out(client: Client) 
 # -- who runs it -------------------------------------------------------------------------
 
 
-def is_direct(client: Client, *frames: Frame, alone: bool = True) -> bool:
-    return decided(client, client.pack(*frames), alone=alone)
+def is_direct(client: Client, *frames: Frame, alone: bool = True, beside: bool = False) -> bool:
+    return decided(client, client.pack(*frames), alone=alone, beside=beside)
 
 
-def decided(client: Client, pdu: bytearray, *, alone: bool = True) -> bool:
+def decided(client: Client, pdu: bytearray, *, alone: bool = True, beside: bool = False) -> bool:
     work = dispatch.receive(client.connection, memoryview(pdu))
     assert work is not None
-    return dispatch.is_direct(work, alone)
+    return dispatch.is_direct(work, alone, beside)
 
 
 def test_short_commands_are_direct(client: Client) -> None:
@@ -245,9 +245,30 @@ def test_short_commands_are_direct(client: Client) -> None:
         assert is_direct(client, frame)
 
 
-def test_a_long_read_is_not_direct(client: Client) -> None:
-    assert is_direct(client, client.frames.read(65536))
-    assert not is_direct(client, client.frames.read(65537))
+@pytest.mark.parametrize("few", [True, False])
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_longer_read_is_direct_where_neither_processors_nor_others_wait(
+    client: Client, few: bool, alone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "_FEW_PROCESSORS", few)
+    read, echo = client.frames.read, client.frames.echo()
+    assert is_direct(client, read(65536), alone=alone)
+    for size in (65537, 1 << 20):
+        assert is_direct(client, read(size), alone=alone) is (few and alone)
+    assert not is_direct(client, read((1 << 20) + 1), alone=alone)
+    assert not is_direct(client, echo, read(65537), alone=alone)
+    assert not is_direct(client, read(65537), echo, alone=alone)
+
+
+def test_beside_others_only_what_is_long_is_direct(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "_FEW_PROCESSORS", True)
+    frames = client.frames
+    for short in (frames.echo(), frames.read(65536), frames.write(bytes(60_000)), frames.close()):
+        assert not is_direct(client, short, beside=True)
+    for long in (frames.read(65537), frames.write(bytes(100_000))):
+        assert is_direct(client, long, beside=True)
 
 
 @pytest.mark.parametrize("size", [65537, 70_000, 1 << 20])

@@ -42,7 +42,7 @@ class FakeDispatch:
         self.gate = threading.Event()
         self.gate.set()
 
-    def is_direct(self, work: Any, alone: bool) -> bool:
+    def is_direct(self, work: Any, alone: bool, beside: bool) -> bool:
         return bytes(work.frame[:1]) == b"d"
 
     def in_order(self, frame: Any) -> bool:

@@ -234,6 +234,21 @@ def test_a_large_reply_is_not_held_and_pushes_the_others_out(line: Line) -> None
     assert line.read(5 + HELD + 1) == b"small" + b"L" * (HELD + 1)
 
 
+def test_it_tells_of_long_replies() -> None:
+    ours, theirs = socket.socketpair()
+    told: list[int] = []
+    outbox = Outbox(ours, "peer", lambda why: None, patience_s=SOON, much=lambda: told.append(1))
+    reader = threading.Thread(target=lambda: theirs.recv(2 * SHORT + 1, socket.MSG_WAITALL))
+    with ours, theirs:
+        reader.start()
+        outbox.send([bytes(SHORT)])
+        until(lambda: not outbox.slow)
+        assert not told
+        outbox.send([bytes(SHORT + 1)])
+        assert told == [1]
+        reader.join()
+
+
 def test_only_so_many_replies_are_held(line: Line) -> None:
     line.outbox.holding = True
     for _ in range(MOST_HELD + 1):

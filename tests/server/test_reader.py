@@ -35,7 +35,8 @@ class FakeWork:
 
 
 class FakeDispatch:
-    """Frames are text: ``d...`` is direct, ``q...`` and ``l...`` are queued, the latter in line.
+    """Frames are text: ``d...`` is direct, ``b...`` even beside others, ``q...`` and ``l...`` are
+    queued, the latter in line.
 
     ``hold`` makes a name block.
     """
@@ -53,8 +54,9 @@ class FakeDispatch:
         self.held[name] = threading.Event()
         return self.held[name]
 
-    def is_direct(self, work: Any, alone: bool) -> bool:
-        return bytes(work.frame[:1]) == b"d"
+    def is_direct(self, work: Any, alone: bool, beside: bool) -> bool:
+        kind = bytes(work.frame[:1])
+        return kind == b"b" or (kind == b"d" and not beside)
 
     def in_order(self, frame: Any) -> bool:
         return bytes(frame[:1]) == b"l"
@@ -174,6 +176,18 @@ def test_while_something_is_queued_short_frames_are_queued_too(bench: Bench) -> 
     bench.put("d1")
     bench.dispatch.wait_done()
     assert bench.dispatch.threads["d1"].startswith("ksmbd-io/")
+    release.set()
+    bench.dispatch.wait_done()
+
+
+def test_what_is_long_is_run_by_the_reader_though_others_are_queued(bench: Bench) -> None:
+    """Or a client with several in flight would have kworkers for good after one hold-up."""
+    release = bench.dispatch.hold("q1")
+    bench.put("q1")
+    bench.dispatch.wait_entered()
+    bench.put("b1")
+    bench.dispatch.wait_done()
+    assert bench.dispatch.threads["b1"] == READER
     release.set()
     bench.dispatch.wait_done()
 
