@@ -41,6 +41,7 @@ from ksmbd.wire.access import (
 )
 from ksmbd.wire.base import Buffer
 from ksmbd.wire.file_info import FileInfo
+from ksmbd.wire.lock import EXCLUSIVE_LOCK, FAIL_IMMEDIATELY, UNLOCK
 from ksmbd.wire.query_directory import RESTART_SCANS
 from tests.support.client import Client
 from tests.support.engine import Engine
@@ -234,6 +235,20 @@ def large_read(bench: Bench) -> Callable[[int], Frames]:
     return repeated(bench, bench.client.open("file").frames.read(1 << 20, 0))
 
 
+def lock_unlock(bench: Bench) -> Callable[[int], Frames]:
+    """A range locked, then unlocked."""
+    make = bench.client.open("file").frames
+    lock = bench.packed(make.lock((0, 16, EXCLUSIVE_LOCK | FAIL_IMMEDIATELY)))
+    unlock = bench.packed(make.lock((0, 16, UNLOCK)))
+
+    def source(count: int) -> Frames:
+        for _ in range(count):
+            yield bench.numbered(lock)
+            yield bench.numbered(unlock)
+
+    return source
+
+
 def open_close(bench: Bench) -> Callable[[int], Frames]:
     make = bench.client.frames
     return pairs(bench, lambda _number: make.open("file", desired_access=GENERIC_READ))
@@ -291,6 +306,7 @@ ROWS: Final[dict[str, tuple[Row, int]]] = {  # with how many requests make a bat
     "read-4k": (small_read, BATCH),
     "write-4k": (small_write, BATCH),
     "read-1m": (large_read, 40),
+    "lock-unlock": (lock_unlock, BATCH),
     "open-close": (open_close, BATCH),
     "stat-compound": (compound, BATCH),
     "create-delete": (create_close, 100),

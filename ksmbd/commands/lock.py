@@ -11,15 +11,18 @@ from ksmbd.state.open import Open
 from ksmbd.state.session import SessionState
 from ksmbd.state.wait import Event, Wait
 from ksmbd.state.work import Reply, Work
+from ksmbd.vfs.locks import Part
 from ksmbd.wire.access import FILE_APPEND_DATA, FILE_READ_DATA, FILE_WRITE_DATA
+from ksmbd.wire.header import HEADER_SIZE
 from ksmbd.wire.lock import (
     EXCLUSIVE_LOCK,
     FAIL_IMMEDIATELY,
     SHARED_LOCK,
     UNLOCK,
-    LockElement,
+    Element,
     LockRequest,
     LockResponse,
+    unpack_elements,
 )
 from ksmbd.wire.status import NtStatus, NtStatusError
 
@@ -32,6 +35,8 @@ _LOCK_FLAGS: Final = frozenset(
     )
 )
 _MAX_RANGE: Final = 1 << 64
+_FLAGS: Final = 2  # in an Element
+_DONE: Final = LockResponse()
 
 
 class _Waiter:
@@ -70,85 +75,91 @@ def lock(work: Work, req: LockRequest) -> Reply:
     if waiter is not None:
         _forget(open, waiter)
     elements = _elements(work, req)
-    expired = waiter is None and open.session.state == SessionState.EXPIRED
-    if expired and not elements[0].flags & UNLOCK:
+    locking = not elements[0][_FLAGS] & UNLOCK
+    if locking and waiter is None and open.session.state == SessionState.EXPIRED:
         raise NtStatusError(NtStatus.NETWORK_SESSION_EXPIRED, "a lock on an expired session")
-    if open.is_directory or open.inode is None:
+    inode = open.inode
+    if inode is None or open.is_directory:
         raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "no file")
     open.require(FILE_READ_DATA | FILE_WRITE_DATA | FILE_APPEND_DATA)
     if lock_sequence.replayed(work.connection, open, req):
-        return Reply(LockResponse())
+        return Reply(_DONE)
     try:
-        if elements[0].flags & UNLOCK:
-            _unlock(open, open.inode, elements)
-        else:
+        if locking:
             with work.server.caching.change(open):
-                _lock(work, open, open.inode, elements, waiter)
+                _lock(work, open, inode, elements, waiter)
+        else:
+            _unlock(open, inode, elements)
         lock_sequence.succeeded(work.connection, open, req)
     finally:
         if open.durable is not None and open.durable.persistent:
             work.server.persistence.keep(open)
-    return Reply(LockResponse())
+    return Reply(_DONE)
 
 
-def _elements(work: Work, req: LockRequest) -> list[LockElement]:
+def _elements(work: Work, req: LockRequest) -> list[Element]:
     """The Locks array, every element checked, [MS-SMB2] 3.3.5.14.1 and .2."""
-    if req.lock_count == 0:
+    count = req.lock_count
+    if count == 0:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "no lock")
-    size = LockElement.SIZE
-    start = 64 + LockRequest.SIZE
-    array = work.buffer(start, req.lock_count * size, after=LockRequest.SIZE)
-    elements = [LockElement.unpack(array, i * size) for i in range(req.lock_count)]
-    unlocking = bool(elements[0].flags & UNLOCK)
-    for element in elements:
-        if not unlocking and element.flags not in _LOCK_FLAGS:
-            raise NtStatusError(NtStatus.INVALID_PARAMETER, f"flags {element.flags:#x}")
-        if element.length and element.offset + element.length > _MAX_RANGE:
-            raise NtStatusError(NtStatus.INVALID_LOCK_RANGE, f"{element.offset}+{element.length}")
-    waits = any(not element.flags & FAIL_IMMEDIATELY for element in elements)
-    if len(elements) > 1 and not unlocking and waits:
+    elements = unpack_elements(work.message, HEADER_SIZE + LockRequest.SIZE, count)
+    unlocking = elements[0][_FLAGS] & UNLOCK
+    waits = False
+    for offset, length, flags in elements:
+        if not unlocking:
+            if flags not in _LOCK_FLAGS:
+                raise NtStatusError(NtStatus.INVALID_PARAMETER, f"flags {flags:#x}")
+            waits = waits or not flags & FAIL_IMMEDIATELY
+        if length and offset + length > _MAX_RANGE:
+            raise NtStatusError(NtStatus.INVALID_LOCK_RANGE, f"{offset}+{length}")
+    if waits and count > 1:
         raise NtStatusError(NtStatus.INVALID_PARAMETER, "several locks that may wait")
     return elements
 
 
-def _unlock(open: Open, inode: Inode, elements: list[LockElement]) -> None:
+def _unlock(open: Open, inode: Inode, elements: list[Element]) -> None:
     """In order; what was unlocked before an element that fails, or is none, stays unlocked."""
     done: list[Range] = []
     waiters: list[Event] = []
-    try:
-        with local_locks.turn(open, inode):
+    refused: NtStatusError | None = None
+    with local_locks.turn(open, inode):
+        with inode.lock:
             try:
-                with inode.lock:
-                    for element in elements:
-                        _unlock_one(open, inode, element)
-                        done.append((element.offset, element.length, False))
-            finally:
-                local_locks.place(open, inode, done)
-                if done:
-                    with inode.lock:
-                        waiters, inode.lock_waiters = inode.lock_waiters, []
-    finally:
-        for event in waiters:
-            event.fire()
+                for element in elements:
+                    done.append(_unlock_one(open, inode, element))
+            except NtStatusError as error:
+                refused = error
+            if done and inode.lock_waiters:
+                waiters, inode.lock_waiters = inode.lock_waiters, []
+            parts = local_locks.parts(open, inode, done)
+        local_locks.place(open, parts)
+    for event in waiters:
+        event.fire()
+    if refused is not None:
+        raise refused
 
 
-def _unlock_one(open: Open, inode: Inode, element: LockElement) -> None:
-    if element.flags != UNLOCK:
-        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"flags {element.flags:#x}")
-    if not inode.locks.unlock(open, element.offset, element.length):
-        raise NtStatusError(NtStatus.RANGE_NOT_LOCKED, f"{element.offset}+{element.length}")
+def _unlock_one(open: Open, inode: Inode, element: Element) -> Range:
+    """Under ``inode.lock``."""
+    offset, length, flags = element
+    if flags != UNLOCK:
+        raise NtStatusError(NtStatus.INVALID_PARAMETER, f"flags {flags:#x}")
+    if not inode.locks.unlock(open, offset, length):
+        raise NtStatusError(NtStatus.RANGE_NOT_LOCKED, f"{offset}+{length}")
+    return offset, length, False
 
 
 def _lock(
-    work: Work, open: Open, inode: Inode, elements: list[LockElement], before: _Waiter | None
+    work: Work, open: Open, inode: Inode, elements: list[Element], before: _Waiter | None
 ) -> None:
     """All or none; the only one that may wait is queued in the same step."""
-    ranges = [(e.offset, e.length, bool(e.flags & EXCLUSIVE_LOCK)) for e in elements]
-    patient = not elements[0].flags & FAIL_IMMEDIATELY  # several never are
+    ranges = [(offset, length, flags & EXCLUSIVE_LOCK != 0) for offset, length, flags in elements]
+    patient = not elements[0][_FLAGS] & FAIL_IMMEDIATELY  # several never are
     waiter: _Waiter | None = None
+    pause_s = before.pause_s if before is not None else None
+    parts: list[Part] = []
     with local_locks.turn(open, inode):
         # who has waited for a local lock asks first, so that clients do not see each try
-        pause_s = before.pause_s if before is not None else None
         local = pause_s is not None and local_locks.in_the_way(open, ranges)
         with inode.lock:
             if open.closed:  # its locks have been, or are going to be, released: take no more
@@ -159,7 +170,9 @@ def _lock(
                 inode.lock_waiters.append(waiter.event)
             elif taken and local:
                 _give_back(open, inode, ranges)
-        if taken and (local or not local_locks.place(open, inode, ranges)):
+            elif taken:
+                parts = local_locks.parts(open, inode, ranges)
+        if taken and (local or not local_locks.place(open, parts)):
             if not local:
                 _give_back_both(open, inode, ranges)
             taken = False
@@ -175,7 +188,10 @@ def _take_all(open: Open, inode: Inode, ranges: list[Range]) -> bool:
     """Take all; or none, and False, if another lock is in the way of one.
 
     OSError ENOLCK if the inode has as many locks as it may; none is taken then either.
+    Under ``inode.lock``.
     """
+    if len(ranges) == 1:
+        return inode.locks.lock(open, *ranges[0])
     taken: list[Range] = []
     complete = False
     try:
@@ -201,7 +217,8 @@ def _give_back_both(open: Open, inode: Inode, ranges: list[Range]) -> None:
     with inode.lock:
         _give_back(open, inode, ranges)
         waiters, inode.lock_waiters = inode.lock_waiters, []
-    local_locks.place(open, inode, ranges)
+        parts = local_locks.parts(open, inode, ranges)
+    local_locks.place(open, parts)
     for event in waiters:
         event.fire()
 

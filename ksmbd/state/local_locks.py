@@ -21,6 +21,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from ksmbd.vfs import posix_locks
+from ksmbd.vfs.locks import Part
 
 if TYPE_CHECKING:
     from ksmbd.state.inode import Inode
@@ -35,48 +36,45 @@ _turns: Final = tuple(threading.Lock() for _ in range(64))
 _NOTHING: Final[AbstractContextManager[object]] = nullcontext()
 
 
-def mirrored(open: Open) -> bool:
-    """Whether local programs are to see the open's locks; a stream is in no file of theirs."""
-    handle = open.handle
-    if handle is None or not open.tree.share.posix_locking:
-        return False
-    return not handle.stream and not handle.path_only
-
-
 def turn(open: Open, inode: Inode) -> AbstractContextManager[object]:
     """To be had by whoever changes locks of the file."""
-    return _turns[hash(inode.key) % len(_turns)] if mirrored(open) else _NOTHING
+    return _turns[hash(inode.key) % len(_turns)] if open.posix_locking else _NOTHING
 
 
 def in_the_way(open: Open, ranges: Iterable[Range]) -> bool:
     """Whether a lock that is no client's excludes one of these; or one that is a client's."""
-    return mirrored(open) and any(
+    return open.posix_locking and any(
         posix_locks.in_the_way(open.file, offset, offset + length, exclusive)
         for offset, length, exclusive in ranges
     )
 
 
-def place(open: Open, inode: Inode, ranges: Iterable[Range]) -> bool:
-    """Give the descriptor what the table has in these ranges; False if that is refused somewhere.
-
-    The caller has its turn.
-    """
-    if not mirrored(open):
-        return True
+def parts(open: Open, inode: Inode, ranges: Iterable[Range]) -> list[Part]:
+    """What the table has in these ranges, for :func:`place`.  Under ``inode.lock``."""
+    if not open.posix_locking:
+        return []
+    found: list[Part] = []
     for offset, length, _ in ranges:
-        with inode.lock:
-            parts = inode.locks.coverage(open, offset, offset + length)
-        for start, end, exclusive in parts:
-            if exclusive is None:
-                posix_locks.remove(open.file, start, end)
-            elif not posix_locks.place(open.file, start, end, exclusive):
-                return False
+        found += inode.locks.coverage(open, offset, offset + length)
+    return found
+
+
+def place(open: Open, parts: Iterable[Part]) -> bool:
+    """Give the descriptor what the table has; False if that is refused somewhere.
+
+    The caller has its turn since it has found out the *parts*.
+    """
+    for start, end, exclusive in parts:
+        if exclusive is None:
+            posix_locks.remove(open.file, start, end)
+        elif not posix_locks.place(open.file, start, end, exclusive):
+            return False
     return True
 
 
 def release(open: Open, inode: Inode) -> None:
     """The open is closed: it has no locks any more, and those who wait for one are woken."""
-    if not inode.locks or not mirrored(open):
+    if not inode.locks or not open.posix_locking:
         inode.release_locks(open)
         return
     with turn(open, inode):
@@ -89,7 +87,7 @@ def release(open: Open, inode: Inode) -> None:
 
 def conflicts(open: Open, offset: int, length: int, *, write: bool) -> bool:
     """Whether a local lock excludes that the range is read or written; `strict locking` asks."""
-    return mirrored(open) and posix_locks.in_the_way(open.file, offset, offset + length, write)
+    return open.posix_locking and posix_locks.in_the_way(open.file, offset, offset + length, write)
 
 
 def next_pause(pause_s: float) -> float:

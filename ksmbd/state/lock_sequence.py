@@ -42,7 +42,7 @@ def succeeded(connection: Connection, open: Open, req: LockRequest) -> None:
 
 def _counts(connection: Connection, open: Open, req: LockRequest) -> bool:
     """Only opens that can be replayed on another connection have the array."""
-    if not 1 <= req.lock_sequence_index <= BUCKETS or connection.dialect < SMB_2_1:
+    if not 1 <= req.lock_sequence >> 4 <= BUCKETS or connection.dialect < SMB_2_1:
         return False
     if connection.server_capabilities & CAP_MULTI_CHANNEL:
         return True

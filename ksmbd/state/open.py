@@ -68,6 +68,7 @@ class Open:
         "position",
         "posix",
         "posix_delete",
+        "posix_locking",
         "resume_key",
         "scan_lock",
         "session",
@@ -94,13 +95,13 @@ class Open:
         now: float = 0.0,
         channel_sequence: int = 0,
     ) -> None:
-        self.persistent_id = 0  # both given by Opens.add
-        self.volatile_id = 0
+        self.persistent_id = self.volatile_id = 0  # given by Opens.add
         self.connection = connection
         self.session: Session = tree.session
         self.tree = tree
         self.handle = handle
         self.inode = inode
+        self.posix_locking = handle is not None and _shows_locks(handle, tree)
         self.strict_locking = tree.share.strict_locking  # READ and WRITE heed local locks
         self.pipe = pipe
         self.granted_access = granted_access
@@ -260,3 +261,8 @@ class Open:
             raise NtStatusError(
                 NtStatus.ACCESS_DENIED, f"need {access:#x}, have {self.granted_access:#x}"
             )
+
+
+def _shows_locks(handle: Handle, tree: TreeConnect) -> bool:
+    """Whether local programs are to see its locks; a stream is in no file of theirs."""
+    return tree.share.posix_locking and not handle.stream and not handle.path_only

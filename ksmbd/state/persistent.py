@@ -148,10 +148,11 @@ class Persistence:
             inode.write_time_set |= open.frozen_write_time is not None
             for offset, length, exclusive in record.locks:
                 inode.locks.lock(open, offset, length, exclusive)
+            parts = local_locks.parts(open, inode, [(o, n, e) for o, n, e in record.locks])
             self._give_level(open, record)
             if record.delete_pending:
                 inode.delete_pending, inode.delete_path = True, record.path
-        if not local_locks.place(open, inode, [(o, n, e) for o, n, e in record.locks]):
+        if not local_locks.place(open, parts):
             log.warning("%s: a local program has locked what was a client's", record.path)
         self.server.opens.put_back(open, record.persistent_id, record.volatile_id)
         self.server.replays.keep(open)

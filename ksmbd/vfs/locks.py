@@ -22,13 +22,14 @@ from __future__ import annotations
 import errno
 import os
 from bisect import bisect_left, bisect_right, insort
-from collections import Counter
 from collections.abc import Hashable, Iterator
-from itertools import islice
+from itertools import islice, repeat
 from typing import Final
 
 MAX_LOCKS: Final = 1 << 17  # on one inode; a client must not fill the memory
 _CHUNK: Final = 512
+
+Part = tuple[int, int, bool | None]  # from, to, whether locked exclusively; None: not at all
 
 
 class _Disjoint:
@@ -49,19 +50,28 @@ class _Disjoint:
         self.starts.insert(index, start)
         self.ends.insert(index, end)
 
-    def remove(self, start: int, end: int) -> None:
+    def remove(self, start: int, end: int) -> bool:
+        """Remove exactly this one; False if there is none."""
         if start == end:
-            del self.points[bisect_left(self.points, start)]
-            return
+            index = bisect_left(self.points, start)
+            if index == len(self.points) or self.points[index] != start:
+                return False
+            del self.points[index]
+            return True
         index = bisect_left(self.starts, start)
+        if index == len(self.starts) or self.starts[index] != start or self.ends[index] != end:
+            return False
         del self.starts[index], self.ends[index]
+        return True
 
     def overlapping(self, start: int, end: int) -> int:
         """How many ranges and points collide with start..end."""
         if start == end:
             return bisect_left(self.starts, start) - bisect_right(self.ends, start)
-        ranges = bisect_left(self.starts, end) - bisect_right(self.ends, start)
-        return ranges + bisect_left(self.points, end) - bisect_right(self.points, start)
+        found = bisect_left(self.starts, end) - bisect_right(self.ends, start)
+        if self.points:
+            found += bisect_left(self.points, end) - bisect_right(self.points, start)
+        return found
 
 
 class _Stacked:
@@ -116,6 +126,8 @@ class _Stacked:
 
     def overlaps(self, start: int, end: int) -> bool:
         """Whether any range or point collides with start..end."""
+        if not self._firsts and not self._points:
+            return False
         if start < end and bisect_left(self._points, end) > bisect_right(self._points, start):
             return True
         last = bisect_left(self._firsts, end) - 1  # the last chunk with a start before end
@@ -142,30 +154,43 @@ class _Stacked:
 
 
 class _Held:
-    """What one owner holds."""
+    """What one owner holds.  An owner that has locked once, and not closed, has it for the next."""
 
     __slots__ = ("exclusive", "shared", "sorted")
 
     def __init__(self) -> None:
         self.exclusive = _Disjoint()
-        self.shared: Counter[tuple[int, int]] = Counter()
+        self.shared: dict[tuple[int, int], int] = {}  # how many times
         self.sorted: _Stacked | None = None  # the shared ones, once somebody asks what they cover
 
     def add_shared(self, start: int, end: int) -> None:
-        self.shared[start, end] += 1
+        self.shared[start, end] = self.shared.get((start, end), 0) + 1
         if self.sorted is not None:
             self.sorted.add(start, end)
 
-    def remove_shared(self, start: int, end: int) -> None:
-        _subtract(self.shared, (start, end))
+    def remove_shared(self, start: int, end: int) -> bool:
+        """Remove one of exactly this range; False if there is none."""
+        times = self.shared.get((start, end), 0)
+        if times > 1:
+            self.shared[start, end] = times - 1
+        elif times:
+            del self.shared[start, end]
+        else:
+            return False
         if self.sorted is not None:
             self.sorted.remove(start, end)
+        return True
+
+    def each_shared(self) -> Iterator[tuple[int, int]]:
+        """Each range as often as it is held."""
+        for range_, times in self.shared.items():
+            yield from repeat(range_, times)
 
     def covering(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """The shared ranges that overlap start..end, by their start."""
         if self.sorted is None:
             self.sorted = _Stacked()
-            for range_ in self.shared.elements():
+            for range_ in self.each_shared():
                 self.sorted.add(*range_)
         return self.sorted.within(start, end)
 
@@ -193,7 +218,7 @@ class LockTable:
         if held is None:
             return 0
         exclusive = len(held.exclusive.starts) + len(held.exclusive.points)
-        return exclusive + held.shared.total()
+        return exclusive + sum(held.shared.values())
 
     def of(self, owner: Hashable, limit: int) -> list[tuple[int, int, bool]]:
         """Offset, length and whether exclusive of what *owner* holds, the first *limit* of it."""
@@ -203,7 +228,7 @@ class LockTable:
         ends = zip(held.exclusive.starts, held.exclusive.ends, strict=True)
         found = [(start, end - start, True) for start, end in islice(ends, limit)]
         found += [(point, 0, True) for point in held.exclusive.points[: limit - len(found)]]
-        more = islice(held.shared.elements(), limit - len(found))
+        more = islice(held.each_shared(), limit - len(found))
         return found + [(start, end - start, False) for start, end in more]
 
     def lock(self, owner: Hashable, offset: int, length: int, exclusive: bool) -> bool:
@@ -212,7 +237,9 @@ class LockTable:
         OSError ENOLCK when the inode has MAX_LOCKS already.
         """
         end = offset + length
-        if exclusive:
+        if not self._count:
+            pass  # nothing is in the way
+        elif exclusive:
             if self._exclusive.overlapping(offset, end) or self._shared.overlaps(offset, end):
                 return False
         elif self._excluded_by_others(owner, offset, end):
@@ -243,31 +270,34 @@ class LockTable:
         if held is None:
             return False
         end = offset + length
-        if exclusive is not False and _holds(held.exclusive, offset, end):
-            held.exclusive.remove(offset, end)
+        if exclusive is not False and held.exclusive.remove(offset, end):
             self._exclusive.remove(offset, end)
-        elif exclusive is not True and held.shared.get((offset, end)):
-            held.remove_shared(offset, end)
+        elif exclusive is not True and held.remove_shared(offset, end):
             self._shared.remove(offset, end)
         else:
             return False
         self._count -= 1
-        if not (held.shared or held.exclusive.starts or held.exclusive.points):
-            del self._owners[owner]
         return True
 
-    def coverage(self, owner: Hashable, start: int, end: int) -> list[tuple[int, int, bool | None]]:
+    def coverage(self, owner: Hashable, start: int, end: int) -> list[Part]:
         """What the owner's locks come to between two offsets: from, to, and whether exclusively.
 
         The parts follow each other from *start* to *end*; None where it has no lock.
         """
+        if start >= end:
+            return []
         held = self._owners.get(owner)
         if held is None:
-            return [(start, end, None)] if start < end else []
-        parts: list[tuple[int, int, bool | None]] = []
-        at = start
+            return [(start, end, None)]
         exclusive = held.exclusive
-        for index in range(bisect_right(exclusive.ends, start), len(exclusive.starts)):
+        next_ = bisect_right(exclusive.ends, start)
+        if next_ == len(exclusive.starts) or exclusive.starts[next_] >= end:
+            return _shared_parts(held, start, end)
+        if exclusive.starts[next_] <= start and exclusive.ends[next_] >= end:
+            return [(start, end, True)]
+        parts: list[Part] = []
+        at = start
+        for index in range(next_, len(exclusive.starts)):
             first, stop = exclusive.starts[index], exclusive.ends[index]
             if first >= end:
                 break
@@ -288,22 +318,22 @@ class LockTable:
         )
 
     def release_all(self, owner: Hashable) -> bool:
-        """Release everything *owner* holds; whether that was anything."""
+        """Release everything *owner* holds, and forget it; whether that was anything."""
         held = self._owners.pop(owner, None)
         if held is None:
             return False
         ranges = list(zip(held.exclusive.starts, held.exclusive.ends, strict=True))
         ranges += ((point, point) for point in held.exclusive.points)
-        count = len(ranges) + held.shared.total()
+        count = len(ranges) + sum(held.shared.values())
         self._count -= count
         if count > _CHUNK:
             self._rebuild()
             return True
         for start, end in ranges:
             self._exclusive.remove(start, end)
-        for start, end in held.shared.elements():
+        for start, end in held.each_shared():
             self._shared.remove(start, end)
-        return True
+        return count > 0
 
     def _rebuild(self) -> None:
         """Fill the common structures from the owners': cheaper than many single removals."""
@@ -313,7 +343,7 @@ class LockTable:
         self._exclusive.ends = sorted(end for other in others for end in other.ends)
         self._exclusive.points = sorted(point for other in others for point in other.points)
         for held in self._owners.values():
-            for start, end in held.shared.elements():
+            for start, end in held.each_shared():
                 self._shared.add(start, end)
 
     def _excluded_by_others(self, owner: Hashable, start: int, end: int) -> bool:
@@ -324,23 +354,11 @@ class LockTable:
         return held is None or held.exclusive.overlapping(start, end) < total
 
 
-def _holds(exclusive: _Disjoint, start: int, end: int) -> bool:
-    values = exclusive.points if start == end else exclusive.starts
-    index = bisect_left(values, start)
-    if index == len(values) or values[index] != start:
-        return False
-    return start == end or exclusive.ends[index] == end
-
-
-def _subtract(counter: Counter[tuple[int, int]], key: tuple[int, int]) -> None:
-    counter[key] -= 1
-    if not counter[key]:
-        del counter[key]
-
-
-def _shared_parts(held: _Held, start: int, end: int) -> list[tuple[int, int, bool | None]]:
+def _shared_parts(held: _Held, start: int, end: int) -> list[Part]:
     """``LockTable.coverage`` where there are no exclusive locks."""
-    parts: list[tuple[int, int, bool | None]] = []
+    if not held.shared:
+        return [(start, end, None)] if start < end else []
+    parts: list[Part] = []
     at = begun = start  # shared from begun to at
     for first, stop in held.covering(start, end) if start < end else ():
         if first > at:

@@ -11,10 +11,10 @@ may lock exclusively what they only read: that gives a shared lock here, as with
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
-import os
 import struct
+from fcntl import F_OFD_GETLK, F_OFD_SETLK, F_RDLCK, F_UNLCK, F_WRLCK, fcntl
+from os import SEEK_SET
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -34,32 +34,27 @@ def place(handle: Handle, start: int, end: int, exclusive: bool) -> bool:
     What the description has there already becomes the new kind.  Where there can be no lock (an
     empty range, one beyond the kernel's offsets, a file system that has none) there is none.
     """
-    kind = _kind(handle, exclusive)
-    return kind is None or _set(handle, kind, start, end)
+    if exclusive and handle.writable:
+        return _set(handle, F_WRLCK, start, end)
+    return not handle.readable or _set(handle, F_RDLCK, start, end)
 
 
 def remove(handle: Handle, start: int = 0, end: int = END) -> None:
     """Have no lock from *start* to *end*."""
-    _set(handle, fcntl.F_UNLCK, start, end)
+    _set(handle, F_UNLCK, start, end)
 
 
 def in_the_way(handle: Handle, start: int, end: int, exclusive: bool) -> bool:
     """Whether another description, or a process, has a lock that excludes such a one."""
-    asked = _pack(fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK, start, end)
+    asked = _pack(F_WRLCK if exclusive else F_RDLCK, start, end)
     if asked is None:
         return False
     try:
-        answer = fcntl.fcntl(handle.fd, fcntl.F_OFD_GETLK, asked)
+        answer = fcntl(handle.fd, F_OFD_GETLK, asked)
     except OSError as failed:
         _tell(handle, failed)
         return False
-    return bool(_FLOCK.unpack(answer)[0] != fcntl.F_UNLCK)
-
-
-def _kind(handle: Handle, exclusive: bool) -> int | None:
-    if exclusive and handle.writable:
-        return fcntl.F_WRLCK
-    return fcntl.F_RDLCK if handle.readable else None
+    return bool(_FLOCK.unpack(answer)[0] != F_UNLCK)
 
 
 def _set(handle: Handle, kind: int, start: int, end: int) -> bool:
@@ -67,7 +62,7 @@ def _set(handle: Handle, kind: int, start: int, end: int) -> bool:
     if asked is None:
         return True
     try:
-        fcntl.fcntl(handle.fd, fcntl.F_OFD_SETLK, asked)
+        fcntl(handle.fd, F_OFD_SETLK, asked)
     except OSError as failed:
         if failed.errno in _IN_THE_WAY:
             return False
@@ -76,10 +71,9 @@ def _set(handle: Handle, kind: int, start: int, end: int) -> bool:
 
 
 def _pack(kind: int, start: int, end: int) -> bytes | None:
-    if start >= min(end, END):
-        return None
-    length = _TO_THE_END if end >= END else end - start
-    return _FLOCK.pack(kind, os.SEEK_SET, start, length, 0)
+    if end >= END:
+        return _FLOCK.pack(kind, SEEK_SET, start, _TO_THE_END, 0) if start < END else None
+    return _FLOCK.pack(kind, SEEK_SET, start, end - start, 0) if start < end else None
 
 
 def _tell(handle: Handle, failed: OSError) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Final
 
 from ksmbd.wire.base import Buffer, Wire, WireError, u16, u32, u64, wire
@@ -11,6 +12,8 @@ SHARED_LOCK: Final = 0x00000001
 EXCLUSIVE_LOCK: Final = 0x00000002
 UNLOCK: Final = 0x00000004
 FAIL_IMMEDIATELY: Final = 0x00000010
+
+_ELEMENT: Final = struct.Struct("<QQI4x")
 
 
 @wire(structure_size=48)
@@ -48,11 +51,14 @@ class LockResponse(Wire):
     reserved: u16 = 0
 
 
-def unpack_elements(buf: Buffer, count: int) -> list[LockElement]:
-    """The *count* elements that *buf* (what follows the fixed part) begins with.
+Element = tuple[int, int, int]  # Offset, Length, Flags of a LockElement
+
+
+def unpack_elements(buf: Buffer, offset: int, count: int) -> list[Element]:
+    """The *count* elements at *offset*.
 
     WireError if they do not fit; nothing is built for a count the bytes cannot hold.
     """
-    if count * LockElement.SIZE > len(buf):
-        raise WireError(f"{count} lock elements in {len(buf)} bytes")
-    return [LockElement.unpack(buf, n * LockElement.SIZE) for n in range(count)]
+    if offset + count * LockElement.SIZE > len(buf):
+        raise WireError(f"{count} lock elements in {len(buf) - offset} bytes")
+    return [_ELEMENT.unpack_from(buf, offset + n * LockElement.SIZE) for n in range(count)]

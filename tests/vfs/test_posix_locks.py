@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import os
 import subprocess
@@ -154,7 +153,7 @@ def test_a_file_system_without_locks_is_no_obstacle(
     def refuse(*_: Any) -> bytes:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(fcntl, "fcntl", refuse)
+    monkeypatch.setattr(posix_locks, "fcntl", refuse)
     with caplog.at_level(logging.DEBUG, "ksmbd.vfs"):
         assert posix_locks.place(one, 0, 1, True)
         assert not posix_locks.in_the_way(one, 0, 1, True)

@@ -48,12 +48,15 @@ def test_the_lock_sequence_has_two_parts() -> None:
 
 def test_elements_follow_one_another() -> None:
     raw = bytes.fromhex(ELEMENT)
-    second = LockElement(offset=5, length=6, flags=4)
-    assert unpack_elements(raw + second.pack() + b"tail", 2) == [LockElement.unpack(raw), second]
-    assert unpack_elements(b"", 0) == []
+    second = LockElement(offset=5, length=6, flags=4, reserved=0xFFFF_FFFF)
+    assert unpack_elements(b"head" + raw + second.pack() + b"tail", 4, 2) == [
+        (0x7FFF_FFFF_FFFF_FFFF, 1, EXCLUSIVE_LOCK | FAIL_IMMEDIATELY),
+        (5, 6, 4),
+    ]
+    assert unpack_elements(b"head", 4, 0) == []
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, 23), (2, 47), (0xFFFF, 48)])
 def test_more_elements_than_bytes_are_refused(count: int, size: int) -> None:
     with pytest.raises(WireError):
-        unpack_elements(bytes(size), count)
+        unpack_elements(bytes(8 + size), 8, count)
