@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ksmbd.state.apple_listing import AppleListing
 from ksmbd.state.open import Open
 from ksmbd.state.sight import sight
@@ -25,6 +27,8 @@ from ksmbd.wire.query_directory import (
 from ksmbd.wire.status import NtStatus, NtStatusError
 from ksmbd.wire.text import from_utf16
 
+SHORT: Final = 64  # entries; about a millisecond: longer listings are no work for a reader
+
 
 def query_directory(work: Work, req: QueryDirectoryRequest) -> Reply:
     """List as many entries as fit, from where the last request ended.
@@ -36,6 +40,8 @@ def query_directory(work: Work, req: QueryDirectoryRequest) -> Reply:
     INFO_LENGTH_MISMATCH   not even one entry fits
     NO_SUCH_FILE           the first request of a scan finds nothing
     NO_MORE_FILES          a later one does
+
+    The reader does a short listing itself.  A longer one is a kworker's, from its beginning.
     """
     if req.file_information_class not in LAYOUTS:
         raise NtStatusError(NtStatus.INVALID_INFO_CLASS, f"{req.file_information_class}")
@@ -49,11 +55,14 @@ def query_directory(work: Work, req: QueryDirectoryRequest) -> Reply:
     if req.file_information_class == FileInfo.POSIX and not open.posix:
         raise NtStatusError(NtStatus.INVALID_INFO_CLASS, "not opened with the POSIX extensions")
     open.require(FILE_LIST_DIRECTORY)
+    if open.enumeration is not None and open.enumeration.is_long:
+        work.needs_kworker()
     pattern = _pattern(work, req)
     # A scan is a sequence: requests on one open take turns, over the I/O as well.
     with open.scan_lock:
-        entries, first = _scan(open, req, pattern)
-        listing = _fill(open, entries, req)
+        entries, first = _scan(open, req, pattern) if work.memo is None else work.memo
+        work.memo = entries, first  # once begun it is not begun again
+        listing = _fill(work, open, entries, req)
     if not listing.count:
         raise NtStatusError(NtStatus.NO_SUCH_FILE if first else NtStatus.NO_MORE_FILES, pattern)
     data = listing.finish()
@@ -86,7 +95,7 @@ def _scan(open: Open, req: QueryDirectoryRequest, pattern: str) -> tuple[Enumera
     return entries, True
 
 
-def _fill(open: Open, entries: Enumeration, req: QueryDirectoryRequest) -> Listing:
+def _fill(work: Work, open: Open, entries: Enumeration, req: QueryDirectoryRequest) -> Listing:
     listing = Listing(req.file_information_class, req.output_buffer_length)
     single = req.flags & RETURN_SINGLE_ENTRY
     add = _add_short if open.file.root.options.short_names else _add
@@ -97,10 +106,15 @@ def _fill(open: Open, entries: Enumeration, req: QueryDirectoryRequest) -> Listi
         and open.session.aapl & AAPL_READ_DIR_ATTR
     ):
         add = AppleListing(open).add
+    listed: list[DirEntry] = []
     while True:
         entry = entries.next()
         if entry is None:
             return listing
+        if work.direct:
+            listed.append(entry)
+            if len(listed) > SHORT:
+                _pass_on(work, entries, listed)
         if not add(listing, entry):
             entries.push_back(entry)
             if not listing.count:
@@ -108,6 +122,14 @@ def _fill(open: Open, entries: Enumeration, req: QueryDirectoryRequest) -> Listi
             return listing
         if single:
             return listing
+
+
+def _pass_on(work: Work, entries: Enumeration, listed: list[DirEntry]) -> None:
+    """To a kworker, by a Wait; what the reader has *listed* comes again."""
+    for entry in reversed(listed):
+        entries.push_back(entry)
+    entries.is_long = True
+    work.needs_kworker()
 
 
 def _add(listing: Listing, entry: DirEntry) -> bool:

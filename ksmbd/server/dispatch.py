@@ -63,7 +63,6 @@ _NEVER_WAITS: Final = frozenset((Command.CLOSE, Command.ECHO, Command.QUERY_INFO
 # Plain numbers: to look one up in its enumeration takes longer than to compare it.
 _CANCEL: Final = int(Command.CANCEL)
 _CREATE: Final = int(Command.CREATE)
-_QUERY_DIRECTORY: Final = int(Command.QUERY_DIRECTORY)
 _READ: Final = int(Command.READ)
 _WRITE: Final = int(Command.WRITE)
 _SMB2: Final = SMB2_PROTOCOL_ID[0]
@@ -95,8 +94,6 @@ def is_direct(work: Work, alone: bool = True, beside: bool = False) -> bool:
                 if wanted > _DIRECT_PAYLOAD:
                     single = not at and not step
                     return alone and single and _FEW_PROCESSORS and wanted <= _LONG
-        elif command == _QUERY_DIRECTORY and not alone:
-            return False
         if not step:
             return not beside
         at += step

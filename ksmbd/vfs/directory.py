@@ -59,10 +59,12 @@ class Enumeration:
         self._entries: Iterator[DirEntry] = iter(())
         self._pushed: list[DirEntry] = []
         self._reader = NameReader()
+        self.is_long = False  # as far as is known; for whoever lists
 
     def restart(self, pattern: str) -> None:
         """Take a new snapshot, of names that match *pattern*. OSError if it cannot be listed."""
         self.close()
+        self.is_long = False
         self._fd = os.open(proc_path(self._handle.fd), os.O_RDONLY | os.O_DIRECTORY)
         matches = compile_pattern(pattern)
         if pattern and not has_wildcards(pattern) and pattern not in (".", ".."):

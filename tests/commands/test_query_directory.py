@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ksmbd.commands.query_directory import SHORT
+from ksmbd.state.work import Work
 from ksmbd.wire import ipc
 from ksmbd.wire.access import FILE_DIRECTORY_FILE, FILE_OPEN, FILE_READ_ATTRIBUTES
 from ksmbd.wire.dir_info import LAYOUTS, fixed_size
@@ -354,6 +358,77 @@ def test_a_directory_with_many_files(client: Client) -> None:
     file = client.open("many", create_options=FILE_DIRECTORY_FILE)
     found = everything(client, file, output_buffer_length=65536)
     assert len(found) == len(set(found)) == 3002
+
+
+def passed_on(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[Work]:
+    """The works that the reader has begun and passed on to a kworker."""
+    engine.direct = True
+    seen: list[Work] = []
+    run = engine.scheduler.run
+
+    def kworker(fn: Callable[..., Any], *args: Any) -> None:
+        seen.extend(each for each in args if isinstance(each, Work))
+        run(fn, *args)
+
+    monkeypatch.setattr(engine.scheduler, "run", kworker)
+    return seen
+
+
+def folder_of(client: Client, count: int) -> File:
+    """A directory of so many files, and itself and its parent."""
+    folder = client.engine.make_directory("some")
+    for number in range(count):
+        (folder / f"file{number:05}").touch()
+    return client.open("some", create_options=FILE_DIRECTORY_FILE)
+
+
+def test_the_reader_does_a_short_listing_itself(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = folder_of(client, SHORT - 2)
+    seen = passed_on(client.engine, monkeypatch)
+    assert len(set(everything(client, file))) == SHORT
+    assert seen == []
+
+
+@pytest.mark.parametrize("more", [1, 2 * SHORT])
+def test_a_kworker_does_a_longer_one_from_its_beginning(
+    client: Client, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    file = folder_of(client, SHORT - 2 + more)
+    seen = passed_on(client.engine, monkeypatch)
+    for _ in range(2):
+        assert names(client.call(file.frames.query_directory(flags=RESTART_SCANS)))[:2] == [
+            ".",
+            "..",
+        ]
+        assert len(seen) == 1  # once for each request
+        seen.clear()
+    assert everything(client, file) == []
+    assert seen == []  # that there is no more the reader can say
+
+
+@pytest.mark.parametrize(("portion", "kworkers"), [(4096, False), (16384, True)])
+def test_what_counts_is_how_much_is_listed_at_a_time(
+    client: Client, monkeypatch: pytest.MonkeyPatch, portion: int, kworkers: bool
+) -> None:
+    file = folder_of(client, 5 * SHORT)
+    seen = passed_on(client.engine, monkeypatch)
+    found = everything(client, file, output_buffer_length=portion)
+    assert len(found) == len(set(found)) == 5 * SHORT + 2
+    assert bool(seen) == kworkers
+
+
+def test_a_short_scan_after_a_long_one_is_the_readers(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = folder_of(client, 2 * SHORT)
+    seen = passed_on(client.engine, monkeypatch)
+    client.call(file.frames.query_directory())
+    seen.clear()
+    for _ in range(2):
+        client.call(file.frames.query_directory("file00001", flags=RESTART_SCANS))
+    assert len(seen) == 1  # what was long is passed on; the scan it has begun is short
 
 
 def test_names_no_client_can_understand_are_left_out(client: Client) -> None:

@@ -241,6 +241,9 @@ def test_short_commands_are_direct(client: Client) -> None:
         frames.close(),
         frames.write(b"x"),
         frames.read(),
+        frames.lock(),
+        frames.change_notify(),
+        frames.query_directory(),
     ):
         assert is_direct(client, frame)
 
@@ -311,13 +314,6 @@ def test_what_waits_in_a_line_is_run_in_the_order_in_which_it_came(client: Clien
     assert dispatch.in_order(client.pack(frames.lock()))
     assert not dispatch.in_order(client.pack(frames.echo()))
     assert not dispatch.in_order(TRANSFORM_PROTOCOL_ID + bytes(100))
-
-
-def test_a_listing_is_direct_only_while_no_other_connection_waits(client: Client) -> None:
-    listing = client.frames.query_directory()
-    assert is_direct(client, listing)
-    assert not is_direct(client, listing, alone=False)
-    assert not is_direct(client, client.frames.echo(), listing, alone=False)
 
 
 def test_commands_that_ask_mountd_or_the_disk_are_not_direct(client: Client) -> None:

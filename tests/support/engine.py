@@ -178,6 +178,7 @@ class Engine:
         self.mountd = MemoryMountd(users, shares)
         self.random = Random()
         sub_authorities = settings.setdefault("sub_authorities", (11, 22, 33))
+        self.direct = False  # whether works are run as by a reader: what takes long is passed on
         self.server = Server(
             scheduler=self.scheduler,
             mountd=cast(Mountd, self.mountd),
@@ -217,6 +218,7 @@ class Engine:
             try:
                 work = dispatch.receive(connection, memoryview(frame))
                 if work is not None:
+                    work.direct = self.direct
                     dispatch.run(work)
             except Disconnect as why:
                 connection.drop(str(why))
