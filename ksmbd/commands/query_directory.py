@@ -27,7 +27,7 @@ from ksmbd.wire.query_directory import (
 from ksmbd.wire.status import NtStatus, NtStatusError
 from ksmbd.wire.text import from_utf16
 
-SHORT: Final = 64  # entries; about a millisecond: longer listings are no work for a reader
+SHORT: Final = 64  # entries; about a millisecond: longer listings keep others waiting
 
 
 def query_directory(work: Work, req: QueryDirectoryRequest) -> Reply:
@@ -41,7 +41,8 @@ def query_directory(work: Work, req: QueryDirectoryRequest) -> Reply:
     NO_SUCH_FILE           the first request of a scan finds nothing
     NO_MORE_FILES          a later one does
 
-    The reader does a short listing itself.  A longer one is a kworker's, from its beginning.
+    A reader with several connections does a short listing only; a longer one is a kworker's, from
+    its beginning.
     """
     if req.file_information_class not in LAYOUTS:
         raise NtStatusError(NtStatus.INVALID_INFO_CLASS, f"{req.file_information_class}")
@@ -55,7 +56,7 @@ def query_directory(work: Work, req: QueryDirectoryRequest) -> Reply:
     if req.file_information_class == FileInfo.POSIX and not open.posix:
         raise NtStatusError(NtStatus.INVALID_INFO_CLASS, "not opened with the POSIX extensions")
     open.require(FILE_LIST_DIRECTORY)
-    if open.enumeration is not None and open.enumeration.is_long:
+    if open.enumeration is not None and open.enumeration.is_long and _holds_others_up(work):
         work.needs_kworker()
     pattern = _pattern(work, req)
     # A scan is a sequence: requests on one open take turns, over the I/O as well.
@@ -107,11 +108,12 @@ def _fill(work: Work, open: Open, entries: Enumeration, req: QueryDirectoryReque
     ):
         add = AppleListing(open).add
     listed: list[DirEntry] = []
+    hurries = _holds_others_up(work)
     while True:
         entry = entries.next()
         if entry is None:
             return listing
-        if work.direct:
+        if hurries:
             listed.append(entry)
             if len(listed) > SHORT:
                 _pass_on(work, entries, listed)
@@ -122,6 +124,11 @@ def _fill(work: Work, open: Open, entries: Enumeration, req: QueryDirectoryReque
             return listing
         if single:
             return listing
+
+
+def _holds_others_up(work: Work) -> bool:
+    """Whether a reader runs this that has other connections, too."""
+    return work.direct and not work.connection.has_thread
 
 
 def _pass_on(work: Work, entries: Enumeration, listed: list[DirEntry]) -> None:

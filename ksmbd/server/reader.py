@@ -115,7 +115,7 @@ class Reader:
 
     def has_own_thread(self, has: bool) -> None:
         """Whether who reads from now on has nothing else to read, and may wait for us."""
-        self._has_thread = has
+        self._has_thread = self.connection.has_thread = has
         self._transport.be_patient(has)
 
     @property

@@ -61,6 +61,9 @@ class Connection:
         self.signing_algorithm_id = 0  # 0 HMAC-SHA256, 1 AES-CMAC, 2 AES-GMAC
         self.posix = False
 
+        # Written by who reads it, a guess for others: a thread of its own, whom nobody waits for.
+        self.has_thread = False
+
         # By self.lock.
         self.window = CreditWindow(server.settings.max_credits)
         self.requests: dict[int, Work] = {}  # MessageId -> in flight or parked

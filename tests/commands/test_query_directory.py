@@ -419,6 +419,16 @@ def test_what_counts_is_how_much_is_listed_at_a_time(
     assert bool(seen) == kworkers
 
 
+def test_a_thread_that_reads_nothing_else_does_all_itself(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = folder_of(client, 2 * SHORT)
+    seen = passed_on(client.engine, monkeypatch)
+    client.connection.has_thread = True
+    assert len(everything(client, file)) == 2 * SHORT + 2
+    assert seen == []
+
+
 def test_a_short_scan_after_a_long_one_is_the_readers(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

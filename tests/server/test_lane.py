@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from ksmbd.server.lane import Lane
+from ksmbd.server.lane import PATIENCE, Lane
 from ksmbd.server.watchdog import Watchdog
 
 SOON = 30.0
@@ -22,10 +23,10 @@ class Kworkers:
         self.asked: deque[Callable[[], object]] = deque()
         self.closed = False
 
-    def run(self, fn: Callable[..., object], /, *_: object) -> None:
+    def run(self, fn: Callable[..., object], /, *args: object) -> None:
         if self.closed:
             raise RuntimeError("no more")
-        self.asked.append(fn)
+        self.asked.append(partial(fn, *args))
 
     def do(self) -> None:
         self.asked.popleft()()
@@ -74,30 +75,74 @@ def test_after_the_last_another_kworker_is_asked() -> None:
     assert bench.done == [1, 2]
 
 
-def test_another_kworker_goes_on_when_one_is_held_up() -> None:
-    bench = Bench()
+def held_up_at(bench: Bench, *works: Any) -> tuple[threading.Thread, threading.Event]:
+    """A kworker that gets no further than the first of these, and what lets it go on."""
     entered, release = threading.Event(), threading.Event()
 
     def block(work: Any) -> None:
-        if work == 1:
+        if work == works[0]:
             entered.set()
             assert release.wait(SOON)
 
     bench.during = block
-    bench.put(1, 2, 3)
-    first = threading.Thread(target=bench.kworkers.do)
-    first.start()
+    bench.put(*works)
+    kworker = threading.Thread(target=bench.kworkers.do)
+    kworker.start()
     assert entered.wait(SOON)
-    for _ in range(2):
+    return kworker, release
+
+
+def test_a_kworker_that_gets_no_processor_keeps_its_turn() -> None:
+    bench = Bench()
+    kworker, release = held_up_at(bench, 1, 2)
+    for _ in range(PATIENCE):  # the first has nothing to compare with
+        bench.watchdog.tick()
+    assert not bench.kworkers.asked
+    release.set()
+    kworker.join(SOON)
+    assert bench.done == [1, 2]
+
+
+def test_its_patience_begins_anew_with_each_work() -> None:
+    bench = Bench()
+
+    def late(_work: Any) -> None:
+        for _ in range(PATIENCE):
+            bench.watchdog.tick()
+
+    bench.during = late
+    bench.put(1, 2, 3)
+    bench.kworkers.do()
+    assert bench.done == [1, 2, 3]
+    assert not bench.kworkers.asked
+
+
+def test_another_kworker_goes_on_when_one_is_held_up() -> None:
+    bench = Bench()
+    kworker, release = held_up_at(bench, 1, 2, 3)
+    for _ in range(PATIENCE + 1):
         bench.watchdog.tick()
     bench.kworkers.do()
     assert bench.done == [2, 3]
     bench.put(4)
     release.set()
-    first.join(SOON)
+    kworker.join(SOON)
     assert bench.done == [2, 3, 1]  # whoever was held up leaves the rest to others
     bench.kworkers.do()
     assert bench.done == [2, 3, 1, 4]
+
+
+def test_with_nothing_behind_it_no_other_kworker_is_asked() -> None:
+    bench = Bench()
+    kworker, release = held_up_at(bench, 1)
+    for _ in range(PATIENCE + 1):
+        bench.watchdog.tick()
+    assert not bench.kworkers.asked
+    bench.put(2)
+    bench.kworkers.do()
+    release.set()
+    kworker.join(SOON)
+    assert bench.done == [2, 1]
 
 
 def at(bench: Bench, in_order: bool = True) -> Any:
