@@ -246,6 +246,7 @@ def test_short_commands_are_direct(client: Client) -> None:
         frames.query_directory(),
     ):
         assert is_direct(client, frame)
+        assert is_direct(client, frame, alone=False)
 
 
 @pytest.mark.parametrize("few", [True, False])
