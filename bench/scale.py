@@ -3,6 +3,11 @@
 Each subject is built up in tenths: connections that are logged on, files held open, directories
 watched, entries of a tree that is listed.  The first tenth's time for each beside the last one's
 tells whether anything grows faster than the number; memory (PSS) is the server's, all processes.
+A second table has what happens once, beside another client: all open files told to an
+administrator, or closed because their connection is lost; and what one large folder is asked.
+
+Where the system does not allow that many descriptors, ``--guest`` runs all of it in a Linux guest
+of its own (tests/vm), whose processor is emulated: time is then comparable with itself only.
 """
 
 from __future__ import annotations
@@ -10,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,19 +23,28 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bench import cpu
+from bench import cpu, in_guest, large_folder, moments
+from bench.burst import DEPTH, Opener
 from bench.client import connect, earn
 from bench.contenders import MANY_CLIENTS, shares
-from ksmbd.wire.access import FILE_DIRECTORY_FILE, FILE_LIST_DIRECTORY, GENERIC_READ
+from bench.moments import Moment, moment
+from ksmbd.wire.access import FILE_DIRECTORY_FILE, FILE_LIST_DIRECTORY
 from ksmbd.wire.status import NtStatus
 from tests.support.client import Client
-from tests.support.live import LiveServer
+from tests.support.live import ROOT, LiveServer
 from tests.support.peers import Peer
 
 TENTHS: Final = 10
-FILES: Final = 1000  # that are opened again and again
 A_FOLDER: Final = 1000  # entries
 PENDING: Final = 500  # requests that wait on one connection
+VIEWS: Final = ("status", "metrics")
+SUBJECTS: Final = {  # how many of each, unless it is told
+    "connections": 1000,
+    "opens": 100_000,
+    "watches": 10_000,
+    "files": 1_000_000,  # in folders of a thousand
+    "entries": 100_000,  # of one folder
+}
 LIMITS: Final = {"max open files": "0"} | MANY_CLIENTS
 
 Step = Callable[[int], None]  # does it for number i
@@ -50,15 +65,15 @@ class Row(NamedTuple):
         return (self.after_mib - self.before_mib) * (1 << 20) / self.count
 
 
-def grow(subject: str, peer: Peer, count: int, step: Step) -> Row:
-    """Do *step* for 0 to *count*, in tenths."""
+def grow(subject: str, peer: Peer, count: int, step: Step, each: int = 1) -> Row:
+    """Do *step* for 0 to *count*, in tenths; it does *each* at a time, from that number on."""
     before = cpu.memory_mib(peer.pid)
     times = []
-    tenth = max(count // TENTHS, 1)
+    tenth = max(count // TENTHS // each, 1) * each
     for start in range(0, count, tenth):
         numbers = range(start, min(start + tenth, count))
         begun = time.perf_counter()
-        for number in numbers:
+        for number in numbers[::each]:
             step(number)
         times.append((time.perf_counter() - begun) / len(numbers) * 1e6)
     return Row(subject, count, times[0], times[-1], before, cpu.memory_mib(peer.pid))
@@ -74,20 +89,60 @@ def connections(peer: Peer, count: int) -> Row:
         return grow("connections, logged on", peer, count, step)
 
 
-def opens(peer: Peer, count: int) -> Iterator[Row]:
-    """Files held open, and their closing."""
-    for number in range(FILES):
-        (peer.path() / f"scale_{number}").touch()
-    client, link = connect(peer)
-    held = []
+def opens(server: LiveServer, count: int, told: list[Moment]) -> Iterator[Row]:
+    """Files held open, each another one; then half are closed, and half by a lost connection."""
+    for number in range(count):
+        path = server.path() / opened(number).replace("\\", "/")
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    client, link = connect(server)
+    witness, other_link = connect(server)
+    idle = moments.descriptors(server.pid)
+    opener = Opener(client, link, opened(0))
+    held: list[bytes] = []
 
     def step(number: int) -> None:
-        name = f"scale_{number % FILES}"
-        held.append(client.open(name, desired_access=GENERIC_READ, share_access=7))
+        held.extend(opener.open(map(opened, range(number, min(number + DEPTH, count)))))
 
-    yield grow("open files", peer, count, step)
-    yield grow("closing them", peer, count, lambda number: _done(client, held[number]))
-    link.close()
+    yield grow("open files", server, count, step, DEPTH)
+    for view in VIEWS:
+        told.append(moment(f"ksmbd-control {view} of them", server, witness, ask(server, view)))
+    half = count // 2
+
+    def step_back(number: int) -> None:
+        opener.close(held[number : min(number + DEPTH, half)])
+
+    yield grow("closing half of them", server, half, step_back, DEPTH)
+
+    def lose() -> moments.Done:
+        link.close()
+        return lambda: moments.descriptors(server.pid) <= idle
+
+    told.append(moment(f"losing the connection of {count - half:,}", server, witness, lose))
+    other_link.close()
+
+
+def opened(number: int) -> str:
+    return f"scale_{number // A_FOLDER:04}\\file_{number:07}"
+
+
+def ask(server: LiveServer, view: str) -> Callable[[], moments.Done]:
+    """Run ksmbd-control."""
+    command = [sys.executable, "-m", "control", "--run-dir", str(server.run_folder), view]
+
+    def begin() -> moments.Done:
+        asking = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+        def done() -> bool:
+            if asking.poll() is None:
+                return False
+            if asking.returncode:
+                raise SystemExit(f"{' '.join(command)}: {asking.returncode}")
+            return True
+
+        return done
+
+    return begin
 
 
 def _done(client: Client, file: object) -> None:
@@ -159,35 +214,54 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def measure(folder: Path, chosen: argparse.Namespace) -> list[Row]:
-    """All subjects against one server of ours."""
+def measure(folder: Path, chosen: argparse.Namespace) -> Iterator[str]:
+    """All subjects against one server of ours, as tables."""
+    told: list[Moment] = []
     with LiveServer(folder, shares=shares(folder), globals_=LIMITS) as server:
-        rows = [connections(server, chosen.connections)]
-        rows += opens(server, chosen.opens)
-        rows += [watches(server, chosen.watches), tree(server, chosen.files)]
-    return rows
+        rows: list[Row] = []
+        if chosen.connections:
+            rows.append(connections(server, chosen.connections))
+        if chosen.opens:
+            rows += opens(server, chosen.opens, told)
+        if chosen.watches:
+            rows.append(watches(server, chosen.watches))
+        if chosen.files:
+            rows.append(tree(server, chosen.files))
+        yield markdown(rows)
+        if chosen.entries:
+            answers = large_folder.measure(server, chosen.entries, told)
+            yield f"A folder of {chosen.entries:,}\n\n{large_folder.markdown(answers)}"
+    yield moments.markdown(told)
+
+
+def options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
+    for subject, number in SUBJECTS.items():
+        text = f"0: none (default: {number})"
+        parser.add_argument(f"--{subject}", type=int, default=number, metavar="N", help=text)
+    parser.add_argument("--folder", type=Path, help="where the files are made (default: TMPDIR)")
+    parser.add_argument("--guest", action="store_true", help="in a guest, as its root")
+    parser.add_argument("--memory", type=int, default=6144, metavar="MIB", help="of the guest")
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
-    for subject, number in (
-        ("connections", 1000),
-        ("opens", 100_000),
-        ("watches", 10_000),
-        ("files", 1_000_000),
-    ):
-        parser.add_argument(f"--{subject}", type=int, default=number, metavar="N")
-    parser.add_argument("--folder", type=Path, help="where the files are made (default: TMPDIR)")
+    parser = options()
     chosen = parser.parse_args(arguments)
+    if chosen.guest:
+        return in_guest.run([f"--{name}={getattr(chosen, name)}" for name in SUBJECTS], chosen)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = max(chosen.opens, 4 * chosen.connections, chosen.watches) + 1024
     if wanted > hard != resource.RLIM_INFINITY:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
         except (ValueError, PermissionError):
-            parser.error(f"this takes {wanted} descriptors, and no more than {hard} are allowed")
+            parser.error(
+                f"this takes {wanted} descriptors, and no more than {hard} are allowed: see --guest"
+            )
     with tempfile.TemporaryDirectory(prefix="ksmbd-scale-", dir=chosen.folder) as name:
-        print(markdown(measure(Path(name), chosen)))
+        for table in measure(Path(name), chosen):
+            print(table, flush=True)
     return 0
 
 

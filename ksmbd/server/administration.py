@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from ksmbd.server import file_security
@@ -73,7 +72,7 @@ def number_of(open: Open) -> int:
 
 
 def _opens(server: Server, message: OpensRequest) -> OpensResponse:
-    opens = sorted(server.opens.all(), key=attrgetter("creation_time"))
+    opens = server.opens.all()  # those that stay keep their order from page to page
     page: list[_Row] = []
     size = 0
     for open in opens[message.start :]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import resource
+import sys
 from typing import Final
 
 log = logging.getLogger("ksmbd")
 
 MOST: Final = 1 << 20  # the kernel's own limit as it comes
-RESERVE: Final = 256  # listeners, logs, shares, the loop, watched folders
+RESERVE: Final = 256  # listeners, logs, shares, the loop, watched folders, listings, new clients
 
 
 def raise_limit() -> int:
@@ -38,3 +39,10 @@ def check(max_open_files: int, max_connections: int, limit: int | None = None) -
             "max connections = %d want %d: raise LimitNOFILE (ulimit -n)",
             *(limit, max_open_files, max_connections, needed),
         )
+
+
+def for_files(limit: int | None = None) -> int:
+    """From which descriptor on no more files are opened, so that all else goes on."""
+    if limit is None:
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit - min(RESERVE, limit // 4)

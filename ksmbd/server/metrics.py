@@ -24,6 +24,7 @@ from ksmbd.server.listener import Admission
 from ksmbd.server.pool import Pool, PoolFigures
 from ksmbd.state.server import Server
 from ksmbd.state.tally import Event
+from ksmbd.vfs.syscalls import descriptors_in_use
 from ksmbd.wire.header import Command
 from ksmbd.wire.status import NtStatus
 
@@ -33,7 +34,6 @@ _FAILED: Final = 0x80000000  # the bit of warnings and errors
 _A_STEP: Final = NtStatus.MORE_PROCESSING_REQUIRED  # of every log-on
 _STAT: Final = Path("/proc/self/statm")  # pages
 _SELF: Final = Path("/proc/self/stat")
-_FDS: Final = "/proc/self/fd"
 _STARTED: Final = 22 - 3  # of starttime in stat, behind the name
 _KINDS: Final = ("oplock", "lease")
 
@@ -240,7 +240,7 @@ FAMILIES: Final = (
     Row("process_virtual_memory_bytes", "gauge", "Address space.",
         _one(lambda moment: moment.memory[0])),
     Row("process_open_fds", "gauge", "Descriptors in use.",
-        _one(lambda _: len(os.listdir(_FDS)))),
+        _one(lambda _: descriptors_in_use())),
     Row("process_max_fds", "gauge", "How many there may be.",
         _one(lambda _: resource.getrlimit(resource.RLIMIT_NOFILE)[0])),
     Row("process_start_time_seconds", "gauge", "When the process began, since 1970.",

@@ -347,6 +347,7 @@ class Daemon:
             settings=new,
             interfaces=Network(settings.interfaces, self.listening),
         )
+        self.server.opens.descriptors = descriptors.for_files()
         self.notify_reader = NotifyReader(self.server.notify)
         self.server.notify.local = self.notify_reader
         local = self.server.caching.local

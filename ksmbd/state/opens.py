@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ksmbd.state import local_locks
 from ksmbd.state.holder import After
 from ksmbd.vfs import afp_info, credentials
+from ksmbd.vfs.syscalls import descriptors_in_use
 from ksmbd.wire.change_notify import ACTION_ADDED, CHANGE_FILE_NAME
 from ksmbd.wire.status import NtStatus, NtStatusError, from_oserror
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("ksmbd.vfs")
 
 NO_ID = 0xFFFF_FFFF_FFFF_FFFF
+_SOON: Final = 64  # descriptors, before there are none for files: of opens under way
 
 
 class Opens:
@@ -41,6 +44,9 @@ class Opens:
         self.inodes = inodes
         self.notify = notify
         self.limit = limit
+        self.descriptors = sys.maxsize  # the first of those that are kept for all else
+        self._short = False  # of descriptors, nearly; a guess
+        self._told = False  # that they have run out; a guess
         self._random = random
         self._make_room = make_room  # closes one whose client is away; False if there is none
         self._lock = threading.Lock()
@@ -54,10 +60,29 @@ class Opens:
             return list(self._opens.values())
 
     def require_room(self) -> None:
-        """TOO_MANY_OPENED_FILES   ``max open files`` is reached"""
+        """TOO_MANY_OPENED_FILES   ``max open files`` is reached, or few descriptors are left"""
         while len(self._opens) >= self.limit:
             if not self._make_room():
                 raise NtStatusError(NtStatus.TOO_MANY_OPENED_FILES, f"limit {self.limit}")
+        while self._short and not self._has_descriptors():
+            if not self._make_room():
+                raise NtStatusError(NtStatus.TOO_MANY_OPENED_FILES, "descriptors")
+
+    def _has_descriptors(self) -> bool:
+        """Whether files may have another."""
+        used = descriptors_in_use()
+        self._short = used >= self.descriptors - _SOON
+        if used < self.descriptors:
+            self._told = self._told and self._short
+            return True
+        if not self._told:
+            self._told = True
+            log.warning(
+                "%d descriptors are in use, and no more files are opened, for the sake of clients "
+                "that come and of the server itself: raise LimitNOFILE (ulimit -n)",
+                used,
+            )
+        return False
 
     def add(self, open: Open) -> None:
         """Give it a FileId and make it known, here and in its session.
@@ -77,6 +102,8 @@ class Opens:
             open.volatile_id = volatile_id
             open.persistent_id = int.from_bytes(raw[8:], "little") & (NO_ID >> 1) | 1
             self._opens[volatile_id] = open
+        if open.handle is not None and open.handle.fd >= self.descriptors - _SOON:
+            self._short = True
         session = open.session
         with session.lock:
             if open.tree.connected:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from ksmbd.vfs.depot import DIRECTORY
 from ksmbd.vfs.pattern import compile_pattern, has_wildcards
@@ -20,6 +20,9 @@ from ksmbd.wire.text import is_utf8
 if TYPE_CHECKING:
     from ksmbd.vfs.handle import Handle
     from ksmbd.vfs.root import ShareRoot
+
+
+PORTION: Final = 4096  # names that are kept of a directory at a time
 
 
 class DirEntry(NamedTuple):
@@ -45,10 +48,12 @@ def _matches_short(matches: Callable[[str], object], name: str) -> bool:
 
 
 class Enumeration:
-    """One pass over a directory: "." and ".." first, then a snapshot of its names.
+    """One pass over a directory: "." and ".." first, then its names, read in portions.
 
-    Each name is stat'ed when its turn comes; one that has gone by then, that the share vetoes
-    or that is no UTF-8 is left out, and so is what *sight* does not show. One thread at a time.
+    A directory of one portion is a snapshot; of a larger one the kernel gives each name that
+    stays once, and may or may not give those that come or go meanwhile. Each name is stat'ed when
+    its turn comes; one that has gone by then, that the share vetoes or that is no UTF-8 is left
+    out, and so is what *sight* does not show. One thread at a time.
     """
 
     def __init__(self, handle: Handle, sight: Shows | None = None) -> None:
@@ -56,13 +61,14 @@ class Enumeration:
         self._sight = sight
         self._root = handle.root
         self._fd = -1
+        self._rest: os._ScandirIterator[str] | None = None  # while there may be another portion
         self._entries: Iterator[DirEntry] = iter(())
         self._pushed: list[DirEntry] = []
         self._reader = NameReader()
         self.is_long = False  # as far as is known; for whoever lists
 
     def restart(self, pattern: str) -> None:
-        """Take a new snapshot, of names that match *pattern*. OSError if it cannot be listed."""
+        """Begin again, with names that match *pattern*. OSError if it cannot be listed."""
         self.close()
         self.is_long = False
         self._fd = os.open(proc_path(self._handle.fd), os.O_RDONLY | os.O_DIRECTORY)
@@ -70,15 +76,11 @@ class Enumeration:
         if pattern and not has_wildcards(pattern) and pattern not in (".", ".."):
             self._entries = self._produce(self._single(pattern))
             return
-        listed = os.listdir(self._fd)
-        if DIRECTORY in listed:
-            listed.remove(DIRECTORY)
-        if pattern != "*":
-            short = self._root.options.short_names
-            listed = [n for n in listed if matches(n) or (short and _matches_short(matches, n))]
+        self._rest = os.scandir(self._fd)
+        names = self._wanted(self._portion(), None if pattern == "*" else matches)
         dots = [name for name in (".", "..") if matches(name)]
         first = [DirEntry(name, self._stat_dot(name)) for name in dots]
-        self._entries = chain(first, self._produce(listed))
+        self._entries = chain(first, self._produce(names))
 
     def next(self) -> DirEntry | None:
         """The next entry, None after the last."""
@@ -100,11 +102,42 @@ class Enumeration:
         fd, self._fd = self._fd, -1
         self._entries = iter(())
         self._pushed.clear()
+        self._end()
         if fd >= 0:
             os.close(fd)
 
     def __del__(self) -> None:
         self.close()
+
+    def _end(self) -> None:
+        """All names have been read."""
+        rest, self._rest = self._rest, None
+        if rest is not None:
+            rest.close()
+
+    def _portion(self) -> list[str]:
+        """The next names; none after the last."""
+        if self._rest is None:
+            return []
+        names = [entry.name for entry in islice(self._rest, PORTION)]
+        if len(names) < PORTION:
+            self._end()
+        return names
+
+    def _wanted(self, portion: list[str], matches: Callable[[str], bool] | None) -> Iterator[str]:
+        """Those of *portion*, and of all after it, that match."""
+        short = self._root.options.short_names
+        while portion:
+            if DIRECTORY in portion:
+                portion.remove(DIRECTORY)
+            if matches is not None:
+                portion = [
+                    name
+                    for name in portion
+                    if matches(name) or (short and _matches_short(matches, name))
+                ]
+            yield from portion
+            portion = self._portion()
 
     def _single(self, name: str) -> list[str]:
         """A name without wildcards: no need to read the directory for it."""
@@ -120,7 +153,7 @@ class Enumeration:
             return [] if found is None else [found]
         return [name]
 
-    def _produce(self, names: list[str]) -> Iterator[DirEntry]:
+    def _produce(self, names: Iterable[str]) -> Iterator[DirEntry]:
         """Stat each name when it is asked for."""
         fd, veto, reader = self._fd, self._root.vetoed, self._reader
         follow, sight = self._root.options.follow_symlinks, self._sight

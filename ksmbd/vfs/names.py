@@ -6,7 +6,9 @@ it was read. Our own changes are entered into the table, so that filling a direc
 read it again for each new name; since a local process may have changed the directory between
 our look and our change, such a table is read afresh after a second at the latest.
 
-Of a very large directory hashes are kept, which tell that a name is free: vfs.hashed_names.
+Of a very large directory hashes are kept, which tell that a name is free: vfs.hashed_names. A
+name that may be there is looked for in the directory, which makes no new table. Such a directory
+is read by one thread at a time: who waits for it mostly finds a table then.
 
 A large directory that changes all the same is followed: the kernel tells of each name that comes
 or goes, ours too, and its table is read no more.
@@ -18,6 +20,7 @@ import os
 import threading
 import unicodedata
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -33,6 +36,7 @@ from ksmbd.wire.text import is_utf8, upcase
 MAX_NAMES: Final = 1 << 18  # in all tables of a share; some 60 MiB
 MAX_HASHED: Final = 1 << 22  # in one directory; of more it is always read whether a name is free
 FOLLOWED: Final = 1000  # names; a smaller directory is read again as quickly
+LARGE: Final = 4 << 20  # bytes of a directory; tens of thousands of names at least
 _MAX_OWN: Final = 1024
 _PROVISIONAL: Final = 1_000_000_000  # ns
 
@@ -85,9 +89,10 @@ class _Table:
         """As :meth:`look_up`, or that it must be looked up in the directory."""
         if self.hashed is None:
             return self.look_up(name, same_form)
-        if may_be_made(name) or any(map(self.hashed.may_have, _forms(name, same_form))):
+        if may_be_made(name):
             return _UNKNOWN
-        return None
+        possible = list(filter(self.hashed.may_have, _forms(name, same_form)))
+        return (self.hashed.spelling(possible[0]) or _UNKNOWN) if possible else None
 
     def look_up(self, name: str, same_form: bool) -> str | None:
         """The on-disk spelling of *name*, see :meth:`FoldedNames.find`."""
@@ -119,6 +124,7 @@ class FoldedNames:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._large = threading.Lock()  # held while a large directory is read, taken before _lock
         self._lock = threading.Lock()
         self._tables: OrderedDict[Key, _Table] = OrderedDict()  # by self._lock
         self._total = 0  # names in all tables; by self._lock
@@ -132,14 +138,31 @@ class FoldedNames:
         directory that the user may not list is one without such names, whoever else has had it
         read.
         """
+        found, table = self._tell(dir_fd, name, same_form)
+        if isinstance(found, _Unknown):
+            if os.fstat(dir_fd).st_size < LARGE:
+                return self._read(dir_fd, name, same_form, table)
+            with self._large:  # all its names take much memory, and for long the interpreter
+                found, table = self._tell(dir_fd, name, same_form)
+                if isinstance(found, _Unknown):
+                    return self._read(dir_fd, name, same_form, table)
+        return found if found is not None and _may_list(dir_fd) else None
+
+    def _tell(
+        self, dir_fd: int, name: str, same_form: bool
+    ) -> tuple[str | _Unknown | None, _Table | None]:
+        """What is known of *name* without reading the directory, and by which table."""
         key, stamp = _identify(dir_fd)
         with self._lock:
             table = self._valid(key, stamp)
-            found = _UNKNOWN if table is None else table.tell(name, same_form)
-        if not isinstance(found, _Unknown):
-            return found if found is not None and _may_list(dir_fd) else None
+            return (_UNKNOWN if table is None else table.tell(name, same_form)), table
+
+    def _read(self, dir_fd: int, name: str, same_form: bool, table: _Table | None) -> str | None:
+        """Look *name* up in the directory, of which *table* has hashes that may have it."""
         try:
-            return self._scan(dir_fd, key, stamp, name, same_form)
+            if table is None or may_be_made(name):
+                return self._scan(dir_fd, name, same_form)
+            return self._search(dir_fd, table, name, same_form)
         except PermissionError:
             return None
 
@@ -218,8 +241,26 @@ class FoldedNames:
         if self._total > MAX_NAMES:
             self._drop(next(iter(self._tables)))
 
-    def _scan(self, dir_fd: int, key: Key, stamp: _Stamp, name: str, same_form: bool) -> str | None:
+    def _search(self, dir_fd: int, table: _Table, name: str, same_form: bool) -> str | None:
+        """Look for *name* alone; remember its spelling if nothing has changed meanwhile."""
+        key, stamp = _identify(dir_fd)
+        with self._lock:
+            self._catch_up()
+            before = (stamp, table.stamp, self._followed.told(key))
+        found = _spelled_in(dir_fd, _forms(name, same_form))
+        key, stamp = _identify(dir_fd)
+        with self._lock:
+            unchanged = self._valid(key, stamp) is table
+            after = (stamp, table.stamp, self._followed.told(key))
+            if found is not None and unchanged and after == before and table.hashed is not None:
+                self._total -= table.weight
+                table.hashed.spell(found)
+                self._total += table.weight
+        return found
+
+    def _scan(self, dir_fd: int, name: str, same_form: bool) -> str | None:
         """Look *name* up in the directory; keep the table if its time stamps allow."""
+        key, stamp = _identify(dir_fd)
         now = self._clock()  # before reading: what comes after is not covered
         with self._lock:
             self._catch_up()
@@ -290,6 +331,21 @@ def _settle(names: dict[str, str], listed: list[str]) -> set[str]:
             alike.add(folded)
             names[folded] = min(names[folded], name)
     return alike
+
+
+def _spelled_in(dir_fd: int, forms: Sequence[str]) -> str | None:
+    """How the directory has the first of these names that it has in any letter case."""
+    wanted = list(map(upcase, forms))
+    lengths = set(map(len, wanted))  # folding keeps it
+    alike: dict[str, str] = {}
+    with os.scandir(proc_path(dir_fd)) as listing:
+        for entry in listing:
+            name = entry.name
+            if name == DIRECTORY:
+                continue
+            if len(name) in lengths and (folded := upcase(name)) in wanted and is_utf8(name):
+                alike[folded] = min(name, alike.get(folded, name))
+    return next((alike[folded] for folded in wanted if folded in alike), None)
 
 
 def _may_list(dir_fd: int) -> bool:

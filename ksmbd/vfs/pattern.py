@@ -76,8 +76,11 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
     folded = re.sub(r"\*+", "*", folded)
     if _WILDCARDS.search(folded.replace("*", "").replace("?", "")):
         return _DosPattern(folded).matches
-    matches = re.compile(_regular_expression(folded), re.DOTALL).fullmatch
-    return lambda name: matches(upcase(name)) is not None
+    if folded.isascii():  # upcase() makes no ASCII letter of another character
+        anycase = re.compile(_regular_expression(folded), re.DOTALL | re.ASCII | re.IGNORECASE)
+        return lambda name: anycase.fullmatch(name) is not None
+    exact = re.compile(_regular_expression(folded), re.DOTALL)
+    return lambda name: exact.fullmatch(upcase(name)) is not None
 
 
 def compile_patterns(patterns: Iterable[str]) -> Callable[[str], bool] | None:

@@ -8,11 +8,15 @@ from bench import scale
 
 
 def test_every_subject_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
-    small = ["--connections", "10", "--opens", "30", "--watches", "10", "--files", "1000"]
-    assert scale.main(small) == 0
+    small = {"connections": 10, "opens": 200, "watches": 10, "files": 1000, "entries": 500}
+    assert scale.main([f"--{name}={number}" for name, number in small.items()]) == 0
     table = capsys.readouterr().out
-    for subject in ("connections", "open files", "closing them", "watched", "listed folders"):
+    for subject in ("connections", "open files", "closing half", "watched", "listed folders"):
         assert subject in table
+    for subject in ("status of them", "losing the connection of 100", "8 clients listing 500"):
+        assert subject in table
+    for question in ("first page", "a name that is not there", "the whole listing"):
+        assert question in table
 
 
 def test_times_are_of_the_first_and_the_last_tenth(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,11 @@ import threading
 
 import pytest
 
+from ksmbd.state import opens as module
 from ksmbd.state.open import Open
 from ksmbd.state.opens import NO_ID
 from ksmbd.vfs import credentials
+from ksmbd.vfs.syscalls import descriptors_in_use
 from ksmbd.wire.access import FILE_READ_DATA, FILE_WRITE_DATA
 from ksmbd.wire.status import NtStatus, NtStatusError
 from tests.support.client import Client, ready
@@ -67,6 +69,35 @@ def test_the_limit_counts_every_clients_opens(client: Client) -> None:
         assert each.status(each.frames.create("x")) is NtStatus.TOO_MANY_OPENED_FILES
     opens.close(third)
     made(other)
+
+
+def test_files_leave_descriptors_for_all_else(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    opens = client.engine.server.opens
+    held = [made(client, f"file{number}") for number in range(2)]
+    opens.descriptors = descriptors_in_use() + 1
+    made(client, "the last one")
+    for name in ("another", "file0", "file0"):
+        assert client.status(client.frames.create(name)) is NtStatus.TOO_MANY_OPENED_FILES
+    assert sorted(os.listdir(client.engine.folder)) == ["file0", "file1", "the last one"]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "LimitNOFILE" in caplog.text
+    for open in held:
+        opens.close(open)
+    made(client, "another")
+
+
+def test_once_descriptors_are_free_again_they_are_counted_no_more(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opens = client.engine.server.opens
+    opens.descriptors = descriptors_in_use() + 2
+    made(client)  # shows that there are few left
+    opens.descriptors = 1 << 20
+    made(client)
+    monkeypatch.setattr(module, "descriptors_in_use", lambda: pytest.fail("an open is to be quick"))
+    made(client)
 
 
 def test_an_open_into_a_tree_that_is_gone_is_refused(client: Client) -> None:

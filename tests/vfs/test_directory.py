@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from ksmbd.vfs import directory as module
 from ksmbd.vfs.directory import Enumeration
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.root import ShareRoot
@@ -180,3 +182,82 @@ def test_a_directory_that_was_moved_out_of_the_share_shows_nothing_around_it(
     dots = {entry.name: entry.stat.ino for entry in iter(share_of_it.next, None)}
     inside = (tmp_path / "outside/b").stat().st_ino
     assert dots == {".": inside, "..": inside}
+
+
+@pytest.fixture
+def portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PORTION", 3)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 9, 10])
+def test_a_directory_of_many_portions_is_listed_whole(
+    share: ShareRoot, disk: Path, listing: Lister, portions: None, count: int
+) -> None:
+    made = {f"file {number}" for number in range(count)}
+    for name in made:
+        (disk / name).touch()
+    found = names(listing(share))
+    assert found[:2] == [".", ".."]
+    assert sorted(found[2:]) == sorted(made)
+
+
+def test_a_pattern_is_looked_for_in_every_portion(
+    share: ShareRoot, disk: Path, listing: Lister, portions: None
+) -> None:
+    for number in range(30):
+        (disk / f"file {number}").touch()
+    assert names(listing(share, pattern="FILE 2?")) != []
+    assert sorted(names(listing(share, pattern="FILE 2?"))) == [f"file 2{n}" for n in range(10)]
+    assert names(listing(share, pattern="a*")) == []
+
+
+def test_what_is_deleted_as_it_is_listed_is_listed_whole(
+    share: ShareRoot, disk: Path, listing: Lister, portions: None
+) -> None:
+    made = {f"file {number}" for number in range(100)}
+    for name in made:
+        (disk / name).touch()
+    entries = listing(share)
+    seen = []
+    for entry in iter(entries.next, None):
+        if entry.name not in (".", ".."):
+            seen.append(entry.name)
+            (disk / entry.name).unlink()
+    assert sorted(seen) == sorted(made)
+
+
+def test_of_a_large_directory_a_portion_is_kept(
+    share: ShareRoot, disk: Path, listing: Lister, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PORTION", 100)
+    folder = disk / "many"
+    folder.mkdir()
+    for number in range(4000):
+        os.close(os.open(folder / f"{number:0100}", os.O_CREAT | os.O_WRONLY))
+    tracemalloc.start()
+    try:
+        entries = [listing(share, "many") for _ in range(20)]
+        for each in entries:
+            assert len(each.batch(50)) == 50
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 20 * 4000 * 100 / 4, "the names of the whole directory, twenty times"
+
+
+def test_an_enumeration_that_is_given_up_keeps_no_descriptor(
+    share: ShareRoot, disk: Path, listing: Lister, portions: None
+) -> None:
+    for number in range(30):
+        (disk / f"file {number}").touch()
+    with share.resolve("") as entry:
+        handle = share.open(entry, read=True, write=False)
+    before = len(os.listdir("/proc/self/fd"))
+    entries = handle.entries()
+    entries.restart("*")
+    entries.batch(5)
+    entries.restart("f*")
+    entries.batch(5)
+    entries.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+    handle.close()

@@ -54,3 +54,22 @@ def test_what_is_removed_and_was_not_there_changes_nothing() -> None:
     names = made("one")
     names.remove("two")
     assert names.weight == 0
+
+
+def test_a_spelling_goes_with_the_name_and_with_another_that_is_alike() -> None:
+    names = made("One", "two", "three")
+    for name in ("One", "two"):
+        names.spell(name)
+    assert [names.spelling(name) for name in ("ONE", "TWO", "THREE")] == ["One", "two", None]
+    assert names.weight == 2
+    names.remove("One")
+    names.add("TWO")
+    assert names.spelling("one") is names.spelling("two") is None
+
+
+def test_so_many_spellings_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashed_names, "MAX_SPELLED", 2)
+    names = made("a", "b", "c")
+    for name in "abc":
+        names.spell(name)
+    assert [names.spelling(name) for name in "ABC"] == [None, "b", "c"]

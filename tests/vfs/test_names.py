@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,6 +56,20 @@ def scans(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return listdir(fd)
 
     monkeypatch.setattr(os, "listdir", counted)
+    return seen
+
+
+@pytest.fixture
+def searches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows with each directory searched for one name."""
+    seen: list[int] = []
+    searched = module._spelled_in
+
+    def counted(dir_fd: int, forms: Sequence[str]) -> str | None:
+        seen.append(dir_fd)
+        return searched(dir_fd, forms)
+
+    monkeypatch.setattr(module, "_spelled_in", counted)
     return seen
 
 
@@ -206,7 +221,11 @@ def test_of_names_that_fold_alike_the_choice_is_fixed(
 
 
 def test_memory_is_bounded(
-    clock: Clock, tmp_path: Path, scans: list[int], monkeypatch: pytest.MonkeyPatch
+    clock: Clock,
+    tmp_path: Path,
+    scans: list[int],
+    searches: list[int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "MAX_NAMES", 10)
     names = FoldedNames(clock)
@@ -226,7 +245,7 @@ def test_memory_is_bounded(
         (tmp_path / "x0" / name).touch()
     for fd in (fds[0], fds[0]):
         assert names.find(fd, "N") == "n"
-    assert len(scans) == 7
+    assert len(scans) + len(searches) == 7
     for fd in fds:
         os.close(fd)
 
@@ -455,14 +474,22 @@ def test_undecodable_names_are_no_names() -> None:
     assert not is_utf8(os.fsdecode(b"\xff"))
 
 
-def test_of_a_very_large_directory_it_is_told_what_is_free_without_reading_it_again(
-    clock: Clock, directory: Path, fd: int, scans: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def hashed(directory: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[FoldedNames]:
+    """The directory has more names than are kept."""
     monkeypatch.setattr(module, "MAX_NAMES", 60)
     monkeypatch.setattr(module, "FOLLOWED", 1)
     for number in range(80):
         (directory / f"old {number}").touch()
-    names = FoldedNames(clock)
+    made = FoldedNames(clock)
+    yield made
+    made.close()
+
+
+def test_of_a_very_large_directory_it_is_told_what_is_free_without_reading_it_again(
+    hashed: FoldedNames, directory: Path, fd: int, scans: list[int], searches: list[int]
+) -> None:
+    names = hashed
     assert names.find(fd, "four") is None
     names.find(fd, "five")  # from the second reading on it is followed
     before = len(scans)
@@ -474,10 +501,92 @@ def test_of_a_very_large_directory_it_is_told_what_is_free_without_reading_it_ag
         names.changed(token, fd, added=name)
     assert len(scans) <= before + 1
     before = len(scans)
-    assert names.find(fd, "ONE") == "One"
-    assert names.find(fd, "NEW 7") == "new 7"
-    assert len(scans) == before + 2
+    for _ in range(3):
+        assert names.find(fd, "ONE") == "One"
+        assert names.find(fd, "NEW 7") == "new 7"
+    assert (len(scans), len(searches)) == (before, 2)
     (directory / "three").unlink()
     assert names.find(fd, "THREE") is None
     assert names.find(fd, "\xe9") is None
-    names.close()
+
+
+@pytest.mark.parametrize("followed", [False, True])
+def test_a_spelling_is_remembered_for_as_long_as_it_is_right(
+    hashed: FoldedNames, directory: Path, fd: int, searches: list[int], followed: bool
+) -> None:
+    assert hashed.find(fd, "free") is None
+    if followed:
+        (directory / "another").touch()
+        assert hashed.find(fd, "free") is None
+    assert [hashed.find(fd, "OLD 7") for _ in range(2)] == ["old 7"] * 2
+    assert len(searches) == 1
+    (directory / "old 7").rename(directory / "Old 7")
+    assert hashed.find(fd, "OLD 7") == "Old 7"
+    (directory / "Old 7").unlink()
+    assert hashed.find(fd, "OLD 7") is None
+
+
+@pytest.mark.parametrize("followed", [False, True])
+def test_what_goes_while_it_is_looked_for_is_not_remembered(
+    hashed: FoldedNames,
+    directory: Path,
+    fd: int,
+    monkeypatch: pytest.MonkeyPatch,
+    followed: bool,
+) -> None:
+    assert hashed.find(fd, "free") is None
+    if followed:
+        (directory / "another").touch()
+        assert hashed.find(fd, "free") is None
+    searched = module._spelled_in
+
+    def slow(dir_fd: int, forms: Sequence[str]) -> str | None:
+        found = searched(dir_fd, forms)
+        (directory / "old 7").unlink(missing_ok=True)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_spelled_in", slow)
+        assert hashed.find(fd, "OLD 7") == "old 7"
+    assert hashed.find(fd, "OLD 7") is None
+
+
+def test_of_names_that_fold_alike_a_very_large_directory_gives_the_same(
+    hashed: FoldedNames, directory: Path, fd: int, searches: list[int]
+) -> None:
+    for name in ("aB", "Ab"):
+        (directory / name).touch()
+    assert hashed.find(fd, "free") is None
+    assert hashed.find(fd, "AB") == "Ab"
+    assert searches
+    assert hashed.find(fd, "e\u0301") is None
+    (directory / "\xe9").touch()
+    assert hashed.find(fd, "E\u0301") == "\xe9"
+    assert hashed.find(fd, "E\u0301", same_form=True) is None
+
+
+def test_those_who_ask_for_a_large_directory_at_once_have_it_read_once(
+    clock: Clock, fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LARGE", 0)
+    names, scans = FoldedNames(clock), []
+    all_have_asked, listdir = threading.Barrier(8), os.listdir
+
+    def slow(fd: int) -> list[str]:
+        scans.append(fd)
+        return listdir(fd)
+
+    monkeypatch.setattr(os, "listdir", slow)
+    found: list[str | None] = []
+
+    def ask() -> None:
+        all_have_asked.wait(30)
+        found.append(names.find(fd, "ONE"))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == ["One"] * 8
+    assert len(scans) == 1

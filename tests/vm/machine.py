@@ -46,12 +46,12 @@ def emulator(suite: str = SUITE) -> list[str]:
     return [*run_inside(root, root / "usr/bin/qemu-system-x86_64"), *data]
 
 
-def arguments(guest: Guest, shared: Path) -> list[str]:
+def arguments(guest: Guest, shared: Path, memory_mib: int = MEMORY_MIB) -> list[str]:
     machine = "q35,usb=off,vmport=off,smbus=off,sata=off"
     folder = f"local,path={shared},mount_tag=shared,security_model=none,multidevs=remap"
     return [
         *("-M", machine, "-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max", "-smp", "2"),
-        *("-m", str(MEMORY_MIB), "-nodefaults", "-no-user-config", "-display", "none"),
+        *("-m", str(memory_mib), "-nodefaults", "-no-user-config", "-display", "none"),
         *("-no-reboot", "-kernel", str(guest.kernel), "-initrd", str(guest.initramfs)),
         *("-append", COMMAND_LINE, "-virtfs", folder),
         *("-netdev", "user,id=net,ipv6=off,net=10.0.2.0/24"),
@@ -67,6 +67,7 @@ def run_script(
     timeout_s: float,
     files: Mapping[str, bytes] | None = None,
     guest: Guest | None = None,
+    memory_mib: int = MEMORY_MIB,
 ) -> Ended:
     """Boot, run, power off; a guest that does not end in time is killed.
 
@@ -78,7 +79,7 @@ def run_script(
         (shared / "script").write_text(script)
         for file, content in (files or {}).items():
             (shared / file).write_bytes(content)
-        output = collect([*command, *arguments(guest, shared)], timeout_s)
+        output = collect([*command, *arguments(guest, shared, memory_mib)], timeout_s)
         return Ended(
             status=int(text) if (text := read(shared / "status").strip()) else None,
             output=output,
