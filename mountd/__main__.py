@@ -48,7 +48,10 @@ def parser() -> argparse.ArgumentParser:
         "--lock", metavar="FILE", help=f"default: {LOCK_NAME} in the run directory"
     )
     options.add_argument(
-        "--with-parent", action="store_true", help="end with the process that started this one"
+        "--with-parent",
+        type=int,
+        metavar="PID",
+        help="end with this process, which started this one",
     )
     options.add_argument("-v", "--verbose", action="store_true", help="say more")
     version = f"[{TOOL}/{os.getpid()}]: INFO: ksmbd-tools version : {__version__}"
@@ -70,7 +73,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         lock.release()
         print(f"ksmbd-mountd: {error}", file=sys.stderr)
         return 1
-    parent = os.getppid() if options.with_parent else 0
     if options.nodetach:
         _lead_group()
     else:
@@ -79,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return status
         log_to_syslog(verbose=options.verbose)
     notify = sd_notify(os.environ.get("NOTIFY_SOCKET"))
-    Daemon(state, run_dir, lock, notify, parent).run()
+    Daemon(state, run_dir, lock, notify, options.with_parent).run()
     return 0
 
 

@@ -32,9 +32,9 @@ class Daemon:
     """Runs until a signal ends it."""
 
     def __init__(
-        self, state: State, run_dir: str, lock: LockFile, notify: SdNotify, parent: int = 0
+        self, state: State, run_dir: str, lock: LockFile, notify: SdNotify, parent: int | None
     ) -> None:
-        """*parent*, if given, is the process with whose end this one ends."""
+        """*parent* is the process with whose end this one ends; it may have ended already."""
         self._state = state
         self._parent = parent
         self._lock = lock
@@ -67,7 +67,7 @@ class Daemon:
 
     def _orphaned(self) -> bool:
         """Whether our parent is gone; its end closes the link, so that nobody has to poll."""
-        return bool(self._parent) and os.getppid() != self._parent
+        return self._parent is not None and os.getppid() != self._parent
 
     def _catch_signals(self) -> None:
         self._wake_send.setblocking(False)

@@ -54,10 +54,12 @@ def common(work: Work, spec: Spec) -> bool:
     """
     request = work.header
     connection = work.connection
-    found = connection.sessions.get(request.session_id)
+    try:
+        found = connection.sessions[request.session_id]
+    except KeyError:
+        return False
     if (
-        found is None
-        or request.flags & _UNCOMMON
+        request.flags & _UNCOMMON
         or found.state is not _VALID
         or found.signing_required
         or found.encrypt_data
@@ -67,8 +69,11 @@ def common(work: Work, spec: Spec) -> bool:
         return False
     tree = None
     if spec.needs == TREE:
-        tree = found.trees.get(request.tree_id)
-        if tree is None or not tree.connected or tree.encrypt_data:
+        try:
+            tree = found.trees[request.tree_id]
+        except KeyError:
+            return False
+        if not tree.connected or tree.encrypt_data:
             return False
     end = found.expiration_time
     if end is not None and spec.needs != NOTHING and work.server.clock() >= end:

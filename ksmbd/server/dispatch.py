@@ -296,7 +296,11 @@ def _command(work: Work) -> bool:
 
 def _checked(work: Work) -> Spec:
     """The ladder of [MS-SMB2] 3.3.5.2; leaves the parsed request in ``work.request``."""
-    spec = COMMANDS.get(work.header.command)
+    spec: Spec | None
+    try:  # no ``get``, for which all threads would contend: docs/locking.md, "Without a lock"
+        spec = COMMANDS[work.header.command]
+    except KeyError:
+        spec = None
     if work.number or spec is None or not checks.common(work, spec):
         checks.related(work)
         if spec is None:

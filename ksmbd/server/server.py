@@ -60,7 +60,7 @@ log = logging.getLogger("ksmbd")
 PERSISTENT_NAME: Final = "persistent.db"  # in the run directory
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 PID_NAME: Final = "ksmbd.pid"  # in the run directory
-MOUNTD: Final = (sys.executable, "-m", "mountd", "--nodetach", "--with-parent")
+MOUNTD: Final = (sys.executable, "-m", "mountd", "--nodetach")
 
 # shutdown, in seconds; together below five
 CLIENTS_S: Final = 1.0
@@ -441,7 +441,8 @@ def _boot_id() -> str:
 
 
 def _mountd_command(options: Options) -> list[str]:
-    command = [*MOUNTD, "--run-dir", str(options.run_dir)]
+    # Our id, for it cannot ask who its parent is if we end before it is there to ask.
+    command = [*MOUNTD, "--with-parent", str(os.getpid()), "--run-dir", str(options.run_dir)]
     if options.config is not None:
         command += ["--config", str(options.config)]
     if options.pwddb is not None:

@@ -9,6 +9,10 @@ when its work item is done.
     armed --reader pops--> reads on
           --watchdog pops--> another thread reads on, the old one leaves
 
+A thread that has a processor, or merely waits for one, is given longer: another would only be one
+more that wants it.  On a busy machine that feeds on itself: each thread that is not scheduled in
+time calls for others, and the requests behind it are handed from one to the next.
+
 The thread sleeps while no reader runs anything itself.
 """
 
@@ -21,40 +25,62 @@ from typing import Final, Protocol
 
 log = logging.getLogger("ksmbd.conn")
 
-TICK_S: Final = 0.005  # a reader is held up if one work item takes one to two ticks
+TICK_S: Final = 0.005  # a reader is held up if one work item takes one to two ticks,
+RUNNING_TICKS: Final = 10  # or so many, as long as its thread runs or could run
 QUIET_TICKS: Final = 20  # without direct work: sleep
 
 
 class Held(Protocol):
     """The reader role in the hands of one thread."""
 
+    thread: int  # its id in the kernel
+
     def promote(self) -> None:
         """Have another thread go on; called by whoever took the entry out of ``armed``."""
 
 
 class Role:
-    """The reader role in the hands of one thread; the key of ``Watchdog.armed``.
+    """The reader role in the hands of the calling thread; the key of ``Watchdog.armed``.
 
     Each holder has its own: a thread that lost the role can never take out the entry of the
     thread that has it now.
     """
 
-    __slots__ = ("promote", "works")
+    __slots__ = ("promote", "thread", "works")
 
     def __init__(self, promote: Callable[[], None]) -> None:
         self.promote = promote
+        self.thread = threading.get_native_id()
         self.works = 0  # run by the holder itself, so far
+
+
+def can_run(thread: int) -> bool:
+    """Whether a thread of ours has a processor, or waits for nothing else; see proc(5)."""
+    try:
+        with open(f"/proc/self/task/{thread}/stat", "rb") as file:
+            return file.read().rpartition(b") ")[2].startswith(b"R")
+    except OSError:  # it has ended
+        return False
 
 
 class Watchdog:
     """One for all connections.  ``threaded=False`` leaves it to the owner to call ``tick``."""
 
-    def __init__(self, *, tick_s: float = TICK_S, threaded: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        tick_s: float = TICK_S,
+        threaded: bool = True,
+        can_run: Callable[[int], bool] = can_run,
+    ) -> None:
+        """*can_run*: whether a thread has a processor, or waits for nothing else."""
         # reader -> number of its work item; every operation on it is atomic by itself
         self.armed: dict[Held, int] = {}
         self.asleep = threaded  # set by the thread, cleared by ``wake``
         self._tick_s = tick_s
-        self._seen: dict[Held, int] = {}  # the thread's own: armed at the last tick
+        self._can_run = can_run
+        # The thread's own: what was armed at the last tick, and at how many in a row.
+        self._seen: dict[Held, tuple[int, int]] = {}
         self._awake = threading.Event()
         self._lock = threading.Lock()
         self._looker: threading.Thread | None = None  # by self._lock
@@ -92,14 +118,20 @@ class Watchdog:
             thread.join()
 
     def tick(self) -> bool:
-        """Replace every reader that is at the same work item as a tick ago; any at work?"""
-        now = self.armed.copy()
-        for reader, item in now.items():
-            if self._seen.get(reader) == item and self.armed.pop(reader, None) is not None:
+        """Replace every reader that is held up at its work item; any at work?"""
+        seen: dict[Held, tuple[int, int]] = {}
+        for reader, item in self.armed.copy().items():
+            before, ticks = self._seen.get(reader, (item, 0))
+            ticks = ticks + 1 if before == item else 1
+            seen[reader] = item, ticks
+            if ticks < 2 or (ticks < RUNNING_TICKS and self._can_run(reader.thread)):
+                continue
+            # It may have gone on meanwhile, and be at its next one.
+            if self.armed.get(reader) == item and self.armed.pop(reader, None) is not None:
                 log.debug("a reader is held up: another goes on")
                 reader.promote()
-        self._seen = now
-        return bool(now)
+        self._seen = seen
+        return bool(seen)
 
     def _loop(self) -> None:
         quiet = 0

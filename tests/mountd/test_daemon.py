@@ -285,8 +285,8 @@ def test_mountd_becomes_a_daemon(bench: Bench, ksmbd: Ksmbd) -> None:
 
 def test_mountd_ends_with_its_parent(bench: Bench, ksmbd: Ksmbd) -> None:
     script = (
-        "import subprocess, sys\n"
-        "process = subprocess.Popen(sys.argv[1:])\n"
+        "import os, subprocess, sys\n"
+        "process = subprocess.Popen([*sys.argv[1:], str(os.getpid())])\n"
         "print(process.pid, flush=True)\n"
         "sys.stdin.read()\n"
     )
@@ -306,6 +306,13 @@ def test_mountd_ends_with_its_parent(bench: Bench, ksmbd: Ksmbd) -> None:
         ksmbd.stop()  # a ksmbd that is the parent ends with it
         assert parent.stdout is not None
         parent.stdout.read()  # ends when mountd, who has it too, does
+
+
+def test_mountd_ends_if_its_parent_did_before_it_could_look(bench: Bench) -> None:
+    """It takes a moment to start; whoever it belongs to then is not who started it."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    assert bench.start("--with-parent", str(gone.pid)).wait(PATIENCE_S) == 0
 
 
 def test_systemd_is_told(bench: Bench, ksmbd: Ksmbd) -> None:

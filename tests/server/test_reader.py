@@ -101,7 +101,7 @@ class Bench:
         ours, self.client = socket.socketpair()
         self.dispatch = FakeDispatch()
         self.pool = Pool(3)
-        self.watchdog = Watchdog(threaded=False)
+        self.watchdog = Watchdog(threaded=False, can_run=lambda thread: False)
         self.buffers = Buffers()
         self.loop = Loop(self.watchdog, self.pool)
         self.transport = TcpTransport(ours, self.buffers, spare=self.loop.spare, run=self.pool.run)
