@@ -95,6 +95,7 @@ class Lane:
     def _go_on(self, turn: _Turn) -> None:
         """On a kworker: one after the other, until none is left or another has the turn."""
         watchdog = self._watchdog
+        turn.role.thread = threading.get_native_id()
         while (work := self._next(turn)) is not None:
             watchdog.arm(turn.role)
             self._run(work)

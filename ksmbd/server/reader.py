@@ -11,11 +11,16 @@ itself: handing a small command to another thread costs as much as the command.
 
 A turn is for FRAMES_A_TURN frames: then others have theirs.
 
-Locks: ``_room`` guards the count of queued works and whether it is paused; a leaf.
+Nothing overtakes what is queued until that has been done or, if it was short and queued after a
+hold-up only, has begun: a client that keeps some requests in flight would else never get out of the
+queue again.
+
+Locks: ``_room`` guards the counts of queued works and whether it is paused; a leaf.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -101,6 +106,7 @@ class Reader:
         self._deaf = False  # written by the holder of the role: the kernel tells us of no frames
         self._room = threading.Lock()
         self._queued = 0  # by self._room; works given to the pool and not run to their end
+        self._ahead = 0  # by self._room; those of them that nothing short may overtake
         self._paused = False  # by self._room
         transport.when_written(self._resume)
 
@@ -221,21 +227,30 @@ class Reader:
             self._cool -= 1
             return False
         alone = self._has_thread or len(self._loop) == 1
-        return self.dispatch.is_direct(work, alone, self._queued > 0)
+        return self.dispatch.is_direct(work, alone, self._ahead > 0)
 
     def _make(self, frame: Buffer) -> Work | None:
         if type(frame) is not memoryview:
             return self.dispatch.receive(self.connection, memoryview(frame))
-        buffer = frame.obj
         work = self.dispatch.receive(self.connection, frame)
-        if work is not None and isinstance(buffer, bytearray):
-            work.release = partial(self._release, work, buffer)
+        if work is not None:
+            work.release = partial(self._release, work, frame)
         return work
 
-    def _release(self, work: Work, buffer: bytearray) -> None:
-        """The work is done: let go of its frame and give the buffer back."""
+    def _release(self, work: Work, frame: memoryview) -> None:
+        """The work is done: let go of its frame and give the buffer back.
+
+        To drop the view is not enough for a kworker: on a free-threaded Python what one thread has
+        made and another drops last is there until the first looks, which may wait in ``recv``.
+        While the reader runs the work itself, the watchdog may look at the view.
+        """
         work.frame = work.message = _NOTHING
-        self._transport.give_back(buffer)
+        buffer = frame.obj
+        if not work.direct:
+            with contextlib.suppress(BufferError):  # somebody still has it: no buffer comes back
+                frame.release()
+        if isinstance(buffer, bytearray):
+            self._transport.give_back(buffer)
 
     def _run_here(self, work: Work, role: Role) -> bool:
         """Run *work* as a kworker on loan; False if the role went to another thread meanwhile."""
@@ -255,11 +270,13 @@ class Reader:
     def _queue(self, work: Work) -> None:
         with self._room:
             self._queued += 1
+            self._ahead += 1
         try:
             if self.dispatch.in_order(work.frame):
                 self._lane.put(work)
             else:
-                self._pool.run(self._run_queued, work)
+                short = self._direct and self.dispatch.is_direct(work, False, False)
+                self._pool.run(self._run_short if short else self._run_queued, work)
         except RuntimeError:
             raise Disconnect("the server is shutting down") from None
 
@@ -283,11 +300,24 @@ class Reader:
         try:
             self.dispatch.run(work)
         finally:
-            with self._room:
-                self._queued -= 1
-                enough = self._paused and self._queued == RESUME_AT
-            if enough:
-                self._resume()
+            self._done(1)
+
+    def _run_short(self, work: Work) -> None:
+        """It was queued after a hold-up; once it has begun, others gain nothing by waiting."""
+        with self._room:
+            self._ahead -= 1
+        try:
+            self.dispatch.run(work)
+        finally:
+            self._done(0)
+
+    def _done(self, ahead: int) -> None:
+        with self._room:
+            self._queued -= 1
+            self._ahead -= ahead
+            enough = self._paused and self._queued == RESUME_AT
+        if enough:
+            self._resume()
 
     def _resume(self) -> None:
         """What we were paused for has ended; the next turn looks whether anything else has not."""

@@ -40,7 +40,7 @@ class Held(Protocol):
 
 
 class Role:
-    """The reader role in the hands of the calling thread; the key of ``Watchdog.armed``.
+    """The reader role in the hands of one thread, the calling one; the key of ``Watchdog.armed``.
 
     Each holder has its own: a thread that lost the role can never take out the entry of the
     thread that has it now.
