@@ -63,6 +63,8 @@ def query_directory(work: Work, req: QueryDirectoryRequest) -> Reply:
     with open.scan_lock:
         entries, first = _scan(open, req, pattern) if work.memo is None else work.memo
         work.memo = entries, first  # once begun it is not begun again
+        if entries.is_long:
+            work.needs_kworker()
         listing = _fill(work, open, entries, req)
     if not listing.count:
         raise NtStatusError(NtStatus.NO_SUCH_FILE if first else NtStatus.NO_MORE_FILES, pattern)

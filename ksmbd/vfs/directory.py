@@ -78,6 +78,7 @@ class Enumeration:
             return
         self._rest = os.scandir(self._fd)
         names = self._wanted(self._portion(), None if pattern == "*" else matches)
+        self.is_long = self._rest is not None  # even if little of it matches
         dots = [name for name in (".", "..") if matches(name)]
         first = [DirEntry(name, self._stat_dot(name)) for name in dots]
         self._entries = chain(first, self._produce(names))

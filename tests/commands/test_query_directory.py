@@ -13,6 +13,7 @@ import pytest
 
 from ksmbd.commands.query_directory import SHORT
 from ksmbd.state.work import Work
+from ksmbd.vfs import directory
 from ksmbd.wire import ipc
 from ksmbd.wire.access import FILE_DIRECTORY_FILE, FILE_OPEN, FILE_READ_ATTRIBUTES
 from ksmbd.wire.dir_info import LAYOUTS, fixed_size
@@ -439,6 +440,16 @@ def test_a_short_scan_after_a_long_one_is_the_readers(
     for _ in range(2):
         client.call(file.frames.query_directory("file00001", flags=RESTART_SCANS))
     assert len(seen) == 1  # what was long is passed on; the scan it has begun is short
+
+
+def test_a_kworker_looks_through_a_large_directory_for_what_is_not_there(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory, "PORTION", SHORT)
+    file = folder_of(client, 2 * SHORT)
+    seen = passed_on(client.engine, monkeypatch)
+    assert client.status(file.frames.query_directory("a*")) is NO_SUCH
+    assert len(seen) == 1
 
 
 def test_names_no_client_can_understand_are_left_out(client: Client) -> None:
