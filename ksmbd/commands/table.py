@@ -33,7 +33,7 @@ from ksmbd.wire.close import CloseRequest
 from ksmbd.wire.create import CreateRequest
 from ksmbd.wire.echo import EchoRequest
 from ksmbd.wire.flush import FlushRequest
-from ksmbd.wire.header import Command
+from ksmbd.wire.header import HEADER_SIZE, Command
 from ksmbd.wire.ioctl import IoctlRequest
 from ksmbd.wire.lock import LockRequest
 from ksmbd.wire.logoff import LogoffRequest
@@ -108,4 +108,13 @@ COMMANDS: Final[dict[int, Spec]] = {
         or_request=LeaseBreakAcknowledgment,
     ),
 }  # fmt: skip
+# What works on an Open that is there already, and waits on none: where in the frame it has the
+# volatile half of its FileId.
+FILE_IDS: Final[dict[int, int]] = {
+    command: HEADER_SIZE + COMMANDS[command].request.offset_of("volatile_id")
+    for command in (
+        *(Command.FLUSH, Command.READ, Command.WRITE, Command.IOCTL),
+        *(Command.QUERY_DIRECTORY, Command.QUERY_INFO, Command.SET_INFO),
+    )
+}
 # CANCEL has no row: it has no reply and is done by the reader at once, server/dispatch.py.

@@ -276,6 +276,7 @@ class Tapped:
         self._receive = inner.receive
         self.is_direct = inner.is_direct
         self.in_order = inner.in_order
+        self.queued = inner.queued
         self.run = inner.run
 
     def receive(self, connection: Connection, frame: memoryview, /) -> Work | None:

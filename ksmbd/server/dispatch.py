@@ -15,12 +15,12 @@ import struct
 from typing import Final
 
 from ksmbd.commands import smb1_negotiate
-from ksmbd.commands.table import COMMANDS, NOTHING, Spec
+from ksmbd.commands.table import COMMANDS, FILE_IDS, NOTHING, Spec
 from ksmbd.server import checks, unsealing
 from ksmbd.state.connection import Connection
 from ksmbd.state.outbound import interim_signer, refusal, respond
 from ksmbd.state.session import Session
-from ksmbd.state.wait import Wait, Wake
+from ksmbd.state.wait import Elsewhere, Wait, Wake
 from ksmbd.state.work import Answer, Parking, Reply, Work
 from ksmbd.vfs import credentials
 from ksmbd.wire.base import Buffer, WireError
@@ -55,6 +55,7 @@ _DIRECT_COMMANDS: Final = 4  # in a compound; more are not short
 _IDS: Final = struct.Struct("<20xIQ")  # NextCommand, MessageId
 _GLANCE: Final = struct.Struct("<4s8xH6xI")  # ProtocolId, Command, NextCommand
 _U32: Final = struct.Struct("<I")
+_ID: Final = struct.Struct("<Q")
 _MOST_REPLY: Final = 9 << 20  # bytes of data in one frame: the longest READ and what comes with it
 _DIRECT: Final = frozenset(command for command, spec in COMMANDS.items() if spec.direct)
 _IN_ORDER: Final = frozenset((Command.CHANGE_NOTIFY, Command.LOCK))
@@ -124,6 +125,22 @@ def in_order(frame: Buffer) -> bool:
         return False
     protocol, command, _ = _GLANCE.unpack_from(frame)
     return protocol == SMB2_PROTOCOL_ID and command in _IN_ORDER
+
+
+def queued(work: Work) -> None:
+    """Keep what a request names, before a kworker is given it: a CLOSE may be done sooner.
+
+    Those of a compound and in a long sealed frame are not known yet.
+    """
+    if unsealing.is_sealed(work) or work.header.next_command:
+        return
+    try:
+        at = FILE_IDS[work.header.command]
+    except KeyError:
+        return
+    if len(work.frame) >= at + _ID.size:
+        (volatile_id,) = _ID.unpack_from(work.frame, at)
+        work.reserve(volatile_id)
 
 
 def receive(connection: Connection, frame: memoryview) -> Work | None:
@@ -245,7 +262,7 @@ def _taken_over(work: Work) -> None:
 
 def _finish(work: Work) -> None:
     """What is left to do when the last command has been answered, or the connection dropped."""
-    if work.held or work.parked:
+    if work.held or work.parked or work.reserved is not None:
         work.let_go()
     if work.after:
         work.answered()
@@ -321,7 +338,10 @@ def _handle(work: Work, spec: Spec) -> bool:
     try:
         reply = _call(work, spec)
     except Wait as wait:
-        work.let_go(waits=True)
+        if isinstance(wait, Elsewhere):
+            work.go_elsewhere()
+        else:
+            work.let_go(waits=True)
         return not _park(work, wait)
     work.let_go()
     _answer(work, reply)

@@ -152,6 +152,7 @@ class Observing:
         self._observer = observer
         self.is_direct = dispatch.is_direct
         self.in_order = dispatch.in_order
+        self.queued = dispatch.queued
 
     def receive(self, connection: Connection, frame: memoryview, /) -> Work | None:
         arrived = perf_counter_ns()

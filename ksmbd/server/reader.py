@@ -59,6 +59,9 @@ class Dispatch(Protocol):
     def in_order(self, frame: Buffer, /) -> bool:
         """Whether it is to be run after others like it that came before."""
 
+    def queued(self, work: Work, /) -> None:
+        """A kworker will be given it; what comes after it may be done before."""
+
     def receive(self, connection: Connection, frame: memoryview, /) -> Work | None:
         """Make the frame a Work; None if it is done.  Raises Disconnect."""
 
@@ -271,6 +274,7 @@ class Reader:
         with self._room:
             self._queued += 1
             self._ahead += 1
+        self.dispatch.queued(work)
         try:
             if self.dispatch.in_order(work.frame):
                 self._lane.put(work)
@@ -278,6 +282,7 @@ class Reader:
                 short = self._direct and self.dispatch.is_direct(work, False, False)
                 self._pool.run(self._run_short if short else self._run_queued, work)
         except RuntimeError:
+            work.let_go()
             raise Disconnect("the server is shutting down") from None
 
     def _end(self) -> None:

@@ -9,7 +9,8 @@ here, or wait in a queue; were it to end after the second, it would undo what ca
     a newer sequence                         becomes the open's
 
 Open.OutstandingRequestCount is ``users`` and ``parked`` without those that have another sequence
-than the open, which are OutstandingPreRequestCount.  All of it is guarded by ``Open.lock``.
+than the open, which are OutstandingPreRequestCount, and without those on their way, whose sequence
+nobody has looked at yet.  All of it is guarded by ``Open.lock``.
 """
 
 from __future__ import annotations
@@ -41,13 +42,18 @@ def verify(work: Work, open: Open) -> None:
         ahead = (sequence - open.channel_sequence) & 0xFFFF
         if 0 < ahead <= _FARTHEST:
             open.channel_sequence = sequence
-            open.outstanding_pre_request_count = open.users + open.parked
+            open.outstanding_pre_request_count = _under_way(open)
         early = request.flags & REPLAY and open.outstanding_pre_request_count
     # Who has waited was let in already; that it is older now is what the others wait for.
     if (early or ahead > _FARTHEST) and request.command in _MODIFYING and work.wake is None:
         raise NtStatusError(
             NtStatus.FILE_NOT_AVAILABLE, f"channel sequence {sequence}, {ahead} ahead"
         )
+
+
+def _under_way(open: Open) -> int:
+    """Commands at work on it, or waiting.  Caller holds its lock."""
+    return open.users - open.reserved + open.parked
 
 
 def begin_again(open: Open, sequence: int) -> None:
@@ -58,7 +64,7 @@ def begin_again(open: Open, sequence: int) -> None:
     with open.lock:
         if sequence != open.channel_sequence:
             open.channel_sequence = sequence
-            open.outstanding_pre_request_count = open.users + open.parked
+            open.outstanding_pre_request_count = _under_way(open)
 
 
 def wait(work: Work, held: list[Open]) -> None:

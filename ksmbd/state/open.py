@@ -69,6 +69,7 @@ class Open:
         "posix",
         "posix_delete",
         "posix_locking",
+        "reserved",
         "resume_key",
         "scan_lock",
         "session",
@@ -112,6 +113,7 @@ class Open:
         self.lock = threading.Lock()
         self.closed = False  # by self.lock
         self.users = 0  # by self.lock; commands at work on it: its descriptor must stay
+        self.reserved = 0  # by self.lock; those of them that are on their way to a thread
         # By self.lock; see state/channel_sequence.py.
         self.channel_sequence = channel_sequence
         self.outstanding_pre_request_count = 0
@@ -235,17 +237,19 @@ class Open:
                 if other is not self and other.frozen_write_time is not None:
                     other.frozen_write_time = when
 
-    def hold(self, sequence: int) -> bool:
+    def hold(self, sequence: int, reserved: bool = False) -> bool:
         """Keep the descriptor open until :meth:`let_go`; False if the open is closed already.
 
-        *sequence* is the ChannelSequence of the request, for both.
+        *sequence* is the ChannelSequence of the request, for both.  *reserved*: it was here before
+        the CLOSE, which does not matter then.
         """
         with self.lock:
-            if not self.closed:
-                self.users += 1
-                if sequence != self.channel_sequence:
-                    self.outstanding_pre_request_count += 1
-            return not self.closed
+            if self.closed and not reserved:
+                return False
+            self.users += 1
+            if sequence != self.channel_sequence:
+                self.outstanding_pre_request_count += 1
+            return True
 
     def let_go(self, sequence: int) -> bool:
         """End a :meth:`hold`; True if it was the last of a closed open, which ends now."""
@@ -253,6 +257,22 @@ class Open:
             self.users -= 1
             if sequence != self.channel_sequence:
                 self.outstanding_pre_request_count -= 1
+            return self.closed and self.users == 0
+
+    def reserve(self) -> bool:
+        """Keep the descriptor for a command that is on its way; False if there may be none."""
+        with self.lock:
+            if self.closed and not self.users:
+                return False
+            self.users += 1
+            self.reserved += 1
+            return True
+
+    def unreserve(self) -> bool:
+        """End a :meth:`reserve`; True as :meth:`let_go`."""
+        with self.lock:
+            self.users -= 1
+            self.reserved -= 1
             return self.closed and self.users == 0
 
     def require(self, access: int) -> None:

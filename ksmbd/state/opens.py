@@ -161,6 +161,11 @@ class Opens:
         if open.let_go(sequence):
             self.finish(open)
 
+    def unreserve(self, open: Open) -> None:
+        """A command that was on its way to *open* has come there, or never will."""
+        if open.unreserve():
+            self.finish(open)
+
     def finish(self, open: Open, later: list[Callable[[], None]] | None = None) -> None:
         """Nobody uses a closed open any more: its place in the inode, its descriptors.
 

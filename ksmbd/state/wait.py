@@ -98,3 +98,10 @@ class Wait(Exception):
 AT_ONCE = Event()
 """Waiting for this is only a change of threads."""
 AT_ONCE.fire()
+
+
+class Elsewhere(Wait):
+    """The handler has not begun yet, and is to run on a kworker; its open stays as it is."""
+
+    def __init__(self) -> None:
+        super().__init__(AT_ONCE, interim=False)

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from ksmbd.crypto.signing import UNVERIFIABLE
 from ksmbd.state import channel_sequence
 from ksmbd.state.opens import NO_ID
-from ksmbd.state.wait import AT_ONCE, Wait, Wake
+from ksmbd.state.wait import Elsewhere, Wait, Wake
 from ksmbd.wire.base import Buffer, Wire
-from ksmbd.wire.header import HEADER_SIZE, RELATED_OPERATIONS, REPLAY, SIGNED, Header
+from ksmbd.wire.header import HEADER_SIZE, RELATED_OPERATIONS, REPLAY, SIGNED, Command, Header
 from ksmbd.wire.status import NtStatus, NtStatusError
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ class Work:
         "reply_size",
         "request",
         "request_signed",
+        "reserved",
         "seal",
         "sealed",
         "server",
@@ -168,6 +169,8 @@ class Work:
         self.compound_status: NtStatus | None = None  # why there is none
         self.held: list[Open] = []  # opens this command uses
         self.parked: list[tuple[Open, int]] = []  # opens it used before it waited
+        # What it names and has not come to yet: a CLOSE that overtakes it does not end that.
+        self.reserved: Open | None = None
         self.async_id = 0
         self.interim_sent = False
         # Hashes the reply as it is sent.
@@ -229,9 +232,11 @@ class Work:
             found: Open | None = self.compound_open
         else:
             found = self.server.opens.find(volatile_id)
+            if found is None:
+                found = self._closed_meanwhile(volatile_id)
         if (
             found is None
-            or found.closed
+            or (found.closed and found is not self.reserved)
             or found.session is not self.session
             or found.tree is not self.tree
             or (persistent_id != found.persistent_id and persistent_id != NO_ID)
@@ -246,14 +251,27 @@ class Work:
             self.server.replays.used(found)
         return found
 
+    def _closed_meanwhile(self, volatile_id: int) -> Open | None:
+        """What it names, if it was open when the request came."""
+        reserved = self.reserved
+        if reserved is not None and reserved.volatile_id == volatile_id:
+            return reserved
+        return None
+
+    def reserve(self, volatile_id: int) -> None:
+        """Keep what this request names, if that is open, until the request has been done."""
+        found = self.server.opens.find(volatile_id)
+        if found is not None and found.reserve():
+            self.reserved = found
+
     def needs_kworker(self) -> None:
         """What follows may take long, and the reader of all connections runs this: go elsewhere.
 
-        Raises Wait then; the handler runs again from its start.  Before anything has been done.
+        Raises Elsewhere then, before anything has been done; the handler runs again from its start.
         """
         if self.direct:
             self.direct = False
-            raise Wait(AT_ONCE, interim=False)
+            raise Elsewhere
 
     def hold(self, open: Open) -> None:
         """Keep an open's descriptor until the end of this command.
@@ -262,7 +280,7 @@ class Work:
         """
         if open in self.held:
             return
-        if not open.hold(self.header.channel_sequence):
+        if not open.hold(self.header.channel_sequence, open is self.reserved):
             raise NtStatusError(NtStatus.FILE_CLOSED, f"id {open.volatile_id:#x}")
         self.held.append(open)
 
@@ -273,6 +291,9 @@ class Work:
         """
         if self.parked:
             channel_sequence.go_on(self)
+        if self.reserved is not None:
+            reserved, self.reserved = self.reserved, None
+            self.server.opens.unreserve(reserved)
         held = self.held
         if not held:
             return
@@ -282,6 +303,17 @@ class Work:
         sequence = self.header.channel_sequence
         for open in held:
             self.server.opens.let_go(open, sequence)
+
+    def go_elsewhere(self) -> None:
+        """As ``let_go(waits=True)``; but what is used first is kept, for the waiting ends at once.
+
+        What the client sends next may be done before another thread has taken this up again.
+        """
+        kept = self.held[0] if self.held and self.header.command != Command.CLOSE else None
+        if kept is not None and not kept.reserve():
+            kept = None
+        self.let_go(waits=True)
+        self.reserved = kept
 
     def answered(self) -> None:
         """The replies so far are out, or never will be: do what had to come after them."""

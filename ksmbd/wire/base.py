@@ -54,6 +54,7 @@ class Wire:
     SIZE: ClassVar[int]  # bytes of the fixed part, StructureSize included
     _in: ClassVar[struct.Struct]
     _out: ClassVar[struct.Struct]
+    _offsets: ClassVar[dict[str, int]]
     _values: ClassVar[Any]  # instance -> tuple for _out.pack
 
     if TYPE_CHECKING:
@@ -76,6 +77,11 @@ class Wire:
 
     def pack_into(self, buf: bytearray | memoryview, offset: int) -> None:
         self._out.pack_into(buf, offset, *self._values(self))
+
+    @classmethod
+    def offset_of(cls, name: str) -> int:
+        """Where the field is, bytes from the structure's beginning.  KeyError: there is none."""
+        return cls._offsets[name]
 
 
 W = TypeVar("W", bound=Wire)
@@ -102,6 +108,11 @@ def wire(*, structure_size: int = 0) -> Callable[[type[W]], type[W]]:
         if structure_size:
             names.insert(0, "STRUCTURE_SIZE")
         built._in = struct.Struct(("<2x" if structure_size else "<") + body)
+        prefix = "<2x" if structure_size else "<"
+        built._offsets = {
+            name: struct.calcsize(prefix + "".join(codes[:index]))
+            for index, name in enumerate(built.__annotations__)
+        }
         built._out = struct.Struct(("<H" if structure_size else "<") + body)
         built._values = attrgetter(*names) if len(names) > 1 else staticmethod(_single(names[0]))
         built.SIZE = built._out.size

@@ -77,6 +77,7 @@ class Bench:
         dispatch = SimpleNamespace(
             is_direct=lambda frame, alone: True,
             in_order=lambda frame: False,
+            queued=lambda work: None,
             receive=lambda connection, frame: self.frames.release(),
             run=lambda work: None,
         )

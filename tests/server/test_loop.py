@@ -45,6 +45,9 @@ class FakeDispatch:
     def is_direct(self, work: Any, alone: bool, beside: bool) -> bool:
         return bytes(work.frame[:1]) == b"d"
 
+    def queued(self, work: Any) -> None:
+        pass
+
     def in_order(self, frame: Any) -> bool:
         return False
 

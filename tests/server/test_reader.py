@@ -31,6 +31,7 @@ class FakeWork:
         self.frame = frame
         self.message = frame
         self.release: Any = None
+        self.let_go = lambda: None
         self.direct = False  # set by the reader
         self.name = bytes(frame[:8]).strip(b".").decode()
 
@@ -58,6 +59,9 @@ class FakeDispatch:
     def is_direct(self, work: Any, alone: bool, beside: bool) -> bool:
         kind = bytes(work.frame[:1])
         return kind == b"b" or (kind == b"d" and not beside)
+
+    def queued(self, work: Any) -> None:
+        pass
 
     def in_order(self, frame: Any) -> bool:
         return bytes(frame[:1]) == b"l"
