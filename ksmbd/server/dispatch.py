@@ -121,9 +121,12 @@ def in_order(frame: Buffer) -> bool:
 
     CHANGE_NOTIFYs and LOCKs wait in a line, and the client knows who is first in it.
     """
-    if len(frame) < _SMALLEST:  # let go of, when all is done
+    try:
+        if len(frame) < _SMALLEST:  # let go of, when all is done
+            return False
+        protocol, command, _ = _GLANCE.unpack_from(frame)
+    except ValueError:  # likewise, in the midst of this: the watchdog looks at what another runs
         return False
-    protocol, command, _ = _GLANCE.unpack_from(frame)
     return protocol == SMB2_PROTOCOL_ID and command in _IN_ORDER
 
 

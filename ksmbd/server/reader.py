@@ -243,15 +243,13 @@ class Reader:
     def _release(self, work: Work, frame: memoryview) -> None:
         """The work is done: let go of its frame and give the buffer back.
 
-        To drop the view is not enough for a kworker: on a free-threaded Python what one thread has
-        made and another drops last is there until the first looks, which may wait in ``recv``.
-        While the reader runs the work itself, the watchdog may look at the view.
+        To drop the view is not enough: the work keeps it by this very call, and on a free-threaded
+        Python what one thread has made and another drops last is there until the first looks.
         """
         work.frame = work.message = _NOTHING
         buffer = frame.obj
-        if not work.direct:
-            with contextlib.suppress(BufferError):  # somebody still has it: no buffer comes back
-                frame.release()
+        with contextlib.suppress(BufferError):  # somebody still has it: no buffer comes back
+            frame.release()
         if isinstance(buffer, bytearray):
             self._transport.give_back(buffer)
 

@@ -315,6 +315,13 @@ def test_what_waits_in_a_line_is_run_in_the_order_in_which_it_came(client: Clien
     assert dispatch.in_order(client.pack(frames.lock()))
     assert not dispatch.in_order(client.pack(frames.echo()))
     assert not dispatch.in_order(TRANSFORM_PROTOCOL_ID + bytes(100))
+    assert not dispatch.in_order(b"")
+
+
+def test_a_frame_that_is_given_back_meanwhile_keeps_no_order(client: Client) -> None:
+    frame = memoryview(client.pack(client.frames.lock()))
+    frame.release()
+    assert not dispatch.in_order(frame)
 
 
 def test_commands_that_ask_mountd_or_the_disk_are_not_direct(client: Client) -> None:

@@ -403,8 +403,10 @@ def test_closing_the_transport_inside_a_direct_work_stops_the_frames_behind(benc
     assert bench.dispatch.order == ["d1"]
 
 
-def test_the_buffer_of_a_large_frame_is_reused_after_its_work(bench: Bench) -> None:
-    body = b"q1......" + bytes(LARGE * 3)
+@pytest.mark.parametrize("who", ["d1", "q1"])
+def test_the_buffer_of_a_large_frame_is_reused_after_its_work(bench: Bench, who: str) -> None:
+    """Whether the reader runs it or a kworker."""
+    body = f"{who}......".encode() + bytes(LARGE * 3)
     seen = []
     bench.dispatch.inside = lambda work: seen.append(id(work.frame.obj))
     for _ in range(3):
