@@ -38,7 +38,7 @@ HOT: Final = {
     "vfs": "handle path directory entry stamps attributes stat names followed reader posix_acl"
     " ntacl sid inherit streams quota_file afp_info",
     "crypto": "signing sealing",
-    "wire": "header",
+    "wire": "header dir_info",
 }
 LEVEL: Final = 2  # of optimisation
 # Each file of C by a process of its own: setuptools would compile one after the other.

@@ -11,7 +11,7 @@ from ksmbd.state.work import Reply, Work
 from ksmbd.vfs.directory import DirEntry, Enumeration
 from ksmbd.vfs.pattern import NameInvalid
 from ksmbd.vfs.shortnames import told
-from ksmbd.wire.access import FILE_LIST_DIRECTORY
+from ksmbd.wire.access import ATTR_REPARSE_POINT, FILE_LIST_DIRECTORY
 from ksmbd.wire.base import WireError
 from ksmbd.wire.create_context import AAPL_READ_DIR_ATTR
 from ksmbd.wire.dir_info import LAYOUTS, Listing, fixed_size
@@ -101,7 +101,7 @@ def _scan(open: Open, req: QueryDirectoryRequest, pattern: str) -> tuple[Enumera
 def _fill(work: Work, open: Open, entries: Enumeration, req: QueryDirectoryRequest) -> Listing:
     listing = Listing(req.file_information_class, req.output_buffer_length)
     single = req.flags & RETURN_SINGLE_ENTRY
-    add = _add_short if open.file.root.options.short_names else _add
+    add = _add_short if open.file.root.options.short_names else None
     if req.file_information_class == FileInfo.POSIX:
         add = _add_posix
     elif (
@@ -111,21 +111,25 @@ def _fill(work: Work, open: Open, entries: Enumeration, req: QueryDirectoryReque
         add = AppleListing(open).add
     listed: list[DirEntry] = []
     hurries = _holds_others_up(work)
-    while True:
-        entry = entries.next()
-        if entry is None:
-            return listing
+    for entry in entries.stream():
         if hurries:
             listed.append(entry)
             if len(listed) > SHORT:
                 _pass_on(work, entries, listed)
-        if not add(listing, entry):
+        if add is not None:
+            fits = add(listing, entry)
+        else:
+            name, st = entry
+            tag = st.reparse_tag if st.attributes & ATTR_REPARSE_POINT else 0
+            fits = listing.add(name, st, st.ea_size, tag)
+        if not fits:
             entries.push_back(entry)
             if not listing.count:
                 raise NtStatusError(NtStatus.INFO_LENGTH_MISMATCH, entry.name)
-            return listing
+            break
         if single:
-            return listing
+            break
+    return listing
 
 
 def _holds_others_up(work: Work) -> bool:
@@ -139,11 +143,6 @@ def _pass_on(work: Work, entries: Enumeration, listed: list[DirEntry]) -> None:
         entries.push_back(entry)
     entries.is_long = True
     work.needs_kworker()
-
-
-def _add(listing: Listing, entry: DirEntry) -> bool:
-    st = entry.stat
-    return listing.add(entry.name, st, st.ea_size, st.reparse_tag)
 
 
 def _add_short(listing: Listing, entry: DirEntry) -> bool:

@@ -58,7 +58,7 @@ from ksmbd.wire.reparse import (
 
 log = logging.getLogger("ksmbd.vfs")
 
-_REMEMBERED: Final = 1 << 15  # inodes in each of two generations; 18 MB at most
+_REMEMBERED: Final = 1 << 16  # inodes in each of two generations; 36 MB at most
 _KINDS: Final = {
     IO_REPARSE_TAG_SYMLINK: stat.S_IFLNK,
     IO_REPARSE_TAG_LX_SYMLINK: stat.S_IFLNK,
@@ -144,7 +144,10 @@ class AttributeStore:
     def stat_in(self, dir_fd: int, name: str, reader: NameReader) -> Stat:
         """Stat *name* in a directory, itself if it is a symlink. OSError if it is gone."""
         st = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-        known = self._recall(st.st_dev, st.st_ino, st.st_ctime_ns)
+        change = st.st_ctime_ns
+        known = self._young.get(st.st_dev << 64 | st.st_ino)
+        if known is None or known[0] != change:
+            known = self._recall(st.st_dev, st.st_ino, change)
         if known is None or known[5] < 0:
             encoded = name.encode()
             reads = _Reads(

@@ -183,7 +183,7 @@ def test_junk_falls_back(share: ShareRoot, disk: Path, junk: bytes) -> None:
         handle = share.open(entry, read=True, write=False)
     enumeration = handle.entries()
     enumeration.restart("f")
-    found = enumeration.next()
+    found = next(enumeration.stream(), None)
     assert found is not None
     assert found.stat.attributes == ATTR_ARCHIVE
     enumeration.close()

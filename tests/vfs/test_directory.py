@@ -38,7 +38,7 @@ def listing() -> Iterator[Lister]:
 
 
 def names(enumeration: Enumeration) -> list[str]:
-    return [entry.name for entry in iter(enumeration.next, None)]
+    return [entry.name for entry in enumeration.stream()]
 
 
 def test_the_dot_names_come_first(share: ShareRoot, disk: Path, listing: Lister) -> None:
@@ -134,9 +134,9 @@ def test_a_pushed_back_entry_comes_again(share: ShareRoot, disk: Path, listing: 
     for entry in reversed(first):
         enumeration.push_back(entry)
     assert enumeration.batch(2) == first[:2]
-    assert enumeration.next() == first[2]
+    assert next(enumeration.stream(), None) == first[2]
     assert len(enumeration.batch(10)) == 2
-    assert enumeration.next() is None
+    assert next(enumeration.stream(), None) is None
     assert enumeration.batch(5) == []
 
 
@@ -179,7 +179,7 @@ def test_a_directory_that_was_moved_out_of_the_share_shows_nothing_around_it(
     (disk / "a/b").rename(tmp_path / "outside/b")
     (disk / "a").rmdir()
     share_of_it.restart("*")
-    dots = {entry.name: entry.stat.ino for entry in iter(share_of_it.next, None)}
+    dots = {entry.name: entry.stat.ino for entry in share_of_it.stream()}
     inside = (tmp_path / "outside/b").stat().st_ino
     assert dots == {".": inside, "..": inside}
 
@@ -219,7 +219,7 @@ def test_what_is_deleted_as_it_is_listed_is_listed_whole(
         (disk / name).touch()
     entries = listing(share)
     seen = []
-    for entry in iter(entries.next, None):
+    for entry in entries.stream():
         if entry.name not in (".", ".."):
             seen.append(entry.name)
             (disk / entry.name).unlink()
