@@ -150,6 +150,8 @@ def create(work: Work, req: CreateRequest) -> Reply:
     contexts.wish = create_caching.wish(work, req, contexts.lease)
     if contexts.timewarp or create_twrp.TOKEN in want.path:
         tree, want = create_twrp.past(tree, want, contexts)
+    if not create_replay.concerns(contexts):
+        return _new(work, tree, want, contexts)
     with create_replay.under_way(work, req, contexts) as before:
         if before is None:
             return _new(work, tree, want, contexts)
@@ -200,7 +202,9 @@ def _new(work: Work, tree: TreeConnect, want: Wanted, contexts: Contexts) -> Rep
         create_durable.grant(work, open, contexts.durable, app, action)
         if open.holder is not None and open.holder.persistent:
             work.server.persistence.changed(open.holder)  # its lease may have been raised
-        st = open.file.stat()
+        # Who may cache it must be told what it is since then; else it is as good as it was found.
+        found = contexts.found if open.holder is None else None
+        st = found or open.file.stat()
         answers = create_contexts.answer(work, open, st, contexts)
     except BaseException:
         if action == FILE_CREATED:
@@ -330,6 +334,8 @@ def _open_existing(
         handle = _handle(work, tree, want, entry, contexts, granted | besides)
     open = _attach(work, tree, want, handle, granted, contexts.wish, overwrites=besides)
     if overwriting is None:
+        if not want.stream:
+            contexts.found = st
         return open, FILE_OPENED
     try:
         _overwrite(work, open, want)

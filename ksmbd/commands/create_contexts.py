@@ -35,8 +35,8 @@ class Contexts:
 
     __slots__ = (
         "aapl", "allocation", "app_instance_id", "app_instance_version", "decision", "durable",
-        "eas", "lease", "maximal_access", "needed_eas", "on_disk_id", "posix_mode", "reconnect",
-        "security", "timestamp", "timewarp", "wish",
+        "eas", "found", "lease", "maximal_access", "needed_eas", "on_disk_id", "posix_mode",
+        "reconnect", "security", "timestamp", "timewarp", "wish",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -57,6 +57,7 @@ class Contexts:
         self.reconnect: wire.DurableHandleReconnect | wire.DurableHandleReconnectV2 | None = None
         self.timewarp = 0  # FILETIME of the previous version that is meant; 0: the present
         self.decision: Decision | None = None  # of the descriptor, for the audit
+        self.found: Stat | None = None  # the file that was opened, as it was when it was found
 
     def decided(self, decision: Decision) -> None:
         """Keep for the audit what was decided last."""

@@ -25,9 +25,14 @@ if TYPE_CHECKING:
     from ksmbd.commands.create_contexts import Contexts
 
 
+def concerns(contexts: Contexts) -> bool:
+    """Whether the CREATE can be replayed, or be a replay."""
+    return type(contexts.durable) is DurableHandleRequestV2
+
+
 @contextmanager
 def under_way(work: Work, req: CreateRequest, contexts: Contexts) -> Iterator[Open | None]:
-    """Around a CREATE: the open that it has made when it came for the first time, or None.
+    """Around such a CREATE: the open that it has made when it came for the first time, or None.
 
     FILE_NOT_AVAILABLE   the first one is still under way; a persistent open that was used
     DUPLICATE_OBJECTID   the CreateGuid is taken, and this is no replay, or another session's
@@ -35,9 +40,7 @@ def under_way(work: Work, req: CreateRequest, contexts: Contexts) -> Iterator[Op
     INVALID_PARAMETER    the open is persistent, and the replay does not ask for that
     """
     asked = contexts.durable
-    if not isinstance(asked, DurableHandleRequestV2):
-        yield None
-        return
+    assert isinstance(asked, DurableHandleRequestV2)
     replays = work.server.replays
     key = work.connection.client_guid, asked.create_guid
     before = replays.begin(work, key)

@@ -188,7 +188,7 @@ class Inodes:
     def hold(self, key: tuple[int, int], stream: str = "") -> Inode:
         """The inode of that key, made if need be; each call needs its :meth:`drop`."""
         with self._lock:
-            return self._hold(key, upcase(stream))
+            return self._hold(key, upcase(stream) if stream else "")
 
     def _hold(self, key: tuple[int, int], stream: str) -> Inode:
         inode = self._inodes.get((key, stream))
@@ -225,7 +225,7 @@ class Inodes:
     def find(self, key: tuple[int, int], stream: str = "") -> Inode | None:
         """The inode of that key if somebody has it, or a stream of it, open."""
         with self._lock:
-            return self._inodes.get((key, upcase(stream)))
+            return self._inodes.get((key, upcase(stream) if stream else ""))
 
     def opens_below(self, prefix: str, root: object) -> list[Open]:
         """The opens of all files whose path in the same share root starts with *prefix*."""

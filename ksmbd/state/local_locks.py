@@ -74,6 +74,8 @@ def place(open: Open, parts: Iterable[Part]) -> bool:
 
 def release(open: Open, inode: Inode) -> None:
     """The open is closed: it has no locks any more, and those who wait for one are woken."""
+    if not inode.locks and not inode.lock_waiters:
+        return  # nobody has any: no LOCK by this open is at work any more
     if not inode.locks or not open.posix_locking:
         inode.release_locks(open)
         return

@@ -25,6 +25,8 @@ log = logging.getLogger("ksmbd.vfs")
 
 NO_ID = 0xFFFF_FFFF_FFFF_FFFF
 _SOON: Final = 64  # descriptors, before there are none for files: of opens under way
+_ID_SIZE: Final = 16  # bytes, of both halves of a FileId
+_DRAWN: Final = 64  # FileIds whose random numbers are asked for at a time
 
 
 class Opens:
@@ -51,6 +53,7 @@ class Opens:
         self._make_room = make_room  # closes one whose client is away; False if there is none
         self._lock = threading.Lock()
         self._opens: dict[int, Open] = {}  # by self._lock; volatile id -> Open
+        self._drawn: list[bytes] = []  # by self._lock; for the FileIds of the next ones
 
     def __len__(self) -> int:
         return len(self._opens)
@@ -95,7 +98,7 @@ class Opens:
             if len(self._opens) >= self.limit:
                 raise NtStatusError(NtStatus.TOO_MANY_OPENED_FILES, f"limit {self.limit}")
             while True:
-                raw = self._random(16)
+                raw = self._draw()
                 volatile_id = int.from_bytes(raw[:8], "little")
                 if volatile_id not in (0, NO_ID) and volatile_id not in self._opens:
                     break
@@ -112,6 +115,13 @@ class Opens:
         with self._lock:
             self._opens.pop(volatile_id, None)
         raise NtStatusError(NtStatus.NETWORK_NAME_DELETED, "disconnected during the open")
+
+    def _draw(self) -> bytes:
+        """What nobody can guess, for one FileId.  The caller holds ``_lock``."""
+        if not self._drawn:
+            drawn = self._random(_DRAWN * _ID_SIZE)
+            self._drawn = [drawn[at : at + _ID_SIZE] for at in range(0, len(drawn), _ID_SIZE)]
+        return self._drawn.pop()
 
     def put_back(self, open: Open, persistent_id: int, volatile_id: int) -> None:
         """Make one known that has had its FileId from another process."""

@@ -161,3 +161,36 @@ def test_a_share_without_oplocks_grants_nothing(folder: Path) -> None:
     client = connected(Engine(folder, shares=shares))
     assert create(client, requested_oplock_level=OPLOCK_BATCH).oplock_level == OPLOCK_NONE
     assert lease(client, V2) == (OPLOCK_NONE, None)
+
+
+# -- what the response tells of the file -------------------------------------------------
+
+
+def grown_meanwhile(client: Client, monkeypatch: pytest.MonkeyPatch, level: int) -> CreateResponse:
+    """The answer to an open of a file that somebody writes to after it was found."""
+    path = client.engine.make_file("old", b"12345")
+    caching = client.engine.server.caching
+    enter = caching.enter
+    with path.open("ab", buffering=0) as local:
+
+        def later(*args: Any, **kwargs: Any) -> None:
+            local.write(b"67")
+            enter(*args, **kwargs)
+
+        monkeypatch.setattr(caching, "enter", later)
+        return client.ok(client.frames.open("old", requested_oplock_level=level), CreateResponse)
+
+
+@pytest.mark.parametrize("level", [OPLOCK_II, OPLOCK_BATCH])
+def test_who_may_cache_a_file_is_told_what_it_is_since_then(
+    client: Client, monkeypatch: pytest.MonkeyPatch, level: int
+) -> None:
+    response = grown_meanwhile(client, monkeypatch, level)
+    assert response.oplock_level == level
+    assert response.end_of_file == 7
+
+
+def test_who_caches_nothing_is_told_what_was_found(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert grown_meanwhile(client, monkeypatch, OPLOCK_NONE).end_of_file == 5

@@ -51,11 +51,27 @@ def test_an_id_that_is_taken_is_not_given_again(client: Client) -> None:
     opens = client.engine.server.opens
     first = made(client)
     same = first.volatile_id.to_bytes(8, "little") * 2
-    rolls = iter([same, bytes(16), b"\xff" * 16, b"\x07" * 16])
+    rolls = iter([same, bytes(16) + b"\xff" * 16, b"\x07" * 16])
     opens._random = lambda length: next(rolls)
+    opens._drawn = []
     second = made(client)
     assert second.volatile_id == int.from_bytes(b"\x07" * 8, "little")
     assert second.persistent_id not in (0, NO_ID)
+
+
+def test_chance_is_asked_for_many_ids_at_a_time(client: Client) -> None:
+    opens = client.engine.server.opens
+    asked: list[int] = []
+
+    def random(length: int) -> bytes:
+        asked.append(length)
+        return os.urandom(length)
+
+    opens._random = random
+    opens._drawn = []
+    found = {made(client).volatile_id for _ in range(65)}
+    assert asked == [1024, 1024]
+    assert len(found) == 65
 
 
 def test_the_limit_counts_every_clients_opens(client: Client) -> None:
