@@ -366,7 +366,7 @@ def _list(root: ShareRoot, _number: int) -> object:
     try:
         entries = handle.entries()
         entries.restart("*")
-        names = {found.name for found in iter(entries.next, None)}
+        names = {found.name for found in entries.stream()}
         entries.close()
         assert "file" in names or "secret" not in names, "the outside was listed"
     finally:
