@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ksmbd.commands import query_pipe
@@ -38,6 +39,7 @@ _MODE: Final = file_info.MODE_VALID
 _NORMALIZED_NAME: Final = int(FileInfo.NORMALIZED_NAME)
 _POSIX: Final = int(FileInfo.POSIX)
 _STREAM_FIXED: Final = 32  # bytes
+_PACKED_ALL: Final = file_info.FileAllInformation.packed
 
 
 class Query(NamedTuple):
@@ -91,34 +93,36 @@ def _internal(open: Open, st: Stat) -> bytes:
     return file_info.FileInternalInformation(index_number=apple_ids.number(open, st)).pack()
 
 
-def _ea_size(open: Open) -> int:
+def _ea_size(open: Open, st: Stat) -> int:
     """Bytes that FileFullEaInformation of all EAs takes."""
-    return len(file_chains.pack_full_eas(open.file.eas())[0])
+    return st.ea_size if st.ea_size >= 0 else open.file.ea_size()
 
 
 def _ea(open: Open, st: Stat) -> bytes:
-    return file_info.FileEaInformation(ea_size=_ea_size(open)).pack()
+    return file_info.FileEaInformation(ea_size=_ea_size(open, st)).pack()
 
 
 def _access(open: Open, st: Stat) -> bytes:
     return file_info.FileAccessInformation(access_flags=open.granted_access).pack()
 
 
-def _full_name(open: Open) -> str:
-    return "\\" + _normalized(open)
+def _normalized(path: str, stream: str) -> str:
+    name = path.replace("/", "\\")
+    return f"{name}:{stream}" if stream else name
 
 
-def _normalized(open: Open) -> str:
-    name = open.path.replace("/", "\\")
-    return f"{name}:{open.file.stream}" if open.file.stream else name
+@lru_cache(maxsize=1024)
+def _encoded(path: str, stream: str) -> bytes:
+    """The full name as the wire has it, which is asked for again and again."""
+    return utf16("\\" + _normalized(path, stream))
 
 
 def _name(open: Open, st: Stat) -> bytes:
-    return file_info.pack_name(_full_name(open))
+    return file_info.pack_name("\\" + _normalized(open.path, open.file.stream))
 
 
 def _normalized_name(open: Open, st: Stat) -> bytes:
-    return file_info.pack_name(_normalized(open))
+    return file_info.pack_name(_normalized(open.path, open.file.stream))
 
 
 def _alternate_name(open: Open, st: Stat) -> bytes:
@@ -148,28 +152,32 @@ def _alignment(open: Open, st: Stat) -> bytes:
 
 
 def _all(open: Open, st: Stat) -> bytes:
+    """What most clients ask for at each open; so there is no instance made of all these fields."""
     allocation, end = _size(st)
     links, pending = _links(open, st)
-    name = utf16(_full_name(open))
-    fixed = file_info.FileAllInformation(
-        creation_time=filetime_from_ns(st.birth),
-        last_access_time=filetime_from_ns(st.access),
-        last_write_time=filetime_from_ns(st.write),
-        change_time=filetime_from_ns(st.change),
-        file_attributes=st.attributes or ATTR_NORMAL,
-        allocation_size=allocation,
-        end_of_file=end,
-        number_of_links=links,
-        delete_pending=pending,
-        directory=st.is_directory,
-        index_number=apple_ids.number(open, st),
-        ea_size=_ea_size(open),
-        access_flags=open.granted_access,
-        current_byte_offset=open.position,
-        mode=_mode_of(open),
-        file_name_length=len(name),
+    name = _encoded(open.file.path, open.file.stream)
+    fixed = _PACKED_ALL(
+        filetime_from_ns(st.birth),
+        filetime_from_ns(st.access),
+        filetime_from_ns(st.write),
+        filetime_from_ns(st.change),
+        st.attributes or ATTR_NORMAL,
+        0,  # Reserved
+        allocation,
+        end,
+        links,
+        pending,
+        st.is_directory,
+        0,  # Reserved
+        apple_ids.number(open, st),
+        _ea_size(open, st),
+        open.granted_access,
+        open.position,
+        _mode_of(open),
+        0,  # AlignmentRequirement
+        len(name),
     )
-    return fixed.pack() + name
+    return fixed + name
 
 
 def _compression(open: Open, st: Stat) -> bytes:

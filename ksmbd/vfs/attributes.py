@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from ksmbd.vfs import credentials
 from ksmbd.vfs.reader import NameReader
 from ksmbd.vfs.stamps import TICK, Clock, is_fine, lasting, observe
-from ksmbd.vfs.stat import NOTHING_KEPT, Kept, Stat, default_attributes, stat_from
+from ksmbd.vfs.stat import EA_SIZE_UNASKED, NOTHING_KEPT, Kept, Stat, default_attributes, stat_from
 from ksmbd.vfs.syscalls import birth_ns
 from ksmbd.vfs.xattr import (
     ABSENT,
@@ -27,6 +27,7 @@ from ksmbd.vfs.xattr import (
     REPARSE,
     Item,
     get_value,
+    has_eas,
     may_hold_eas,
     pack_change,
     pack_dosattrib,
@@ -79,9 +80,8 @@ _KIND: Final = 0o170000
 _HAS_XATTRS: Final = frozenset({0o100000, 0o040000})  # the kernel allows user.* on these only
 
 _LISTED: Final = DOSATTRIB.encode() + b"\0"
-_UNASKED: Final = -1  # EaSize, of a file that was in no listing yet
 
-# ctime, attributes, birth, set change time, reparse point, EaSize
+# ctime, attributes, birth, set change time, reparse point, EaSize once somebody has asked
 _Known = tuple[int, int, int | None, int | None, Kept, int]
 
 
@@ -128,8 +128,11 @@ class AttributeStore:
         hide = self._hide
         return (self._hide_dot_files and name[:1] == ".") or (hide is not None and hide(name))
 
-    def stat_fd(self, fd: int, name: str, *, path_only: bool) -> Stat:
-        """Stat an open file; *name* is its final component, *path_only* an O_PATH descriptor."""
+    def stat_fd(self, fd: int, name: str, *, path_only: bool, listed: bool = False) -> Stat:
+        """Stat an open file; *name* is its final component, *path_only* an O_PATH descriptor.
+
+        For a listing it is asked for its EaSize, too.
+        """
         st = os.fstat(fd)
         known = self._recall(st.st_dev, st.st_ino, st.st_ctime_ns)
         if known is None:
@@ -139,7 +142,23 @@ class AttributeStore:
         hidden = self._hide_dot_files and name[:1] == "."
         if self._hide is not None:
             hidden = hidden or self._hide(name)
-        return stat_from(st, known[1], known[2], hidden, known[3], known[4])
+        size = known[5]
+        if listed and size < 0:
+            size = self.ea_size(fd, path_only=path_only)
+        return stat_from(st, known[1], known[2], hidden, known[3], known[4], size)
+
+    def ea_size(self, fd: int, *, path_only: bool) -> int:
+        """Bytes of an open file's extended attributes, which its Stat has from now on."""
+        st = os.fstat(fd)
+        known = self._recall(st.st_dev, st.st_ino, st.st_ctime_ns)
+        if known is not None and known[5] >= 0:
+            return known[5]
+        now = self._clock()  # before asking, as in _learn
+        item = proc_path(fd) if path_only else fd
+        size = _ea_size(item) if has_eas(item) else 0
+        if known is not None and lasting(st, now):
+            self._keep(st, (*known[:5], size))
+        return size
 
     def stat_in(self, dir_fd: int, name: str, reader: NameReader) -> Stat:
         """Stat *name* in a directory, itself if it is a symlink. OSError if it is gone."""
@@ -231,7 +250,7 @@ class AttributeStore:
         now = self._clock()  # before asking: what changes after this is not covered
         attributes = birth = change = None
         kept = NOTHING_KEPT
-        ea_size = _UNASKED if reads.names is None else 0
+        ea_size = EA_SIZE_UNASKED if reads.names is None else 0
         refused = False
         if st.st_mode & _KIND in _HAS_XATTRS and st.st_dev not in self._without:
             try:
@@ -250,10 +269,13 @@ class AttributeStore:
             attributes = default_attributes(st.st_mode)
         known = (st.st_ctime_ns, attributes, birth, change, kept, ea_size)
         if not refused and lasting(st, now):
-            if len(self._young) >= _REMEMBERED:
-                self._old, self._young = self._young, {}
-            self._young[st.st_dev << 64 | st.st_ino] = known
+            self._keep(st, known)
         return known
+
+    def _keep(self, st: os.stat_result, known: _Known) -> None:
+        if len(self._young) >= _REMEMBERED:
+            self._old, self._young = self._young, {}
+        self._young[st.st_dev << 64 | st.st_ino] = known
 
     def _note_failure(self, failed: OSError, dev: int) -> bool:
         """Take in why there is no value; whether another user might get one."""
@@ -281,7 +303,7 @@ def _stored(st: os.stat_result, reads: _Reads) -> tuple[int | None, int | None, 
 def _ea_size(item: Item) -> int:
     """Bytes of all extended attributes, as FileEaInformation tells it.
 
-    Who may list a directory may know it, whatever rights the file gives.
+    Who may list a directory, or has opened the file, may know it, whatever rights that gives.
     """
     with credentials.privileged():
         return len(pack_full_eas(read_eas(item))[0])

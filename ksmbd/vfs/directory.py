@@ -187,12 +187,13 @@ class Enumeration:
         The parent is looked up from there: a directory that was moved out of the share since it
         was opened has a ".." that is none of the client's business.
         """
+        stat_fd = self._root.attributes.stat_fd
         path = self._handle.path
         if name == ".." and path:
             with contextlib.suppress(OSError):
                 fd = self._root.open_directory(path.rpartition("/")[0])
                 try:
-                    return self._root.attributes.stat_fd(fd, "", path_only=True)
+                    return stat_fd(fd, "", path_only=True, listed=True)
                 finally:
                     os.close(fd)
-        return self._root.attributes.stat_fd(self._fd, "", path_only=False)
+        return stat_fd(self._fd, "", path_only=False, listed=True)

@@ -91,6 +91,10 @@ class Handle:
         name = self.path.rpartition("/")[2]
         return self.root.attributes.stat_fd(self.fd, name, path_only=self.path_only)
 
+    def ea_size(self) -> int:
+        """Bytes of all extended attributes, asked for; stat() tells what is known of them."""
+        return self.root.attributes.ea_size(self.fd, path_only=self.path_only)
+
     def statfs(self) -> FsStat:
         """The file system that holds this file; not the share's where mounts are crossed."""
         return fs_stat(self.fd)

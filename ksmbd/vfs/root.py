@@ -254,7 +254,8 @@ class ShareRoot:
         except OSError:
             return None
         try:
-            return self.attributes.stat_fd(fd, path.rpartition("/")[2], path_only=True)
+            name = path.rpartition("/")[2]
+            return self.attributes.stat_fd(fd, name, path_only=True, listed=True)
         finally:
             os.close(fd)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from ksmbd.wire.access import ATTR_ARCHIVE, ATTR_DIRECTORY, ATTR_HIDDEN, ATTR_REPARSE_POINT
 
 BLOCK: Final = 512  # bytes in one unit of st_blocks, on every Linux file system
+
+EA_SIZE_UNASKED: Final = -1
 
 _REPARSE_TAGS: Final = {  # [MS-FSCC] 2.1.2.1
     stat.S_IFLNK: 0xA000000C,  # IO_REPARSE_TAG_SYMLINK
@@ -20,33 +21,76 @@ _REPARSE_TAGS: Final = {  # [MS-FSCC] 2.1.2.1
 }
 
 
-@dataclass(slots=True)
 class Stat:
     """One file. Sizes are bytes; times are ns since 1970 and may be negative.
 
     ``attributes`` are ATTR_* bits: DIRECTORY follows from the mode, never from an xattr;
     REPARSE_POINT marks what is neither file nor directory, or kept as a reparse point (``tag``).
     0 is possible, and NORMAL never.
+
+    Written out, as the header of a request is: of a dataclass mypyc does not compile the making.
     """
 
-    dev: int
-    ino: int
-    mode: int
-    nlink: int
-    uid: int
-    gid: int
-    size: int
-    allocation: int
-    birth: int
-    access: int
-    write: int
-    change: int
-    attributes: int
-    is_directory: bool
-    rdev: int
-    tag: int = 0  # of a reparse point that is kept beside the file
-    kind: int = 0  # S_IFMT bits that it stands for, 0 for those that mean nothing to Linux
-    ea_size: int = 0  # bytes of all extended attributes; only of an entry of a listing
+    __slots__ = (
+        "access",
+        "allocation",
+        "attributes",
+        "birth",
+        "change",
+        "dev",
+        "ea_size",
+        "gid",
+        "ino",
+        "is_directory",
+        "kind",
+        "mode",
+        "nlink",
+        "rdev",
+        "size",
+        "tag",
+        "uid",
+        "write",
+    )
+
+    def __init__(
+        self,
+        dev: int,
+        ino: int,
+        mode: int,
+        nlink: int,
+        uid: int,
+        gid: int,
+        size: int,
+        allocation: int,
+        birth: int,
+        access: int,
+        write: int,
+        change: int,
+        attributes: int,
+        is_directory: bool,
+        rdev: int,
+        tag: int,
+        kind: int,
+        ea_size: int,
+    ) -> None:
+        self.dev = dev
+        self.ino = ino
+        self.mode = mode
+        self.nlink = nlink
+        self.uid = uid
+        self.gid = gid
+        self.size = size
+        self.allocation = allocation
+        self.birth = birth
+        self.access = access
+        self.write = write
+        self.change = change
+        self.attributes = attributes
+        self.is_directory = is_directory
+        self.rdev = rdev
+        self.tag = tag  # of a reparse point that is kept beside the file
+        self.kind = kind  # S_IFMT bits that it stands for, 0 for those that mean nothing to Linux
+        self.ea_size = ea_size  # bytes of all extended attributes; -1 while nobody has asked
 
     @property
     def posix_mode(self) -> int:
@@ -91,7 +135,7 @@ def stat_from(
     hidden: bool = False,
     set_change: int | None = None,
     kept: Kept = NOTHING_KEPT,
-    ea_size: int = 0,
+    ea_size: int = EA_SIZE_UNASKED,
 ) -> Stat:
     """Join the kernel's answer with stored *attributes* and *birth* time (None = unknown).
 

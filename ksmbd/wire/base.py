@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import (
     TYPE_CHECKING,
@@ -56,6 +57,7 @@ class Wire:
     _out: ClassVar[struct.Struct]
     _offsets: ClassVar[dict[str, int]]
     _values: ClassVar[Any]  # instance -> tuple for _out.pack
+    packed: ClassVar[Callable[..., bytes]]  # of all fields in their order, without an instance
 
     if TYPE_CHECKING:
 
@@ -114,6 +116,9 @@ def wire(*, structure_size: int = 0) -> Callable[[type[W]], type[W]]:
             for index, name in enumerate(built.__annotations__)
         }
         built._out = struct.Struct(("<H" if structure_size else "<") + body)
+        built.packed = (
+            partial(built._out.pack, structure_size) if structure_size else built._out.pack
+        )
         built._values = attrgetter(*names) if len(names) > 1 else staticmethod(_single(names[0]))
         built.SIZE = built._out.size
         return built

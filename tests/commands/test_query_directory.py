@@ -170,6 +170,17 @@ def test_a_listing_tells_how_much_the_extended_attributes_take(client: Client, n
     assert {name: told[name] for name in expected} == expected
 
 
+def test_the_directory_itself_and_what_a_link_leads_to_have_one_too(folder: Path) -> None:
+    shown = share("data", str(folder), DISK | ipc.SHARE_FOLLOW_SYMLINKS)
+    client = ready(Engine(folder, shares=[shown]))
+    (folder / "link").symlink_to(client.engine.make_file("file").name)
+    os.setxattr(folder, "user.name", b"a value")
+    os.setxattr(folder / "file", "user.name", b"another value")
+    frame = root_of(client).frames.query_directory("*")
+    told = ea_sizes(client.call(frame), FileInfo.ID_BOTH_DIRECTORY)
+    assert told == {".": 20, "..": 20, "file": 26, "link": 26}
+
+
 def test_a_listing_after_an_open_tells_it_too(client: Client) -> None:
     os.setxattr(client.engine.make_file("file"), "user.name", b"a value")
     client.open("file", create_disposition=FILE_OPEN)  # its attributes are known by then

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from ksmbd.commands.query_file import FILE_QUERIES
+from ksmbd.vfs import attributes
 from ksmbd.wire import file_chains, file_info
 from ksmbd.wire.access import (
     ATTR_ARCHIVE,
@@ -222,6 +223,48 @@ def test_the_ea_size_is_that_of_the_list(client: Client) -> None:
     set_eas(client, file, EAS)
     size = len(told(client, file, FileInfo.FULL_EA))
     assert told(client, file, FileInfo.EA) == size.to_bytes(4, "little")
+
+
+def ea_size_of_all(client: Client, file: File) -> int:
+    return file_info.FileAllInformation.unpack(told(client, file, FileInfo.ALL)).ea_size
+
+
+def test_the_ea_size_is_asked_for_once_and_again_when_anybody_has_changed_the_file(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attributes, "lasting", lambda st, now: True)
+    file = client.open("file")
+    path = client.engine.folder / "file"
+    for value, size in ((b"", 0), (b"a value", 20), (b"another value", 26)):
+        if value:
+            os.setxattr(path, "user.name", value)  # as a local program would
+        assert ea_size_of_all(client, file) == size
+        with monkeypatch.context() as unasked:
+            unasked.setattr(attributes, "has_eas", lambda item: pytest.fail("asked again"))
+            assert ea_size_of_all(client, file) == size
+            assert told(client, file, FileInfo.EA) == size.to_bytes(4, "little")
+    set_eas(client, client.open("file"), [("NAME", b"")])
+    assert ea_size_of_all(client, file) == 0
+
+
+def test_the_ea_size_of_a_file_changed_just_now_is_not_kept(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second change within the tick of a coarse clock would bear the same stamp."""
+    monkeypatch.setattr(attributes, "lasting", lambda st, now: False)
+    file = client.open("file")
+    asked = []
+    monkeypatch.setattr(attributes, "has_eas", lambda item: bool(asked.append(item)))
+    assert ea_size_of_all(client, file) == ea_size_of_all(client, file) == 0
+    assert len(asked) == 2
+
+
+def test_the_ea_size_tells_of_what_its_reader_may_not_read(client: Client) -> None:
+    path = client.engine.make_file("file")
+    os.setxattr(path, "user.name", b"a value")
+    path.chmod(0)
+    file = client.open("file", desired_access=FILE_READ_ATTRIBUTES, create_disposition=FILE_OPEN)
+    assert ea_size_of_all(client, file) == (0 if os.geteuid() else 20)
 
 
 def test_all_extended_attributes_are_told_in_one_list(client: Client) -> None:
