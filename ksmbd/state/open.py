@@ -105,8 +105,7 @@ class Open:
         self.posix_locking = handle is not None and _shows_locks(handle, tree)
         self.strict_locking = tree.share.strict_locking  # READ and WRITE heed local locks
         self.pipe = pipe
-        self.granted_access = granted_access
-        self.maximal_access = granted_access
+        self.granted_access = self.maximal_access = granted_access
         self.share_access = share_access
         self.create_options = create_options
         self.creation_time = now
