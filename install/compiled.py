@@ -32,11 +32,11 @@ HOT: Final = {
     "server": "dispatch reader checks loop own_thread tcp watchdog quicksend outbox",
     "state": "work open opens outbound credits session connection tree buffers caching holder inode"
     " oplock lease sight rights channel_sequence ranges notify watch binding tally local_locks"
-    " snapshot",
+    " snapshot lock_sequence apple_ids",
     "commands": "table echo read write close create create_caching create_contexts create_request"
     " create_durable create_local query_info query_file query_directory set_info set_file lock",
     "vfs": "handle path directory entry stamps attributes stat names followed reader posix_acl"
-    " ntacl sid inherit streams quota_file afp_info",
+    " ntacl sid inherit streams quota_file afp_info locks posix_locks",
     "crypto": "signing sealing",
     "wire": "header dir_info",
 }
