@@ -82,7 +82,8 @@ def lock(work: Work, req: LockRequest) -> Reply:
     if inode is None or open.is_directory:
         raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "no file")
     open.require(FILE_READ_DATA | FILE_WRITE_DATA | FILE_APPEND_DATA)
-    if lock_sequence.replayed(work.connection, open, req):
+    counts = lock_sequence.counts(work.connection, open, req)
+    if counts and lock_sequence.replayed(open, req):
         return Reply(_DONE)
     try:
         if locking:
@@ -90,7 +91,8 @@ def lock(work: Work, req: LockRequest) -> Reply:
                 _lock(work, open, inode, elements, waiter)
         else:
             _unlock(open, inode, elements)
-        lock_sequence.succeeded(work.connection, open, req)
+        if counts:
+            lock_sequence.succeeded(open, req)
     finally:
         if open.durable is not None and open.durable.persistent:
             work.server.persistence.keep(open)

@@ -155,7 +155,8 @@ def _all(open: Open, st: Stat) -> bytes:
     """What most clients ask for at each open; so there is no instance made of all these fields."""
     allocation, end = _size(st)
     links, pending = _links(open, st)
-    name = _encoded(open.file.path, open.file.stream)
+    file = open.file
+    name = _encoded(file.path, file.stream)
     fixed = _PACKED_ALL(
         filetime_from_ns(st.birth),
         filetime_from_ns(st.access),

@@ -35,7 +35,8 @@ def write(work: Work, req: WriteRequest) -> Reply:
         work.needs_kworker()
         open.pipe.write(bytes(data))
         return Reply(WriteResponse(count=req.length))
-    if open.is_directory:
+    file = open.file
+    if file.is_directory:
         raise NtStatusError(NtStatus.INVALID_DEVICE_REQUEST, "a directory")
     open.require(FILE_WRITE_DATA | FILE_APPEND_DATA)
     offset = _offset(open, req)
@@ -46,12 +47,12 @@ def write(work: Work, req: WriteRequest) -> Reply:
 
     with work.server.caching.change(open):
         if req.offset == APPEND_OFFSET:  # another may have appended since we looked for the end
-            count = open.file.append(data)
+            count = file.append(data)
         else:
-            count = open.file.write(data, offset) if req.length else 0
+            count = file.write(data, offset) if req.length else 0
     written(work, open)
     if through:
-        open.file.sync()
+        file.sync()
     return Reply(WriteResponse(count=count))
 
 

@@ -227,7 +227,7 @@ def _cancel(
 def run(work: Work) -> None:
     """All of a frame, on whatever thread.  Never raises."""
     try:
-        if unsealing.is_sealed(work):
+        if work.sealed is not None and unsealing.is_sealed(work):
             unsealing.unseal(work)
             _begin(work)
             work.connection.announce(work, _message_ids(work.frame))

@@ -154,14 +154,15 @@ class Outbox:
 
     def _hold(self, parts: Sequence[Buffer]) -> bool:
         """Keep a small reply until the next; False if it must go now."""
-        if sum(map(len, parts)) > HELD:
+        size = len(parts[0]) if len(parts) == 1 else sum(map(len, parts))
+        if size > HELD:
             return False
         data = b"".join(parts)
         with self._guard:
             if self._dead or self._sending or len(self._backlog) >= MOST_HELD:
                 return False
             self._backlog.append(data)
-            self._backlog_size += len(data)
+            self._backlog_size += size
             return True
 
     def _take_turn(self, parts: Sequence[Buffer]) -> bool:

@@ -18,10 +18,17 @@ if TYPE_CHECKING:
 BUCKETS: Final = 64  # from 1 on; what is in none is done always
 
 
-def replayed(connection: Connection, open: Open, req: LockRequest) -> bool:
-    """Whether the request was done before; if not, its bucket is empty from now on."""
-    if not _counts(connection, open, req):
+def counts(connection: Connection, open: Open, req: LockRequest) -> bool:
+    """Whether it is in a bucket: only opens that another connection may go on with have any."""
+    if not 1 <= req.lock_sequence >> 4 <= BUCKETS or connection.dialect < SMB_2_1:
         return False
+    if connection.server_capabilities & CAP_MULTI_CHANNEL:
+        return True
+    return open.durable is not None and open.durable.reconnectable
+
+
+def replayed(open: Open, req: LockRequest) -> bool:
+    """Whether one that counts was done before; if not, its bucket is empty from now on."""
     done = open.lock_sequences
     if done is None:
         return False
@@ -31,19 +38,8 @@ def replayed(connection: Connection, open: Open, req: LockRequest) -> bool:
     return False
 
 
-def succeeded(connection: Connection, open: Open, req: LockRequest) -> None:
-    """Know it again when it comes once more."""
-    if not _counts(connection, open, req):
-        return
+def succeeded(open: Open, req: LockRequest) -> None:
+    """Know one that counts again when it comes once more."""
     if open.lock_sequences is None:
         open.lock_sequences = {}
     open.lock_sequences[req.lock_sequence_index] = req.lock_sequence_number
-
-
-def _counts(connection: Connection, open: Open, req: LockRequest) -> bool:
-    """Only opens that can be replayed on another connection have the array."""
-    if not 1 <= req.lock_sequence >> 4 <= BUCKETS or connection.dialect < SMB_2_1:
-        return False
-    if connection.server_capabilities & CAP_MULTI_CHANNEL:
-        return True
-    return open.durable is not None and open.durable.reconnectable

@@ -166,11 +166,6 @@ class Opens:
         if unused:
             self.finish(open, later)
 
-    def let_go(self, open: Open, sequence: int) -> None:
-        """A command with ChannelSequence *sequence* is done with *open*."""
-        if open.let_go(sequence):
-            self.finish(open)
-
     def unreserve(self, open: Open) -> None:
         """A command that was on its way to *open* has come there, or never will."""
         if open.unreserve():

@@ -278,11 +278,12 @@ class Work:
 
         FILE_CLOSED   it was closed meanwhile
         """
-        if open in self.held:
+        held = self.held
+        if held and open in held:
             return
-        if not open.hold(self.header.channel_sequence, open is self.reserved):
+        if not open.hold(self.header.status & 0xFFFF, open is self.reserved):
             raise NtStatusError(NtStatus.FILE_CLOSED, f"id {open.volatile_id:#x}")
-        self.held.append(open)
+        held.append(open)
 
     def let_go(self, *, waits: bool = False) -> None:
         """End what :meth:`hold` began; close what was closed meanwhile.
@@ -300,9 +301,10 @@ class Work:
         self.held = []
         if waits:
             channel_sequence.wait(self, held)
-        sequence = self.header.channel_sequence
+        sequence = self.header.status & 0xFFFF
         for open in held:
-            self.server.opens.let_go(open, sequence)
+            if open.let_go(sequence):
+                self.server.opens.finish(open)
 
     def go_elsewhere(self) -> None:
         """As ``let_go(waits=True)``; but what is used first is kept, for the waiting ends at once.

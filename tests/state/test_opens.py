@@ -10,7 +10,7 @@ import pytest
 
 from ksmbd.state import opens as module
 from ksmbd.state.open import Open
-from ksmbd.state.opens import NO_ID
+from ksmbd.state.opens import NO_ID, Opens
 from ksmbd.vfs import credentials
 from ksmbd.vfs.syscalls import descriptors_in_use
 from ksmbd.wire.access import FILE_READ_DATA, FILE_WRITE_DATA
@@ -143,6 +143,12 @@ def test_a_closed_open_is_gone_everywhere(client: Client) -> None:
     assert not descriptor_is_open(fd)
 
 
+def let_go(opens: Opens, open: Open) -> None:
+    """As a command that is done with it."""
+    if open.let_go(0):
+        opens.finish(open)
+
+
 def test_the_descriptor_stays_while_a_command_is_at_work(client: Client) -> None:
     opens = client.engine.server.opens
     open = made(client)
@@ -154,9 +160,9 @@ def test_the_descriptor_stays_while_a_command_is_at_work(client: Client) -> None
         opens.close(open)
         assert not open.hold(0)
         assert descriptor_is_open(fd)
-        opens.let_go(open, 0)
+        let_go(opens, open)
         assert descriptor_is_open(fd)
-        opens.let_go(open, 0)
+        let_go(opens, open)
     assert not descriptor_is_open(fd)
 
 
@@ -204,7 +210,7 @@ def test_many_threads_and_one_close(client: Client) -> None:
             barrier.wait()
             while open.hold(0):
                 seen.append(descriptor_is_open(open.file.fd))
-                opens.let_go(open, 0)
+                let_go(opens, open)
 
         def close(open: Open = open, barrier: threading.Barrier = barrier) -> None:
             barrier.wait()
