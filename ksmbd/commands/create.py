@@ -588,7 +588,8 @@ def _attach(
     open.posix_delete = want.posix and open.delete_on_close
     try:
         wish = create_caching.fitting(work.connection, wish, directory=handle.is_directory)
-        work.server.caching.enter(work, open, wish, overwrites=overwrites, new=new)
+        if wish or overwrites or not inode.join(open):
+            work.server.caching.enter(work, open, wish, overwrites=overwrites, new=new)
     except BaseException:
         inodes.drop(inode)
         handle.close()

@@ -137,6 +137,36 @@ class Inode:
             found += [other for other in self.base.opens if other.granted_access & DELETE]
         return found
 
+    def join(self, open: Open) -> bool:
+        """Let an open in that wants to cache nothing; False if ``Caching.enter`` is to decide.
+
+        It does where somebody caches the file, excludes the open, or has deleted the file.
+        """
+        with self.lock:
+            if (
+                self.holders
+                or self.doomed
+                or self.conflicting(open.granted_access, open.share_access)
+            ):
+                return False
+            self.opens.append(open)
+            return True
+
+    def leave(self, open: Open) -> bool:
+        """Let one go that caches nothing; False if there is more to it: the file may have to go."""
+        with self.lock:
+            base = self.base
+            if (
+                open.holder is not None
+                or open.delete_on_close
+                or self.delete_pending
+                or (base is not None and base.delete_pending)
+            ):
+                return False
+            if open in self.opens:
+                self.opens.remove(open)
+            return True
+
     def check_share(self, access: int, share: int, *, skip: Open | None = None) -> None:
         """Compare with every other open.  The caller holds ``lock``.
 

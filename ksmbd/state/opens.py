@@ -193,9 +193,27 @@ class Opens:
                 credentials.become(before)
 
     def _leave(self, open: Open, inode: Inode, later: list[Callable[[], None]] | None) -> None:
+        local_locks.release(open, inode)
+        if not inode.leave(open):
+            self._leave_with_care(open, inode, later)
+            return
+        caching = open.connection.server.caching
+        handle = open.handle
+        try:
+            if open.modified and handle is not None:
+                caching.listing_changed(open, open.path, later)
+        finally:
+            self.inodes.drop(inode)
+            if handle is not None:
+                caching.local.leases.forget(open)
+                handle.close()
+
+    def _leave_with_care(
+        self, open: Open, inode: Inode, later: list[Callable[[], None]] | None
+    ) -> None:
+        """The same where somebody caches the file by this open, or it may be the time to delete."""
         caching = open.connection.server.caching
         after = After()
-        local_locks.release(open, inode)
         base = inode.base
         with inode.lock:
             if open in inode.opens:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ksmbd.state.inode import Inode
 from ksmbd.wire import create_context as wire
 from ksmbd.wire import ipc
 from ksmbd.wire.access import FILE_DIRECTORY_FILE
@@ -169,15 +170,15 @@ def test_a_share_without_oplocks_grants_nothing(folder: Path) -> None:
 def grown_meanwhile(client: Client, monkeypatch: pytest.MonkeyPatch, level: int) -> CreateResponse:
     """The answer to an open of a file that somebody writes to after it was found."""
     path = client.engine.make_file("old", b"12345")
-    caching = client.engine.server.caching
-    enter = caching.enter
+    inodes = client.engine.server.inodes
+    hold = inodes.hold
     with path.open("ab", buffering=0) as local:
 
-        def later(*args: Any, **kwargs: Any) -> None:
+        def later(*args: Any, **kwargs: Any) -> Inode:
             local.write(b"67")
-            enter(*args, **kwargs)
+            return hold(*args, **kwargs)
 
-        monkeypatch.setattr(caching, "enter", later)
+        monkeypatch.setattr(inodes, "hold", later)
         return client.ok(client.frames.open("old", requested_oplock_level=level), CreateResponse)
 
 
@@ -194,3 +195,4 @@ def test_who_caches_nothing_is_told_what_was_found(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert grown_meanwhile(client, monkeypatch, OPLOCK_NONE).end_of_file == 5
+    assert (client.engine.folder / "old").stat().st_size == 7
