@@ -83,7 +83,7 @@ def granted(
     """
     if not tree.share.acl_xattr:  # a descriptor made of mode and POSIX ACL audits nothing
         return _granted(tree, entry, None, desired, besides)
-    sd = acl.descriptor(entry, tree.session.domain, tree.share.acl_xattr)
+    sd = acl.descriptor(entry, tree.session.domain, tree.share.acl_xattr, entry.stat)
     if sd.sacl is None:
         return _granted(tree, entry, sd, desired, besides)
     try:
@@ -104,7 +104,7 @@ def _granted(
         wanted = desired & ~MAXIMUM_ALLOWED
         return wanted | FILE_ALL_ACCESS if desired & MAXIMUM_ALLOWED else wanted
     if sd is None:
-        sd = acl.descriptor(entry, tree.session.domain, tree.share.acl_xattr)
+        sd = acl.descriptor(entry, tree.session.domain, tree.share.acl_xattr, entry.stat)
     try:
         mask = access.granted(
             sd, token, desired | besides, lambda: _parent(tree, tree.root, entry.path)

@@ -53,6 +53,9 @@ OWNER_IMPLICIT: Final = READ_CONTROL | WRITE_DAC
 
 Parent = Callable[[], SecurityDescriptor | None]  # called only if its answer can matter
 
+_MOST_ANSWERS: Final = 1024  # that are kept, and
+_MOST_ACES: Final = 128  # of a DACL with one: they bound the memory
+
 
 class PrivilegeNotHeld(PermissionError):
     """EPERM: ACCESS_SYSTEM_SECURITY was asked without the privilege (PRIVILEGE_NOT_HELD)."""
@@ -66,6 +69,19 @@ class Token(NamedTuple):
     uid: int
     privileged: bool  # holds SeSecurity, SeTakeOwnership, SeBackup and SeRestore
     gid: int = 65534
+
+
+class _Answer(NamedTuple):
+    """What a token may do by a DACL."""
+
+    owner: Sid | None
+    dacl: Acl
+    token: Token
+    rights: int
+
+
+# Shared between threads without a lock: each access is one look-up or store.
+_answers: Final[dict[tuple[int, int], _Answer]] = {}
 
 
 def token(
@@ -104,7 +120,7 @@ def maximum(sd: SecurityDescriptor, token: Token, parent: Parent | None = None) 
     if token.privileged or sd.dacl is None:  # absent and NULL DACLs protect nothing
         return FILE_ALL_ACCESS
     return _from_parent(
-        _from_dacl(sd.owner, sd.dacl, token), token, parent, DELETE | FILE_READ_ATTRIBUTES
+        _own(sd.owner, sd.dacl, token), token, parent, DELETE | FILE_READ_ATTRIBUTES
     )
 
 
@@ -128,7 +144,7 @@ def granted(
     elif token.privileged or sd.dacl is None:
         held = FILE_ALL_ACCESS
     else:
-        held = _from_dacl(sd.owner, sd.dacl, token)
+        held = _own(sd.owner, sd.dacl, token)
         if wanted & ~held:
             held = _from_parent(held, token, parent, wanted)
     if wanted & ~held:
@@ -151,6 +167,24 @@ def audited(sacl: Acl, token: Token, access: int, *, success: bool) -> list[Ace]
         and ace.sid in token.sids
         and map_generic(ace.mask) & access
     ]
+
+
+def _own(owner: Sid | None, dacl: Acl, token: Token) -> int:
+    """What the file's descriptor itself gives; the same of the same DACL and token.
+
+    Both are immutable, and the same objects come again: files with equal descriptors share one,
+    a session's opens one token.  Whose identity is a key is kept alive by the entry.
+    """
+    key = id(dacl), id(token)
+    known = _answers.get(key)
+    if known is not None and known.dacl is dacl and known.token is token and known.owner == owner:
+        return known.rights
+    rights = _from_dacl(owner, dacl, token)
+    if len(dacl.aces) <= _MOST_ACES:
+        if len(_answers) >= _MOST_ANSWERS:
+            _answers.clear()
+        _answers[key] = _Answer(owner, dacl, token, rights)
+    return rights
 
 
 def _from_dacl(owner: Sid | None, dacl: Acl, token: Token) -> int:

@@ -32,6 +32,7 @@ from ksmbd.vfs.portable import as_stored, as_told
 from ksmbd.vfs.posix_acl import Entry, Permissions
 from ksmbd.vfs.sid import Domain, is_account
 from ksmbd.vfs.stamps import Clock, Remembered
+from ksmbd.vfs.stat import Stat
 from ksmbd.vfs.xattr import ABSENT, Item, get_value, proc_path, remove_value, set_value
 from ksmbd.wire.base import WireError
 from ksmbd.wire.security import (
@@ -148,20 +149,30 @@ class _Looked(NamedTuple):
     keep: Keep
     state: _State
     stored: SecurityDescriptor | None
+    descriptor: SecurityDescriptor  # that, or one made of the state
 
 
 _looked_at: Final[Remembered[_Looked]] = Remembered(1 << 13)
 
 
-def descriptor(handle: Opened, domain: Domain, keep: Keep) -> SecurityDescriptor:
-    """The whole descriptor of an open file or directory: stored, else from POSIX."""
-    state, found = _look(handle.fd, domain, keep)
-    return found or _from_posix(state, domain)
+def descriptor(
+    handle: Opened, domain: Domain, keep: Keep, seen: Stat | None = None
+) -> SecurityDescriptor:
+    """The whole descriptor of an open file or directory: stored, else from POSIX.
+
+    *seen* is what the same request has been told of it before: what was read of the file as it
+    was then will do.
+    """
+    if seen is not None:
+        known = _looked_at.recall_of(seen.dev, seen.ino, seen.ctime)
+        if known is not None and known.domain is domain and known.keep == keep:
+            return known.descriptor
+    return _look(handle.fd, domain, keep).descriptor
 
 
 def stored(handle: Opened, domain: Domain, keep: Keep) -> SecurityDescriptor | None:
     """The stored descriptor, if there is one that still holds; a child inherits from it."""
-    return _look(handle.fd, domain, keep)[1]
+    return _look(handle.fd, domain, keep).stored
 
 
 def select(sd: SecurityDescriptor, info_bits: int) -> SecurityDescriptor:
@@ -280,22 +291,21 @@ def settle(
 # Reading
 
 
-def _look(
-    fd: int, domain: Domain, keep: Keep, clock: Clock = time.time_ns
-) -> tuple[_State, SecurityDescriptor | None]:
-    """The permissions and the stored descriptor, from memory while ctime stands still."""
+def _look(fd: int, domain: Domain, keep: Keep, clock: Clock = time.time_ns) -> _Looked:
+    """The permissions and the descriptor, from memory while ctime stands still."""
     st = os.fstat(fd)
     known = _looked_at.recall(st)
     if known is not None and known.domain is domain and known.keep == keep:
-        return known.state, known.stored
+        return known
     now = clock()
     item = _item(fd)
     state = _state_of(st, item)
     found = _stored(item, state, domain, keep) if keep else None
+    looked = _Looked(domain, keep, state, found, found or _from_posix(state, domain))
     # Without the privilege another user may be refused what this one could read.
     if state.is_small and _is_small(found) and (not keep or _may_write_security()):
-        _looked_at.keep(st, now, _Looked(domain, keep, state, found))
-    return state, found
+        _looked_at.keep(st, now, looked)
+    return looked
 
 
 def _is_small(sd: SecurityDescriptor | None) -> bool:

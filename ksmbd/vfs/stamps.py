@@ -63,14 +63,18 @@ class Remembered(Generic[T]):
 
     def recall(self, st: os.stat_result) -> T | None:
         """What was kept, unless the file has changed since."""
-        key = st.st_dev << 64 | st.st_ino
+        return self.recall_of(st.st_dev, st.st_ino, st.st_ctime_ns)
+
+    def recall_of(self, dev: int, ino: int, ctime: int) -> T | None:
+        """The same by what a stat has told before; *ctime* is the kernel's, ns."""
+        key = dev << 64 | ino
         known = self._young.get(key)
         if known is None:
             known = self._old.get(key)
             if known is None:
                 return None
             self._young[key] = known
-        return known[1] if known[0] == st.st_ctime_ns else None
+        return known[1] if known[0] == ctime else None
 
     def keep(self, st: os.stat_result, now: int, value: T) -> None:
         """Keep what was read after *st*, taken at *now* or later, if its ctime names it."""

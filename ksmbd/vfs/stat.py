@@ -37,6 +37,7 @@ class Stat:
         "attributes",
         "birth",
         "change",
+        "ctime",
         "dev",
         "ea_size",
         "gid",
@@ -72,6 +73,7 @@ class Stat:
         tag: int,
         kind: int,
         ea_size: int,
+        ctime: int,
     ) -> None:
         self.dev = dev
         self.ino = ino
@@ -91,6 +93,7 @@ class Stat:
         self.tag = tag  # of a reparse point that is kept beside the file
         self.kind = kind  # S_IFMT bits that it stands for, 0 for those that mean nothing to Linux
         self.ea_size = ea_size  # bytes of all extended attributes; -1 while nobody has asked
+        self.ctime = ctime  # the kernel's, whatever a client has set: names what was read, stamps
 
     @property
     def posix_mode(self) -> int:
@@ -143,7 +146,7 @@ def stat_from(
     adds HIDDEN, whatever is stored. A directory has no size, as on NTFS.
     """
     mode, ino, dev, nlink, uid, gid, size, _, _, _ = st
-    access, write, change = st.st_atime_ns, st.st_mtime_ns, st.st_ctime_ns
+    access, write, ctime = st.st_atime_ns, st.st_mtime_ns, st.st_ctime_ns
     allocation = st.st_blocks * BLOCK
     kind = mode & 0o170000
     is_directory = kind == stat.S_IFDIR
@@ -155,13 +158,12 @@ def stat_from(
     elif kind != stat.S_IFREG:
         attributes |= ATTR_REPARSE_POINT
     if birth is None:
-        birth = min(access, write, change)
-    if set_change is not None:
-        change = set_change
+        birth = min(access, write, ctime)
+    change = ctime if set_change is None else set_change
     return Stat(
         dev, ino, mode, nlink, uid, gid, size, allocation,
         birth, access, write, change, attributes, is_directory,
-        kept.rdev or st.st_rdev, kept.tag, kept.kind, ea_size,
+        kept.rdev or st.st_rdev, kept.tag, kept.kind, ea_size, ctime,
     )  # fmt: skip
 
 

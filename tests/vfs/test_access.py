@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ksmbd.vfs import access as access_module
 from ksmbd.vfs.access import PrivilegeNotHeld, Token, audited, granted, maximum, token
 from ksmbd.vfs.sid import (
     ADMINISTRATORS,
@@ -288,3 +289,28 @@ def test_an_audit_entry_with_a_condition_writes_down() -> None:
     assert audited(Acl((ace,)), ALICE, FILE_READ_DATA, success=True) == [ace]
     assert audited(Acl((ace,)), ALICE, FILE_READ_DATA, success=False) == []
     assert audited(Acl((ace,)), ALICE, FILE_WRITE_DATA, success=True) == []
+
+
+# -- what is remembered ------------------------------------------------------------------
+
+
+def test_the_same_dacl_gives_each_token_and_owner_its_own_rights() -> None:
+    dacl = sd(allow(ALICE.user, R), deny(GUEST.user, R), allow(EVERYONE, W)).dacl
+    for owner in (ALICE, BOB):
+        for who in (ALICE, BOB, GUEST):
+            shared = SecurityDescriptor(SELF_RELATIVE | DACL_PRESENT, owner.user, None, None, dacl)
+            again = Acl(tuple(dacl.aces)) if dacl is not None else None
+            fresh = shared._replace(dacl=again)
+            assert maximum(shared, who) == maximum(shared, who) == maximum(fresh, who)
+            assert bool(maximum(shared, who) & WRITE_DAC) is (who is owner)
+
+
+def test_only_so_many_answers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access_module, "_MOST_ANSWERS", 3)
+    monkeypatch.setattr(access_module, "_MOST_ACES", 2)
+    for number in range(10):
+        assert maximum(sd(allow(ALICE.user, R), owner=BOB), ALICE) == R, number
+    assert len(access_module._answers) <= 3
+    access_module._answers.clear()
+    assert maximum(sd(*[allow(ALICE.user, R)] * 3), ALICE) == R
+    assert not access_module._answers

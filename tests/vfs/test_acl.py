@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import which
@@ -14,6 +15,7 @@ import pytest
 
 from ksmbd.vfs import acl, ntacl, posix_acl
 from ksmbd.vfs.access import maximum, token
+from ksmbd.vfs.attributes import AttributeStore
 from ksmbd.vfs.credentials import Credentials, become
 from ksmbd.vfs.sid import CREATOR_OWNER, EVERYONE, Domain
 from ksmbd.wire.access import (
@@ -515,3 +517,22 @@ def test_a_list_too_long_to_store_changes_nothing(file: File) -> None:
         acl.store(file, with_dacl(*aces), DACL, DOMAIN, STORED)
     assert refused.value.errno == errno.E2BIG
     assert file.mode == 0o644
+
+
+# What was read of a file as it was seen
+
+
+def test_what_was_seen_of_a_file_names_its_descriptor(file: File) -> None:
+    """A later change of the file, which its next stat tells, has a descriptor of its own."""
+    store = AttributeStore(
+        stored=True, hide_dot_files=False, clock=lambda: os.stat(file.fd).st_ctime_ns + 10**10
+    )
+    before = store.stat_fd(file.fd, "file", path_only=False)
+    first = acl.descriptor(file, DOMAIN, STORED)
+    assert acl.descriptor(file, DOMAIN, STORED, before) == first
+    time.sleep(0.03)
+    os.fchmod(file.fd, 0o600)
+    after = store.stat_fd(file.fd, "file", path_only=False)
+    assert after.ctime != before.ctime
+    now = acl.descriptor(file, DOMAIN, STORED, after)
+    assert now == acl.descriptor(file, DOMAIN, STORED) != first
