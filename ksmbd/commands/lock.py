@@ -138,7 +138,10 @@ def _unlock(open: Open, inode: Inode, elements: list[Element]) -> None:
     for event in waiters:
         event.fire()
     if refused is not None:
-        raise refused
+        try:
+            raise refused
+        finally:
+            refused = None  # it keeps this frame by its traceback, which must not keep it
 
 
 def _unlock_one(open: Open, inode: Inode, element: Element) -> Range:

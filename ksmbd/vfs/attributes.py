@@ -260,7 +260,9 @@ class AttributeStore:
                 if self._stored and (listed is None or _LISTED in listed):
                     attributes, birth, change, kept = _stored(st, reads)
             except OSError as failed:
-                refused = self._note_failure(failed, st.st_dev)
+                if not self._says_nothing(failed, st.st_dev):
+                    raise
+                refused = failed.errno in (errno.EACCES, errno.EPERM)
                 if refused and self._stored:
                     attributes, birth, change, kept = _stored_anyhow(st, reads)
         if birth is None:
@@ -277,13 +279,12 @@ class AttributeStore:
             self._old, self._young = self._young, {}
         self._young[st.st_dev << 64 | st.st_ino] = known
 
-    def _note_failure(self, failed: OSError, dev: int) -> bool:
-        """Take in why there is no value; whether another user might get one."""
+    def _says_nothing(self, failed: OSError, dev: int) -> bool:
+        """Take in why there is no value; False if that says nothing about the file."""
         if failed.errno == errno.EOPNOTSUPP:
             self._without.add(dev)
-        elif failed.errno not in ABSENT and failed.errno != errno.ERANGE:
-            raise failed
-        return failed.errno in (errno.EACCES, errno.EPERM)
+            return True
+        return failed.errno in ABSENT or failed.errno == errno.ERANGE
 
 
 def _stored(st: os.stat_result, reads: _Reads) -> tuple[int | None, int | None, int | None, Kept]:

@@ -37,6 +37,7 @@ _SETGROUPS: Final = _NUMBERS["setgroups"]
 
 STATX_SIZE: Final = 256
 _STATX_BTIME: Final = 0x800
+_StatxBuffer: Final = ctypes.c_char * STATX_SIZE  # a class, which ctypes would make for each anew
 _BTIME: Final = struct.Struct("=I76xqI")  # stx_mask, then stx_btime at offset 80
 XATTR_ARGS: Final = struct.Struct("=QII")  # struct xattr_args: value, size, flags
 _MOST_TRIES: Final = 128  # of an open that renames disturb
@@ -74,8 +75,17 @@ _fallocate: Final = _function("fallocate", _int, _int, _int, ctypes.c_int64, cty
 
 
 def _failure(name: object = None) -> OSError:
+    """What to raise; at once, for a variable with it would be a circle.
+
+    By its traceback an exception keeps the frame of whoever raises it, and all frames above: what
+    is in one of their variables keeps the request with its buffers, until garbage is collected.
+    """
     code = ctypes.get_errno()
     return OSError(code, os.strerror(code), name)
+
+
+def _was_interrupted() -> bool:
+    return ctypes.get_errno() == errno.EINTR
 
 
 _DESCRIPTORS: Final = "/proc/self/fd"
@@ -101,15 +111,14 @@ def openat2(dir_fd: int, path: bytes, how: OpenHow) -> int:
     fd: int = _openat2(_OPENAT2, dir_fd, path, address, OpenHow.SIZE)
     tries = 1
     while fd < 0:
-        failed = _failure(path)
-        if failed.errno == errno.EAGAIN:
+        code = ctypes.get_errno()
+        if code == errno.EAGAIN:
             # a rename elsewhere kept the kernel from proving that we are still beneath
             if tries == _MOST_TRIES:
-                why = f"renames kept it from being opened {tries} times"
-                raise OSError(errno.EBUSY, why, failed.filename)
+                raise OSError(errno.EBUSY, f"renames kept it from being opened {tries} times", path)
             tries += 1
-        elif failed.errno != errno.EINTR:
-            raise failed
+        elif code != errno.EINTR:
+            raise _failure(path)
         fd = _openat2(_OPENAT2, dir_fd, path, address, OpenHow.SIZE)
     return fd
 
@@ -129,14 +138,13 @@ def renameat2(from_fd: int, from_name: bytes, to_fd: int, to_name: bytes, *, rep
     """Rename; FileExistsError if the new name is taken and *replace* is false."""
     flags = 0 if replace else RENAME_NOREPLACE
     while _renameat2(_RENAMEAT2, from_fd, from_name, to_fd, to_name, flags) < 0:
-        failed = _failure(to_name)
-        if failed.errno != errno.EINTR:
-            raise failed
+        if not _was_interrupted():
+            raise _failure(to_name)
 
 
 def birth_ns(fd: int) -> int | None:
     """Birth time of an open file, ns since 1970; None where the file system keeps none."""
-    buffer = ctypes.create_string_buffer(STATX_SIZE)
+    buffer = _StatxBuffer()
     statx_into(fd, b"", ctypes.addressof(buffer))
     return birth_from(buffer)
 
@@ -151,9 +159,8 @@ def statx_into(dir_fd: int, name: bytes, address: int) -> None:
     """struct statx of *name* (no symlink followed), birth time only, into STATX_SIZE bytes."""
     flags = AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH
     while _statx(dir_fd, name, flags, _STATX_BTIME, address) < 0:
-        failed = _failure(name)
-        if failed.errno != errno.EINTR:
-            raise failed
+        if not _was_interrupted():
+            raise _failure(name)
 
 
 def getxattrat_into(dir_fd: int, name: bytes, attribute: bytes, arguments: int) -> int:
@@ -193,18 +200,16 @@ def has_getxattrat() -> bool:
 def fallocate(fd: int, offset: int, length: int, *, mode: int = FALLOC_KEEP_SIZE) -> None:
     """Reserve blocks for a range, or what else *mode* says, FALLOC_*."""
     while _fallocate(fd, mode, offset, length) < 0:
-        failed = _failure()
-        if failed.errno != errno.EINTR:
-            raise failed
+        if not _was_interrupted():
+            raise _failure()
 
 
 def fs_type(fd: int) -> int:
     """The magic number of the file system that holds *fd*, ``f_type`` of statfs(2)."""
     buffer = ctypes.create_string_buffer(256)
     while _fstatfs(fd, ctypes.addressof(buffer)) < 0:
-        failed = _failure()
-        if failed.errno != errno.EINTR:
-            raise failed
+        if not _was_interrupted():
+            raise _failure()
     return ctypes.c_long.from_buffer(buffer).value & 0xFFFF_FFFF
 
 
@@ -220,9 +225,8 @@ def inotify_add_watch(fd: int, path: bytes, mask: int) -> int:
     """The watch descriptor of *path* in the instance *fd*."""
     wd: int = _inotify_add(fd, path, mask)
     while wd < 0:
-        failed = _failure(path)
-        if failed.errno != errno.EINTR:
-            raise failed
+        if not _was_interrupted():
+            raise _failure(path)
         wd = _inotify_add(fd, path, mask)
     return wd
 

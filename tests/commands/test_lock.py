@@ -5,6 +5,7 @@ Locks that wait: tests/server/test_async_.py.
 
 from __future__ import annotations
 
+import gc
 import time
 
 import pytest
@@ -292,3 +293,15 @@ def test_a_lock_that_waited_is_granted_though_the_session_has_expired(client: Cl
     responses = client.send(file.frames.close())
     assert {response.status for response in responses} == {OK}
     assert len(responses) == 2
+
+
+def test_an_unlock_that_fails_keeps_nothing_alive(client: Client, file: File) -> None:
+    """No circle of the exception and a frame, for the collector of garbage to find."""
+    assert client.status(file.frames.lock((0, 1, UNLOCK))) is NOT_LOCKED
+    gc.collect()
+    gc.disable()
+    try:
+        assert client.status(file.frames.lock((0, 1, UNLOCK))) is NOT_LOCKED
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

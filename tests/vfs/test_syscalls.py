@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import gc
 import os
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,10 +21,13 @@ from ksmbd.vfs.syscalls import (
     birth_ns,
     fallocate,
     fs_type,
+    getxattrat_into,
     has_getxattrat,
     has_openat2,
+    inotify_add_watch,
     openat2,
     renameat2,
+    statx_into,
 )
 
 AT_FDCWD = -100
@@ -128,3 +134,47 @@ def test_a_file_system_has_its_number() -> None:
     os.close(fd)
     with pytest.raises(OSError, match="Bad file descriptor"):
         fs_type(fd)
+
+
+class Request:
+    """Stands for what is in the frames above a call."""
+
+
+FAILING: dict[str, Callable[[], object]] = {
+    "openat2": lambda: openat2(AT_FDCWD, b"/no such file", OpenHow(os.O_RDONLY, 0, 0)),
+    "renameat2": lambda: renameat2(-1, b"a", -1, b"b", replace=True),
+    "statx": lambda: statx_into(-1, b"a", 0),
+    "getxattrat": lambda: getxattrat_into(-1, b"a", b"user.a", 0),
+    "fallocate": lambda: fallocate(-1, 0, 1),
+    "fs_type": lambda: fs_type(-1),
+    "inotify": lambda: inotify_add_watch(-1, b"/", 1),
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_what_fails_keeps_nothing_alive(name: str) -> None:
+    """Until garbage is collected it would be the request, with its buffers."""
+
+    def attempt() -> weakref.ref[Request]:
+        request = Request()
+        with contextlib.suppress(OSError):
+            FAILING[name]()
+        return weakref.ref(request)
+
+    gc.disable()
+    try:
+        assert attempt()() is None
+    finally:
+        gc.enable()
+
+
+def test_a_birth_time_leaves_no_garbage(tmp_path: Path) -> None:
+    with (tmp_path / "f").open("w") as file:
+        birth_ns(file.fileno())
+        gc.collect()
+        gc.disable()
+        try:
+            birth_ns(file.fileno())
+            assert gc.collect() == 0
+        finally:
+            gc.enable()
