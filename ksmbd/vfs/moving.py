@@ -134,7 +134,8 @@ def located(root: ShareRoot, handle: Handle) -> Iterator[Name]:
     """The name by which the file was opened, if it still is the file's, or its new one."""
     if not handle.path:
         raise PermissionError(errno.EACCES, "the root of a share")
-    for path in (handle.path, _moved_path(root, handle)):
+    for where in (_known_path, _moved_path):
+        path = where(root, handle)
         directory, _, name = path.rpartition("/")
         try:
             parent = root.open_directory(directory)
@@ -165,6 +166,11 @@ def _named(root: ShareRoot, parent: int, path: str, handle: Handle) -> os.stat_r
         if behind is not None and _is(behind.dev, behind.ino, handle):
             return st
     return None
+
+
+def _known_path(_root: ShareRoot, handle: Handle) -> str:
+    """Where it was when it was opened, or renamed by us."""
+    return handle.path
 
 
 def _moved_path(root: ShareRoot, handle: Handle) -> str:

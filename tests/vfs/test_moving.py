@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ksmbd.vfs import moving
 from ksmbd.vfs.handle import Handle
 from ksmbd.vfs.root import ShareRoot
 from tests.vfs.conftest import MakeShare
@@ -218,3 +219,23 @@ def test_link_gives_a_second_name(share: ShareRoot, disk: Path, opened: Open) ->
     link(share, handle, "c", replace=True)
     assert (disk / "c").samefile(disk / "a")
     assert names(disk) == ["a", "c", "d"]
+
+
+def test_where_a_file_has_moved_to_is_asked_only_if_it_has(
+    share: ShareRoot, disk: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    readlink = os.readlink
+
+    def counted(path: str) -> str:
+        asked.append(path)
+        return readlink(path)
+
+    monkeypatch.setattr(moving.os, "readlink", counted)
+    stays, goes = opened(share, "stays"), opened(share, "goes")
+    share.unlink(stays)
+    assert not asked
+    (disk / "goes").rename(disk / "gone")
+    share.unlink(goes)
+    assert asked
+    assert names(disk) == []
