@@ -81,8 +81,27 @@ _HAS_XATTRS: Final = frozenset({0o100000, 0o040000})  # the kernel allows user.*
 
 _LISTED: Final = DOSATTRIB.encode() + b"\0"
 
-# ctime, attributes, birth, set change time, reparse point, EaSize once somebody has asked
-_Known = tuple[int, int, int | None, int | None, Kept, int]
+
+class _Known:
+    """What there is to know of a file beside its stat, as long as that has this *ctime*."""
+
+    __slots__ = ("attributes", "birth", "change", "ctime", "ea_size", "kept")
+
+    def __init__(
+        self,
+        ctime: int,
+        attributes: int,
+        birth: int | None,
+        change: int | None,
+        kept: Kept,
+        ea_size: int,
+    ) -> None:
+        self.ctime = ctime
+        self.attributes = attributes
+        self.birth = birth
+        self.change = change  # if a client has set it
+        self.kept = kept  # of a reparse point
+        self.ea_size = ea_size  # EA_SIZE_UNASKED until somebody asks
 
 
 class _Reads(NamedTuple):
@@ -134,7 +153,10 @@ class AttributeStore:
         For a listing it is asked for its EaSize, too.
         """
         st = os.fstat(fd)
-        known = self._recall(st.st_dev, st.st_ino, st.st_ctime_ns)
+        change = st.st_ctime_ns
+        known = self._young.get(st.st_dev << 64 | st.st_ino)
+        if known is None or known.ctime != change:
+            known = self._recall(st.st_dev, st.st_ino, change)
         if known is None:
             item = proc_path(fd) if path_only else fd
             reads = _Reads(lambda name: get_value(item, name), lambda: birth_ns(fd), lambda: item)
@@ -142,22 +164,22 @@ class AttributeStore:
         hidden = self._hide_dot_files and name[:1] == "."
         if self._hide is not None:
             hidden = hidden or self._hide(name)
-        size = known[5]
+        size = known.ea_size
         if listed and size < 0:
             size = self.ea_size(fd, path_only=path_only)
-        return stat_from(st, known[1], known[2], hidden, known[3], known[4], size)
+        return stat_from(st, known.attributes, known.birth, hidden, known.change, known.kept, size)
 
     def ea_size(self, fd: int, *, path_only: bool) -> int:
         """Bytes of an open file's extended attributes, which its Stat has from now on."""
         st = os.fstat(fd)
         known = self._recall(st.st_dev, st.st_ino, st.st_ctime_ns)
-        if known is not None and known[5] >= 0:
-            return known[5]
+        if known is not None and known.ea_size >= 0:
+            return known.ea_size
         now = self._clock()  # before asking, as in _learn
         item = proc_path(fd) if path_only else fd
         size = _ea_size(item) if has_eas(item) else 0
         if known is not None and lasting(st, now):
-            self._keep(st, (*known[:5], size))
+            known.ea_size = size
         return size
 
     def stat_in(self, dir_fd: int, name: str, reader: NameReader) -> Stat:
@@ -165,9 +187,9 @@ class AttributeStore:
         st = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
         change = st.st_ctime_ns
         known = self._young.get(st.st_dev << 64 | st.st_ino)
-        if known is None or known[0] != change:
+        if known is None or known.ctime != change:
             known = self._recall(st.st_dev, st.st_ino, change)
-        if known is None or known[5] < 0:
+        if known is None or known.ea_size < 0:
             encoded = name.encode()
             reads = _Reads(
                 lambda attribute: reader.attribute(dir_fd, name, encoded, attribute),
@@ -179,7 +201,9 @@ class AttributeStore:
         hidden = self._hide_dot_files and name[:1] == "."
         if self._hide is not None:
             hidden = hidden or self._hide(name)
-        return stat_from(st, known[1], known[2], hidden, known[3], known[4], known[5])
+        return stat_from(
+            st, known.attributes, known.birth, hidden, known.change, known.kept, known.ea_size
+        )
 
     def may_override(self, item: Item) -> bool:
         """Whether the server may do itself what the kernel has just kept to the file's owner.
@@ -240,7 +264,7 @@ class AttributeStore:
             if known is None:
                 return None
             self._young[key] = known
-        return known if known[0] == change else None
+        return known if known.ctime == change else None
 
     def _learn(self, st: os.stat_result, reads: _Reads) -> _Known:
         """Ask the file system, and remember the answer if it is settled.
@@ -269,15 +293,12 @@ class AttributeStore:
             birth = reads.birth()
         if attributes is None:
             attributes = default_attributes(st.st_mode)
-        known = (st.st_ctime_ns, attributes, birth, change, kept, ea_size)
+        known = _Known(st.st_ctime_ns, attributes, birth, change, kept, ea_size)
         if not refused and lasting(st, now):
-            self._keep(st, known)
+            if len(self._young) >= _REMEMBERED:
+                self._old, self._young = self._young, {}
+            self._young[st.st_dev << 64 | st.st_ino] = known
         return known
-
-    def _keep(self, st: os.stat_result, known: _Known) -> None:
-        if len(self._young) >= _REMEMBERED:
-            self._old, self._young = self._young, {}
-        self._young[st.st_dev << 64 | st.st_ino] = known
 
     def _says_nothing(self, failed: OSError, dev: int) -> bool:
         """Take in why there is no value; False if that says nothing about the file."""
